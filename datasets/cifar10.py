@@ -1,0 +1,103 @@
+"""CIFAR-10: 32 x 32 colour pictures in ten classes (Krizhevsky), from the binary version: no pickle is ever opened.
+
+Each of the six files is a row of records: one label byte, then the red, green and blue planes of 1,024 bytes.
+"""
+
+import lzma
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from datasets.fetch import RemoteFile
+from glo.block import TEST, TRAIN, Block
+from glo.errors import UserError
+
+FILES = (
+    RemoteFile(
+        name="cifar-10-binary.tar.gz",
+        urls=("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+        sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        size=170_052_171,
+        # The first of the unpacked files stands for all six, which lie beside it.
+        alternatives=(
+            "cifar-10-binary.tar.xz",
+            "cifar-10-binary.tar.bz2",
+            "cifar-10-binary.tar",
+            "data_batch_1.bin",
+        ),
+    ),
+)
+SPLITS = {**{f"data_batch_{number}.bin": TRAIN for number in range(1, 6)}, "test_batch.bin": TEST}
+RECORD = 1 + 3 * 32 * 32  # bytes
+MAX_MEMBER = 100_000 * RECORD  # bytes of one of the six files; the official ones have 10,000 records
+MAX_ARCHIVE = 1 << 30  # bytes of all members, unpacked
+
+
+def blocks(paths: dict[str, Path]) -> Iterator[Block]:
+    """Six blocks: 50,000 training and 10,000 test images [n, 32, 32, 3], labels 0 to 9.
+
+    The path is that of the archive, or of `data_batch_1.bin` among the six unpacked files.
+    Raises `UserError` for what is missing, damaged or laid out otherwise.
+    """
+    path = paths[FILES[0].name]
+    source = _unpacked(path.parent) if path.suffix == ".bin" else _archive(path)
+    for place, data, split in source:
+        yield decode(data, split, place)
+
+
+def decode(data: bytes, split: int, where: str) -> Block:
+    """Records as a block. Raises `UserError`, naming `where`, for a length or a label that cannot be."""
+    if len(data) % RECORD or not data:
+        raise UserError(f"{where}: {len(data):,} bytes are not whole records of {RECORD}; fetch it again")
+    records = np.frombuffer(data, np.uint8).reshape(-1, RECORD)
+    labels = records[:, 0].astype(np.int32)
+    if labels.max() > 9:
+        raise UserError(f"{where}: label {labels.max()} is not one of 0 to 9; is it the binary version of CIFAR-10?")
+    images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Block(np.ascontiguousarray(images), np.full(len(labels), split, np.uint8), labels)
+
+
+def _unpacked(folder: Path) -> Iterator[tuple[str, bytes, int]]:
+    """Place, content and split of the six files in a folder, in order."""
+    for name, split in SPLITS.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            if size > MAX_MEMBER:
+                raise UserError(f"{path}: {size:,} bytes are too many for a part of CIFAR-10")
+            yield str(path), path.read_bytes(), split
+        except OSError as error:
+            raise UserError(
+                f"cannot read {path}: {error.strerror or error}; all of {', '.join(SPLITS)} are needed"
+            ) from error
+
+
+def _archive(path: Path) -> Iterator[tuple[str, bytes, int]]:
+    """The same from a tar archive, compressed or not. Nothing is extracted, only the six members are looked at."""
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            total = 0
+            for member in archive:
+                total += member.size
+                if total > MAX_ARCHIVE:  # before the reader unpacks its way past it
+                    raise UserError(f"{path}: unpacks to more than {MAX_ARCHIVE:,} bytes; it is not CIFAR-10")
+                name = PurePosixPath(member.name).name
+                if name not in SPLITS or not member.isreg():
+                    continue
+                if name in found or member.size > MAX_MEMBER:
+                    problem = "is there twice" if name in found else f"has {member.size:,} bytes, too many"
+                    raise UserError(f"{path}: {name} {problem}; it is not the binary version of CIFAR-10")
+                found[name] = archive.extractfile(member).read()
+            archive.fileobj.read(1 << 20)  # past the padding: only at its end does the compression check its checksum
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "cut short"
+        raise UserError(f"{path} cannot be read: {reason}; fetch it again") from error
+    missing = [name for name in SPLITS if name not in found]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}; it must be the binary version, cifar-10-binary.tar.gz")
+    for name, split in SPLITS.items():
+        yield f"{path}: {name}", found.pop(name), split

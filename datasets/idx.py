@@ -1,0 +1,105 @@
+"""The IDX format of MNIST and its relatives: a big-endian header, then bytes; usually compressed.
+
+0, 0, type (8 is uint8), number of dimensions, each dimension as uint32, the values in C order
+"""
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from datasets.fetch import RemoteFile
+from glo.block import TEST, TRAIN, Block
+from glo.errors import UserError
+
+NAMES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+MAX_BYTES = 2 << 30  # of pixels; all of MNIST has 55 million
+COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+
+
+def files(folders: tuple[str, ...], checksums: tuple[str, ...]) -> tuple[RemoteFile, ...]:
+    """The four files of a set in the order of `NAMES`: `folders` are its mirrors, `checksums` their sha256."""
+    return tuple(
+        RemoteFile(name, tuple(folder + name for folder in folders), sha256, alternatives=_alternatives(name))
+        for name, sha256 in zip(NAMES, checksums, strict=True)
+    )
+
+
+def _alternatives(name: str) -> tuple[str, ...]:
+    """The unpacked name, the same with a dot as some unpackers write it, and both compressed otherwise."""
+    plain = name.removesuffix(".gz")
+    dotted = plain.replace("-idx", ".idx")
+    return (plain, dotted, f"{dotted}.gz", f"{plain}.xz", f"{plain}.bz2")
+
+
+def blocks(paths: dict[str, Path]) -> Iterator[Block]:
+    """The training block, then the test block: images [n, h, w, 1], labels, split.
+
+    `paths` maps each of `NAMES` to its file. Raises `UserError` for files that are damaged or do not fit together.
+    """
+    train_images, train_labels, test_images, test_labels = (paths[name] for name in NAMES)
+    shape = None
+    for images_path, labels_path, split in ((train_images, train_labels, TRAIN), (test_images, test_labels, TEST)):
+        images, labels = read(images_path, 3), read(labels_path, 1)
+        if len(images) != len(labels):
+            raise UserError(
+                f"{images_path} holds {len(images)} images but {labels_path} {len(labels)} labels; fetch both again"
+            )
+        if shape not in (None, images.shape[1:]):
+            raise UserError(f"{images_path}: images are {images.shape[1:]}, those of {train_images} {shape}")
+        shape = images.shape[1:]
+        yield Block(images[..., None], np.full(len(images), split, np.uint8), labels.astype(np.int32))
+
+
+def read(path: Path, dimensions: int) -> np.ndarray:
+    """The uint8 array of an IDX file, with the given number of dimensions; compressed or not, whatever its name.
+
+    Reads no more than the header announces. Raises `UserError` naming the file and what is wrong with it.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+        unpack = next((opener for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), open)
+        with unpack(path, "rb") as stream:
+            return _decode(stream, dimensions)
+    except EOFError:
+        problem = "is cut short"
+    except (ValueError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        problem = f"is damaged: {error}"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+    raise UserError(f"{path} {problem}; fetch it again")
+
+
+def _decode(stream: BinaryIO, dimensions: int) -> np.ndarray:
+    """Decode an unpacked stream. Raises `EOFError` if it is too short, `ValueError` for anything else."""
+    magic = _exactly(stream, 4)
+    if magic != bytes((0, 0, 8, dimensions)):
+        raise ValueError(f"starts with {magic.hex()}, not {bytes((0, 0, 8, dimensions)).hex()} as an IDX file should")
+    shape = tuple(int(length) for length in np.frombuffer(_exactly(stream, 4 * dimensions), ">u4"))
+    count = 1
+    for length in shape:  # in Python integers, which do not overflow
+        count *= length
+    if not 0 < count <= MAX_BYTES:
+        raise ValueError(f"announces {' x '.join(map(str, shape))} values")
+    values = np.frombuffer(_exactly(stream, count), np.uint8).reshape(shape)
+    if stream.read(1):  # reading to the end also checks the checksum of the compression
+        raise ValueError(f"goes on after the {count:,} values that it announces")
+    return values
+
+
+def _exactly(stream: BinaryIO, count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data

@@ -1,0 +1,25 @@
+"""A block of samples on its way from a source into a dataset file."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TRAIN, TEST = 0, 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """Samples in row order. Every block of one source has the same H, W, C and the same optional fields.
+
+    images: uint8 [n, H, W, C], C is 1 or 3.
+    split: uint8 [n], `TRAIN` or `TEST`; None where the source has no official split.
+    labels: int32 [n]; None where there are none.
+    ids: n strings without line breaks; None numbers the rows.
+    codes: float32 [n, d], codes that come with the data; None where they are still to be made.
+    """
+
+    images: np.ndarray
+    split: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    ids: list[str] | None = None
+    codes: np.ndarray | None = None

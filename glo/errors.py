@@ -1,0 +1,23 @@
+"""Errors for people: one line that says what is wrong, where, and what to type next."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can mend. Its text is the whole message: one line, no traceback, exit code 2."""
+
+
+def run(command: Callable[[], int | None]) -> int:
+    """Run a command and return its exit code: 0 or its own, 2 after a `UserError`, 130 after Ctrl-C.
+
+    Any other exception is a defect of ours and keeps its traceback.
+    """
+    try:
+        return command() or 0
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

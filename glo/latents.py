@@ -1,0 +1,58 @@
+"""The code table: one learnable code per training image, moved and projected row by row."""
+
+import numpy as np
+import tensorflow as tf
+
+# Adam moves every coordinate by about its rate whatever the gradient's size, so it needs a scale of its own for one
+# value of alpha to suit both optimizers: alpha 5, which suits plain gradient steps, gives Adam the rate 0.015.
+ADAM_SCALE = 0.003
+BETA_1, BETA_2, EPSILON = 0.5, 0.9, 1e-8
+
+
+def project(codes: tf.Tensor, projection: str) -> tf.Tensor:
+    """Project each row of float32 [..., d]: `ball` z / max(1, |z|), `sphere` z / |z|, `none` unchanged."""
+    if projection == "none":
+        return codes
+    norms = tf.norm(codes, axis=-1, keepdims=True)
+    return codes / tf.maximum(norms, 1.0 if projection == "ball" else np.finfo(np.float32).tiny)
+
+
+class CodeTable(tf.Module):
+    """Codes float32 [N, d], and what their optimizer remembers of each row.
+
+    A step reads and writes the rows of the batch alone: rows outside it do not move, and Adam's bias correction counts
+    the visits of the row, not the steps of the run, since most rows are seen once an epoch.
+    """
+
+    def __init__(self, initial: np.ndarray, optimizer: str, projection: str):
+        super().__init__(name="codes")
+        self.projection = projection
+        self.codes = tf.Variable(project(tf.constant(initial, tf.float32), projection), trainable=False, name="codes")
+        if optimizer == "adam":
+            self.first = tf.Variable(tf.zeros_like(self.codes), trainable=False, name="first_moment")
+            self.second = tf.Variable(tf.zeros_like(self.codes), trainable=False, name="second_moment")
+            self.visits = tf.Variable(tf.zeros(len(initial), tf.int32), trainable=False, name="visits")
+        self._move = {"sgd": self._sgd, "adam": self._adam}[optimizer]
+
+    def gather(self, rows: tf.Tensor) -> tf.Tensor:
+        """The codes of the given rows (int64 [B], each at most once), float32 [B, d]."""
+        return tf.gather(self.codes, rows)
+
+    def update(self, rows: tf.Tensor, codes: tf.Tensor, gradients: tf.Tensor, alpha: tf.Tensor) -> None:
+        """Move the codes of the given rows against the gradients of their own losses, float32 [B, d]; project them."""
+        moved = self._move(rows, codes, gradients, alpha)
+        self.codes.scatter_update(tf.IndexedSlices(project(moved, self.projection), rows))
+
+    def _sgd(self, rows: tf.Tensor, codes: tf.Tensor, gradients: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
+        return codes - alpha * gradients
+
+    def _adam(self, rows: tf.Tensor, codes: tf.Tensor, gradients: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
+        visits = tf.gather(self.visits, rows) + 1
+        first = BETA_1 * tf.gather(self.first, rows) + (1 - BETA_1) * gradients
+        second = BETA_2 * tf.gather(self.second, rows) + (1 - BETA_2) * tf.square(gradients)
+        for slot, values in ((self.visits, visits), (self.first, first), (self.second, second)):
+            slot.scatter_update(tf.IndexedSlices(values, rows))
+        count = tf.cast(visits, tf.float32)[:, None]
+        unbiased_first = first / (1 - BETA_1**count)
+        unbiased_second = second / (1 - BETA_2**count)
+        return codes - ADAM_SCALE * alpha * unbiased_first / (tf.sqrt(unbiased_second) + EPSILON)

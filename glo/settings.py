@@ -1,0 +1,176 @@
+"""Every setting of the three commands: its default, its limits, and what it does."""
+
+from dataclasses import dataclass
+
+from glo.config import PLAIN_NAME, setting
+
+NAME = {"pattern": PLAIN_NAME, "example": "letters, digits, '.', '_' and '-'"}
+DEVICE = {"pattern": r"auto|cpu|gpu:\d+", "example": "auto, cpu or gpu:0"}
+DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
+PROJECTIONS = ("ball", "sphere", "none")
+SAMPLERS = ("gaussian", "diagonal", "unit")
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """download.py: which samples to take, and the initial codes to give them."""
+
+    datasets: tuple[str, ...] = setting((), "known datasets to build, see below", metavar="NAME")
+    images: str | None = setting(None, "build from a folder of pictures; its subfolders become labels", metavar="DIR")
+    npz: str | None = setting(
+        None, "build from an .npz file with arrays image [n,h,w(,c)] and, if any, label [n]", metavar="FILE"
+    )
+    convert: str | None = setting(
+        None, "rewrite a dataset folder with one HDF5 group per id as the fast layout", metavar="DIR"
+    )
+    name: str | None = setting(None, "name of the dataset built from --images or --npz", **NAME)
+    size: str | None = setting(
+        None,
+        "with --images: side length in pixels, or HEIGHTxWIDTH",
+        pattern=r"[1-9]\d*(x[1-9]\d*)?",
+        example="64 or 48x64",
+        metavar="SIZE",
+    )
+    channels: int | None = setting(
+        None, "with --images: 1 for grey, 3 for colour (default: grey only if every picture is)", low=1, high=3
+    )
+    source: str | None = setting(
+        None, "take a known dataset's files from this folder, not from the network", metavar="DIR"
+    )
+    mirror: str | None = setting(
+        None,
+        "try this base URL before the official ones",
+        pattern=r"https?://.+/",
+        example="http://host/folder/",
+        metavar="URL",
+    )
+    distribution: str = setting("PCA", "distribution of the initial codes", choices=DISTRIBUTIONS)
+    dimension: int | None = setting(
+        None, "code dimension d (default: 64, or the most that PCA can give)", low=1, high=65536
+    )
+    code_norm: str = setting(
+        "ball", "ball: codes within the unit ball; unit: every code divided by its norm", choices=("ball", "unit")
+    )
+    test_fraction: float = setting(
+        0.1, "share of held-out images where the source has no split of its own", low=0, high=0.9
+    )
+    seed: int = setting(0, "seed of the codes and of the split", low=0, high=2**32 - 1)
+    data_dir: str = setting("datasets", "folder of all datasets", metavar="DIR")
+    force: bool = setting(False, "replace a dataset that is there already")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """trainer.py. `architecture` fields must match a checkpoint; `resume` fields may change when a run goes on."""
+
+    dataset: str | None = setting(None, "name of a dataset in --data_dir", **NAME)
+    config: str | None = setting(
+        None,
+        "YAML file of settings (default: configs/<dataset>.yaml, else configs/default.yaml)",
+        stored=False,
+        metavar="FILE",
+    )
+    checkpoint: str | None = setting(
+        None, "a run folder to resume, or RUN/model-STEP to start a new run from", stored=False, metavar="PATH"
+    )
+    dry_run: bool = setting(False, "check everything, print the settings, sizes and steps, and stop", stored=False)
+    prefix: str = setting("default", "first word of the run folder's name", **NAME)
+    data_dir: str = setting("datasets", "folder of all datasets", resume=True, metavar="DIR")
+    train_dir: str = setting("train_dir", "folder of all runs", resume=True, metavar="DIR")
+    device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", resume=True, **DEVICE)
+    seed: int = setting(
+        0, "seed of the weights, the batches, and the split where the file has none", low=0, high=2**32 - 1
+    )
+    # data
+    max_samples: int | None = setting(None, "train on this many images only", low=1)
+    test_fraction: float = setting(0.1, "share of held-out images where the file has no split", low=0, high=0.9)
+    batch_size: int = setting(128, "images a step", low=1)
+    # generator
+    generator: str = setting(
+        "deconv",
+        "upsampling by transposed convolution, or bilinear and convolution",
+        choices=("deconv", "resize_conv"),
+        architecture=True,
+    )
+    blocks: int | None = setting(
+        None,
+        "upsampling blocks, each doubling the map (default: from a side of about 4 pixels)",
+        low=0,
+        high=10,
+        architecture=True,
+    )
+    channels: int = setting(
+        32, "channels of the finest hidden map, doubled at each coarser one", low=1, high=4096, architecture=True
+    )
+    max_channels: int = setting(512, "most channels of any map", low=1, high=8192, architecture=True)
+    # objective
+    loss: str = setting("lap_l1", "reconstruction loss", choices=("mse", "l1", "lap_l1"))
+    # generator step
+    generator_optimizer: str = setting("adam", "optimizer of the generator", choices=("adam", "sgd"))
+    learning_rate: float = setting(0.01, "the generator's rate", above=0)
+    lr_weight_decay: bool = setting(False, "halve the generator's rate every 10,000 steps")
+    # code step
+    alpha: float = setting(5.0, "step of the code update, on each sample's own loss", low=0)
+    code_optimizer: str = setting("adam", "optimizer of the codes, row by row", choices=("sgd", "adam"))
+    update: str = setting(
+        "joint",
+        "joint: generator and codes move on one pass; alternate: codes on a second pass",
+        choices=("joint", "alternate"),
+    )
+    projection: str = setting(
+        "ball", "where codes are kept: the unit ball, the unit sphere, or anywhere", choices=PROJECTIONS
+    )
+    # length
+    schedule: str = setting(
+        "cosine",
+        "both rates over the planned steps: warm-up and cosine to 0, or constant",
+        choices=("cosine", "constant"),
+    )
+    epochs: int | None = setting(
+        None,
+        "planned length, over which the schedule runs (default: 30, or as many as make 4,000 steps)",
+        low=1,
+        resume=True,
+    )
+    max_steps: int | None = setting(
+        None, "stop at this many steps in all, even if more are planned", low=1, resume=True
+    )
+    # records
+    log_every: int = setting(50, "steps between lines of metrics.jsonl and TensorBoard", low=1, resume=True)
+    save_every: int = setting(1000, "steps between checkpoints; one is always saved at the end", low=1, resume=True)
+    keep: int = setting(3, "number of newest checkpoints to keep", low=1, resume=True)
+    dump_result: bool = setting(
+        False, "write the reconstructed batch to dump_result_<step>.hdf5 at each checkpoint", resume=True
+    )
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: all three."""
+
+    dataset: str | None = setting(None, "name of the dataset that the checkpoint was trained on", **NAME)
+    checkpoint: str | None = setting(
+        None, "a run folder or RUN/model-STEP (default: the newest run of the dataset)", metavar="PATH"
+    )
+    prefix: str = setting("default", "last word of the names of the files that are written", **NAME)
+    reconstruct: bool = setting(False, "training images from their codes, held-out images from fitted codes")
+    generate: bool = setting(False, "images from codes drawn from a distribution fitted to the learned ones")
+    interpolate: bool = setting(False, "paths between the codes of pairs of training images")
+    num_fit: int = setting(1000, "held-out images to fit, at most", low=1)
+    fit_steps: int = setting(200, "code updates for each held-out image", low=1)
+    sampler: str = setting("gaussian", "distribution of new codes", choices=SAMPLERS)
+    num_samples: int = setting(64, "images to generate", low=1)
+    pairs: tuple[str, ...] = setting(
+        (),
+        "training images to interpolate between, such as 3,17 5,9 (default: random)",
+        pattern=r"\d+,\d+",
+        example="3,17",
+        metavar="A,B",
+    )
+    seed: int = setting(0, "seed of the fitted images, samples and pairs", low=0, high=2**32 - 1)
+    batch_size: int = setting(256, "images a pass", low=1)
+    data_dir: str = setting("datasets", "folder of all datasets", metavar="DIR")
+    train_dir: str = setting("train_dir", "folder of all runs", metavar="DIR")
+    output_dir: str | None = setting(None, "folder to write to (default: <run>/eval-<step>)", metavar="DIR")
+    device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", **DEVICE)
+    force: bool = setting(False, "replace files in --output_dir that are not an earlier evaluation's")

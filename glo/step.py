@@ -1,0 +1,100 @@
+"""One training step of GLO: move the generator on the mean loss, move each code of the batch on its own, project.
+
+min over theta of sum_i  min over z_i in the unit ball of  loss(g_theta(z_i), x_i)        (equation 2 of the paper)
+"""
+
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from glo import generator
+from glo.latents import CodeTable
+from glo.losses import LOSSES
+from glo.settings import TrainSettings
+
+WARM_UP = 0.02  # share of the planned steps in which the rates rise to their full values
+HALVING_STEPS = 10_000
+
+
+class Model(tf.Module):
+    """All that a checkpoint holds: generator, its optimizer, code table, and the number of steps taken."""
+
+    def __init__(self, image_shape: tuple[int, int, int], initial_codes: np.ndarray, settings: TrainSettings):
+        super().__init__(name="glo")
+        self.generator = generator.build(image_shape, initial_codes.shape[1], settings)
+        self.optimizer = (
+            keras.optimizers.Adam(settings.learning_rate)
+            if settings.generator_optimizer == "adam"
+            else keras.optimizers.SGD(settings.learning_rate)
+        )
+        # Built now, not at the first step: a checkpoint saved or restored before it would lack the slots.
+        self.optimizer.build(self.generator.trainable_variables)
+        self.codes = CodeTable(initial_codes, settings.code_optimizer, settings.projection)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+
+
+def decode(images: tf.Tensor) -> tf.Tensor:
+    """uint8 pixels to float32 in [-1, 1], the generator's range."""
+    return tf.cast(images, tf.float32) / 127.5 - 1
+
+
+def rate_factor(step: tf.Tensor, planned: int, schedule: str) -> tf.Tensor:
+    """The share of the full rates at a step (0 is the first): 1, or a linear warm-up and a cosine to 0 at `planned`."""
+    if schedule == "constant":
+        return tf.constant(1.0)
+    position = tf.cast(step, tf.float32) + 1
+    warm_up = max(1.0, WARM_UP * planned)
+    progress = tf.clip_by_value((position - warm_up) / max(1.0, planned + 1 - warm_up), 0.0, 1.0)
+    return tf.minimum(position / warm_up, 0.5 + 0.5 * tf.cos(math.pi * progress))
+
+
+def make_step(
+    model: Model, images: np.ndarray, settings: TrainSettings, planned: int
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Compile the training step: rows int64 [B] of the code table -> losses float32 [B] before the step.
+
+    images: uint8 [N, H, W, C], one for each row of the code table; they go to the device once and are decoded there.
+    planned: the steps over which the schedule runs.
+    """
+    loss = LOSSES[settings.loss]
+    pixels = tf.constant(images)
+    weights = model.generator.trainable_variables
+
+    def reconstruct(codes: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        return loss(model.generator(codes, training=True), target)
+
+    def move_generator(gradients: list[tf.Tensor], factor: tf.Tensor) -> None:
+        rate = settings.learning_rate * factor
+        if settings.lr_weight_decay:
+            rate *= 0.5 ** tf.cast(model.step // HALVING_STEPS, tf.float32)
+        model.optimizer.learning_rate.assign(rate)
+        model.optimizer.apply(gradients, weights)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+    def step(rows: tf.Tensor) -> tf.Tensor:
+        codes = model.codes.gather(rows)
+        target = decode(tf.gather(pixels, rows))
+        factor = rate_factor(model.step, planned, settings.schedule)
+        with tf.GradientTape() as tape:
+            tape.watch(codes)
+            losses = reconstruct(codes, target)
+            mean = tf.reduce_mean(losses)
+        if settings.update == "joint":
+            *to_weights, to_codes = tape.gradient(mean, [*weights, codes])
+            move_generator(to_weights, factor)
+            # The mean divides each sample's own gradient by the batch size; a code must not feel that.
+            to_codes *= tf.cast(tf.size(rows), tf.float32)
+        else:
+            move_generator(tape.gradient(mean, weights), factor)
+            with tf.GradientTape() as tape:
+                tape.watch(codes)
+                total = tf.reduce_sum(reconstruct(codes, target))
+            to_codes = tape.gradient(total, codes)
+        model.codes.update(rows, codes, to_codes, settings.alpha * factor)
+        model.step.assign_add(1)
+        return losses
+
+    return step
