@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import math
 import re
+import reprlib
 import types
 import typing
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from glo.errors import UserError
 
 T = TypeVar("T")
-PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"  # short enough to be part of a file name
 
 
 class Layer(NamedTuple):
@@ -90,7 +91,8 @@ def read_yaml(path: Path) -> Layer:
         raise UserError(f"no config file {path}: give --config an existing YAML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read config file {path}: {error}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    # Besides its own errors, the parser lets those of Python through for values such as 2020-13-45 or !!int ''.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if values is None:
         values = {}
@@ -122,9 +124,6 @@ def resolve(cls: type[T], *layers: Layer) -> T:
                 raise UserError(f"{layer.origin}: unknown setting '{name}'{_nearest(name, fields)}")
             label = f"--{name}" if layer.origin == FLAGS else f"{layer.origin}: {name}"
             merged[name] = _checked(value, hints[name], fields[name].metadata, label)
-    for name, field in fields.items():
-        if field.default is dataclasses.MISSING and name not in merged:
-            raise UserError(f"--{name} is missing")
     return cls(**merged)
 
 
@@ -152,7 +151,7 @@ def _checked(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str
         return None
     if kind is tuple:
         if not isinstance(value, list | tuple):
-            raise UserError(f"{label} must be a list, not {value!r}")
+            raise UserError(f"{label} must be a list, not {reprlib.repr(value)}")
         return tuple(_checked(item, str, limits, label) for item in value)
     value = _converted(value, kind, label)
     choices, low, above, high = (limits[key] for key in ("choices", "low", "above", "high"))
@@ -176,7 +175,7 @@ def _converted(value: Any, kind: type, label: str) -> Any:
             if isinstance(value, bool):
                 return value
         elif kind is str:
-            if isinstance(value, str) and value and "\0" not in value:
+            if isinstance(value, str) and value.encode() and "\0" not in value:  # encode: bytes that are not UTF-8
                 return value
         elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
             number = kind(value)
@@ -185,4 +184,4 @@ def _converted(value: Any, kind: type, label: str) -> Any:
     except (ValueError, OverflowError):
         pass
     expected = {bool: "true or false", str: "a text", int: "a whole number", float: "a finite number"}[kind]
-    raise UserError(f"{label} must be {expected}, not {value!r}")
+    raise UserError(f"{label} must be {expected}, not {reprlib.repr(value)}")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glo.errors import UserError
@@ -27,8 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        # Also after Ctrl-C; a read-only folder has nothing to remove.
-        if temporary.exists():
+        with suppress(OSError):  # it is there only after an error or Ctrl-C
             temporary.unlink()
 
 

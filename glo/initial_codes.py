@@ -1,7 +1,8 @@
 """Initial codes: where each code starts before training (section 3.1 of the paper: PCA or random)."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +10,9 @@ from glo.errors import UserError
 
 # PCA is fitted on all training rows if they take no more than this as float32, else on a seeded sample that does.
 FIT_BYTES = 1 << 30
+PART_BYTES = 1 << 26
 DEFAULT_DIMENSION = 64
+ROUNDING = 1e-6  # a spread of codes below this is none: all images are the same
 
 
 def project(codes: np.ndarray, projection: str) -> np.ndarray:
@@ -21,12 +24,15 @@ def project(codes: np.ndarray, projection: str) -> np.ndarray:
     return (codes / np.maximum(norms, floor)).astype(codes.dtype)
 
 
-def random_codes(distribution: str, n: int, dimension: int, seed: int) -> np.ndarray:
-    """float32 [n, d]: `Gaussian` N(0, 1) or `Uniform` on [-1, 1] in each coordinate, not yet projected."""
+def random_codes(distribution: str, n: int, dimension: int, seed: int) -> Iterator[np.ndarray]:
+    """float32 blocks of [n, d]: `Gaussian` N(0, 1) or `Uniform` on [-1, 1] in each coordinate, not yet projected."""
     random = np.random.default_rng([seed, 1])
-    if distribution == "Gaussian":
-        return random.standard_normal((n, dimension), np.float32)
-    return random.random((n, dimension), np.float32) * 2 - 1
+    for part in _parts(n, dimension):
+        shape = (part.stop - part.start, dimension)
+        if distribution == "Gaussian":
+            yield random.standard_normal(shape, np.float32)
+        else:
+            yield random.random(shape, np.float32) * 2 - 1
 
 
 @dataclass(frozen=True)
@@ -46,21 +52,22 @@ class PCACodes:
 
     @classmethod
     def fit(cls, images: np.ndarray, dimension: int, seed: int) -> "PCACodes":
-        """Fit on training images, uint8 [n, H, W, C]. Raises `UserError` if d exceeds what they allow."""
+        """Fit on training images, uint8 [n, H, W, C]. Raises `UserError` if d is not from 1 to what they allow."""
         from sklearn.decomposition import PCA
 
-        pixels = _pixels(images)
-        most = most_components(len(pixels), pixels.shape[1])
-        if dimension > most:
+        size = math.prod(images.shape[1:])
+        most = most_components(len(images), size)
+        if not 1 <= dimension <= most:
             raise UserError(
-                f"--dimension {dimension} is more than PCA can give: {len(pixels)} training images of "
-                f"{pixels.shape[1]} values allow at most --dimension {most}"
+                f"--dimension {dimension} is more than PCA can give: {len(images)} training images of {size} values "
+                f"allow at most --dimension {most}; --distribution Gaussian has no such limit"
             )
-        pca = PCA(dimension, svd_solver="auto", copy=False, random_state=seed).fit(pixels)
-        components = pca.components_.astype(np.float32)
-        fitted = cls(pca.mean_.astype(np.float32), components, 1.0, float(pca.explained_variance_ratio_.sum()))
-        scale = float(np.percentile(np.linalg.norm(fitted(images), axis=1), 95))
-        return cls(fitted.mean, components, scale or 1.0, fitted.explained)
+        pca = PCA(dimension, svd_solver="auto", copy=False, random_state=seed).fit(_pixels(images))
+        explained = float(pca.explained_variance_ratio_.sum()) if pca.explained_variance_.any() else 0.0
+        unscaled = cls(pca.mean_.astype(np.float32), pca.components_.astype(np.float32), 1.0, explained)
+        norms = [np.linalg.norm(unscaled(images[part]), axis=1) for part in _parts(len(images), size)]
+        scale = float(np.percentile(np.concatenate(norms), 95))
+        return replace(unscaled, scale=scale if scale > ROUNDING else 1.0)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The codes of images uint8 [n, H, W, C], float32 [n, d], not yet projected."""
@@ -68,8 +75,8 @@ class PCACodes:
 
 
 def most_components(n: int, size: int) -> int:
-    """The largest PCA dimension of n images of `size` values."""
-    return min(n, size)
+    """The largest PCA dimension of n images of `size` values: n points span n - 1 directions about their mean."""
+    return min(n - 1, size)
 
 
 def fit_rows(rows: np.ndarray, image_size: int, seed: int) -> np.ndarray:
@@ -80,10 +87,11 @@ def fit_rows(rows: np.ndarray, image_size: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, 2]).choice(rows, most, replace=False))
 
 
-def blockwise(codes: np.ndarray, step: int = 65536) -> Iterator[np.ndarray]:
-    """The rows of an array in order, some at a time."""
-    for start in range(0, len(codes), step):
-        yield codes[start : start + step]
+def _parts(n: int, width: int) -> Iterator[slice]:
+    """Slices that cover n rows of `width` float32 values in order, each some tens of megabytes."""
+    step = max(1, PART_BYTES // (4 * width))
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:

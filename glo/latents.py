@@ -48,11 +48,21 @@ class CodeTable(tf.Module):
 
     def _adam(self, rows: tf.Tensor, codes: tf.Tensor, gradients: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
         visits = tf.gather(self.visits, rows) + 1
-        first = BETA_1 * tf.gather(self.first, rows) + (1 - BETA_1) * gradients
-        second = BETA_2 * tf.gather(self.second, rows) + (1 - BETA_2) * tf.square(gradients)
+        move, first, second = adam(tf.gather(self.first, rows), tf.gather(self.second, rows), visits, gradients)
         for slot, values in ((self.visits, visits), (self.first, first), (self.second, second)):
             slot.scatter_update(tf.IndexedSlices(values, rows))
-        count = tf.cast(visits, tf.float32)[:, None]
-        unbiased_first = first / (1 - BETA_1**count)
-        unbiased_second = second / (1 - BETA_2**count)
-        return codes - ADAM_SCALE * alpha * unbiased_first / (tf.sqrt(unbiased_second) + EPSILON)
+        return codes - alpha * move
+
+
+def adam(
+    first: tf.Tensor, second: tf.Tensor, visits: tf.Tensor, gradients: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """One Adam update of rows: the move for an alpha of 1, float32 [B, d], and the new moments.
+
+    visits: int32 [B], how often each row has been moved, this time included.
+    """
+    first = BETA_1 * first + (1 - BETA_1) * gradients
+    second = BETA_2 * second + (1 - BETA_2) * tf.square(gradients)
+    count = tf.cast(visits, tf.float32)[:, None]
+    unbiased_first, unbiased_second = first / (1 - BETA_1**count), second / (1 - BETA_2**count)
+    return ADAM_SCALE * unbiased_first / (tf.sqrt(unbiased_second) + EPSILON), first, second

@@ -93,6 +93,14 @@ def grid(run: Path, epoch: int) -> Path:
     return grids(run) / f"epoch-{epoch:05d}.png"
 
 
+def animation(run: Path) -> Path:
+    return run / "training.gif"
+
+
+def loss_curve(run: Path) -> Path:
+    return run / "loss.png"
+
+
 def dump(run: Path, step: int) -> Path:
     return run / f"dump_result_{step}.hdf5"
 
@@ -100,3 +108,7 @@ def dump(run: Path, step: int) -> Path:
 def evaluation(run: Path, step: int) -> Path:
     """The folder that an evaluation of this checkpoint writes to."""
     return run / f"eval-{step}"
+
+
+def evaluation_metrics(folder: Path) -> Path:
+    return folder / "metrics.json"

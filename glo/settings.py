@@ -169,7 +169,7 @@ class EvalSettings:
     )
     seed: int = setting(0, "seed of the fitted images, samples and pairs", low=0, high=2**32 - 1)
     batch_size: int = setting(256, "images a pass", low=1)
-    data_dir: str = setting("datasets", "folder of all datasets", metavar="DIR")
+    data_dir: str | None = setting(None, "folder of all datasets (default: as in training)", metavar="DIR")
     train_dir: str = setting("train_dir", "folder of all runs", metavar="DIR")
     output_dir: str | None = setting(None, "folder to write to (default: <run>/eval-<step>)", metavar="DIR")
     device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", **DEVICE)

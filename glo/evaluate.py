@@ -1,0 +1,161 @@
+"""The evaluation tasks: each takes a trained model and writes pictures and numbers to the output folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glo import checkpoint, files, fitting, paths, samplers, viz
+from glo.data import Dataset
+from glo.decoder import Decoder
+from glo.errors import UserError
+from glo.interpolation import PATHS
+from glo.log import logger
+from glo.losses import LOSSES
+from glo.neighbors import nearest
+from glo.settings import EvalSettings, TrainSettings
+from glo.step import Model
+
+SHOWN = 32  # images of a panel in the picture of reconstructions
+NEIGHBORS = 10  # samples that are shown with their nearest training image
+PAIRS, PATH_STEPS = 8, 10
+
+
+@dataclass
+class Evaluation:
+    """A model restored from a checkpoint, its dataset, and what was asked for."""
+
+    model: Model
+    decoder: Decoder
+    dataset: Dataset
+    trained: TrainSettings
+    asked: EvalSettings
+    folder: Path
+
+    @property
+    def images(self) -> np.ndarray:
+        """Training images, uint8 [n, H, W, C], in the order of the code table."""
+        return self.dataset.images[self.dataset.train_rows]
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Learned codes, float32 [n, d]."""
+        return self.model.codes.codes.numpy()
+
+    def random(self, stream: int) -> np.random.Generator:
+        """A generator that depends on --seed and the task alone."""
+        return np.random.default_rng([self.asked.seed, stream])
+
+    def path(self, task: str, suffix: str) -> Path:
+        return self.folder / f"{task}_{self.asked.prefix}.{suffix}"
+
+
+def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSettings, folder: Path) -> Evaluation:
+    """Rebuild the model from the checkpoint's own settings and restore it."""
+    model = Model(dataset.image_shape, dataset.codes[dataset.train_rows], trained)
+    checkpoint.restore(model, prefix)
+    return Evaluation(model, Decoder(model.generator, asked.batch_size), dataset, trained, asked, folder)
+
+
+def reconstruct(this: Evaluation) -> dict[str, Any]:
+    """Training images from their learned codes, all of them; held-out images from fitted codes, --num_fit of them."""
+    loss = LOSSES[this.trained.loss]
+    images, codes = this.images, this.codes
+    results = {"train": this.decoder.measure(codes, images, loss).result()}
+    shown = np.sort(this.random(0).permutation(len(images))[:SHOWN])
+    panels = [_pair("train", results["train"], images[shown], this.decoder.images(codes[shown]))]
+    if len(this.dataset.test_rows):
+        rows = np.sort(this.random(1).permutation(this.dataset.test_rows)[: this.asked.num_fit])
+        held_out = this.dataset.images[rows]
+        starts = fitting.starts(held_out, images, codes)
+        fitted, _ = fitting.fit(
+            this.model.generator,
+            loss,
+            this.trained.projection,
+            held_out,
+            starts,
+            this.asked.fit_steps,
+            this.asked.batch_size,
+        )
+        results["test"] = this.decoder.measure(fitted, held_out, loss).result()
+        panels.append(_pair("held-out", results["test"], held_out[:SHOWN], this.decoder.images(fitted[:SHOWN])))
+    else:
+        logger.warning("%s holds no held-out images: only training images are reconstructed", this.dataset.path)
+    viz.save(this.path("reconstruct", "png"), viz.below(*panels))
+    for name, result in results.items():
+        logger.info("%s PSNR %.2f dB, l1 %.4f (%d images)", name, result["psnr"], result["l1"], result["n"])
+    return results
+
+
+def generate(this: Evaluation) -> dict[str, Any]:
+    """Images from codes drawn from the sampler; some of them above their nearest training image."""
+    codes = samplers.sample(
+        this.asked.sampler, this.codes, this.asked.num_samples, this.asked.seed, this.trained.projection
+    )
+    images = this.decoder.images(codes)
+    compared = images[:NEIGHBORS]
+    closest = this.images[nearest(compared, this.images)[:, 0]]
+    picture = viz.below(
+        viz.captioned(f"samples, {this.asked.sampler}", viz.grid(images, viz.columns(len(images)))),
+        viz.captioned("some of them, above", viz.grid(compared, len(compared))),
+        viz.captioned("their nearest training images", viz.grid(closest, len(compared))),
+    )
+    viz.save(this.path("generate", "png"), picture)
+    with files.replacing(this.path("generate", "npz")) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, image=images, code=codes)
+    return {"sampler": this.asked.sampler, "n": len(images)}
+
+
+def interpolate(this: Evaluation) -> dict[str, Any]:
+    """Straight lines and arcs between the codes of pairs of training images, the real images at both ends."""
+    images, codes = this.images, this.codes
+    pairs = _pairs(this, len(images))
+    positions = np.linspace(0, 1, PATH_STEPS)
+    panels, frames = [], []
+    for name, between in PATHS.items():
+        decoded = np.stack([this.decoder.images(between(codes[a], codes[b], positions)) for a, b in pairs])
+        rows = np.concatenate([images[pairs[:, 0], None], decoded, images[pairs[:, 1], None]], axis=1)
+        caption = f"{name}: real image, {PATH_STEPS} codes from its own to the other's, real image"
+        panels.append(viz.captioned(caption, viz.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1])))
+        frames.append(
+            [viz.captioned(name, viz.grid(decoded[:, t], viz.columns(len(pairs)))) for t in range(PATH_STEPS)]
+        )
+    viz.save(this.path("interpolate", "png"), viz.below(*panels))
+    there = [viz.beside(*pictures) for pictures in zip(*frames, strict=True)]
+    viz.save_gif(this.path("interpolate", "gif"), there + there[::-1])
+    return {"pairs": pairs.tolist()}
+
+
+TASKS = {"reconstruct": reconstruct, "generate": generate, "interpolate": interpolate}
+
+
+def write(this: Evaluation, prefix: Path, results: dict[str, Any]) -> Path:
+    """Write metrics.json: what was measured, on which checkpoint; tasks of an earlier evaluation of it are kept."""
+    path = paths.evaluation_metrics(this.folder)
+    about = {"checkpoint": str(prefix), "seed": this.asked.seed}
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = earlier if about.items() <= earlier.items() else {}
+    metrics = {**about, **kept, **results}
+    files.write_text(path, json.dumps(metrics, indent=1) + "\n")
+    return path
+
+
+def _pair(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    columns = min(len(originals), 8)
+    return viz.beside(
+        viz.captioned(f"{name}: originals", viz.grid(originals, columns)),
+        viz.captioned(f"reconstructions, {result['psnr']:.1f} dB", viz.grid(reconstructions, columns)),
+    )
+
+
+def _pairs(this: Evaluation, n: int) -> np.ndarray:
+    """int64 [p, 2], indices of training images."""
+    if not this.asked.pairs:
+        drawn = this.random(2)
+        return np.stack([drawn.choice(n, 2, replace=n < 2) for _ in range(PAIRS)])
+    pairs = np.array([[int(index) for index in pair.split(",")] for pair in this.asked.pairs])
+    if pairs.max() >= n:
+        raise UserError(f"--pairs: there is no training image {pairs.max()}, they are numbered 0 to {n - 1}")
+    return pairs

@@ -1,0 +1,193 @@
+"""The dataset file: datasets/<name>/data.hdf5, written once, then only read.
+
+    image  uint8   [N, H, W, C]      code   float32 [N, d]   the initial codes
+    split  uint8   [N]  0/1          label  int32   [N]      optional
+and file attributes: schema, name, source, distribution, dimension, seed, fingerprint, label_names (optional), and the
+other settings it was built with.
+
+Every array carries a checksum, and the fingerprint (SHA-256 of shape and pixels in row order) ties learned codes to
+their rows.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from glo import h5, ids, memory, paths
+from glo.block import TEST, TRAIN, Block
+from glo.errors import UserError
+from glo.log import logger
+from glo.pixels import DESCRIPTION, float_range, pixel_range, to_uint8
+
+SCHEMA = 1
+CHUNK_BYTES = 1 << 16  # small enough that a random batch reads little beside its own rows
+DTYPES = {"image": np.uint8, "split": np.uint8, "label": np.int32, "code": np.float32}
+
+
+class Fingerprint:
+    """SHA-256 over (H, W, C) and the pixels of every row, fed in row order."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self._hash = hashlib.sha256("x".join(map(str, shape)).encode())
+
+    def update(self, images: np.ndarray) -> None:
+        self._hash.update(np.ascontiguousarray(images).data)
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+class Writer:
+    """Fills a new dataset file block by block, so that memory does not grow with the number of images."""
+
+    def __init__(self, path: Path):
+        self._file = h5py.File(path, "w", libver="v110")  # from this version on, metadata has checksums too
+        self._ids: list[str] = []
+        self._fingerprint: Fingerprint | None = None
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def append(self, block: Block) -> None:
+        """Add a block's rows. Blocks must agree in shape and in which optional fields they have."""
+        n, *shape = block.images.shape
+        if self._fingerprint is None:
+            self._fingerprint = Fingerprint(tuple(shape))
+        self._fingerprint.update(block.images)
+        fields = {"image": block.images, "split": block.split, "label": block.labels, "code": block.codes}
+        for name, values in fields.items():
+            if values is not None:
+                self.extend(name, [values])
+        start = len(self._ids)
+        self._ids.extend(block.ids or map(str, range(start, start + n)))
+
+    def extend(self, name: str, blocks: Iterable[np.ndarray]) -> None:
+        """Add rows to the array `name`, which is made on first use."""
+        for values in blocks:
+            if name not in self._file:
+                self._create(name, values.shape[1:])
+            node = self._file[name]
+            start = len(node)
+            node.resize(start + len(values), axis=0)
+            node[start:] = values
+
+    @property
+    def images(self) -> h5py.Dataset:
+        return self._file["image"]
+
+    @property
+    def split(self) -> np.ndarray | None:
+        return self._file["split"][:] if "split" in self._file else None
+
+    @property
+    def has_codes(self) -> bool:
+        return "code" in self._file
+
+    def close(self, **attributes: Any) -> list[str]:
+        """Write the file attributes, close, and return the ids in row order."""
+        attributes |= {
+            "schema": SCHEMA,
+            "fingerprint": self._fingerprint.hexdigest(),
+            "dimension": self._file["code"].shape[1],
+        }
+        for name, value in attributes.items():
+            self._file.attrs[name] = value
+        self._file.close()
+        return self._ids
+
+    def _create(self, name: str, shape: tuple[int, ...]) -> None:
+        row = np.dtype(DTYPES[name]).itemsize * max(1, int(np.prod(shape)))
+        chunk = (max(1, CHUNK_BYTES // row), *shape)
+        self._file.create_dataset(
+            name, shape=(0, *shape), maxshape=(None, *shape), dtype=DTYPES[name], chunks=chunk, fletcher32=True
+        )
+
+
+def holds(file: h5py.File) -> bool:
+    """Whether a file has this layout, rather than the older one of groups."""
+    return isinstance(h5.child(file, "image"), h5py.Dataset)
+
+
+def read(file: h5py.File, path: Path) -> tuple[Block, str | None]:
+    """All rows, and the fingerprint that the file was given, None if it has none.
+
+    Raises `UserError` for a newer schema, and for arrays that are not what they should be or do not belong together.
+    """
+    schema = file.attrs.get("schema", SCHEMA)
+    if np.ndim(schema) or schema != SCHEMA:
+        raise UserError(
+            f"{path} has schema {schema}, this version reads {SCHEMA}: update the toolkit or build it again"
+        )
+    image, code, split, label = (h5.array(file, name) for name in ("image", "code", "split", "label"))
+    _check_shapes(path, image, code, split, label)
+    others = [node for node in (code, split, label) if node is not None]
+    memory.require(h5.size(image) + sum(h5.size(node) * node.dtype.itemsize for node in others), str(path))
+    images = _pixels(image, path)
+    listed = ids.read(path.with_name(paths.ID_FILE))
+    if listed is not None and len(listed) != len(images):
+        raise UserError(
+            f"{path.with_name(paths.ID_FILE)} lists {len(listed)} ids and {path.name} holds {len(images)} images: "
+            "they do not belong together"
+        )
+    block = Block(
+        images,
+        _integers(split, TRAIN, TEST, path),
+        _integers(label, -(2**31), 2**31 - 1, path),
+        listed or list(map(str, range(len(images)))),
+        code[:].astype(np.float32),
+    )
+    fingerprint = file.attrs.get("fingerprint")
+    return block, None if fingerprint is None else str(fingerprint)
+
+
+def _check_shapes(path: Path, image: h5py.Dataset, code: h5py.Dataset | None, *columns: h5py.Dataset | None) -> None:
+    if code is None:
+        raise UserError(f"{path} has no 'code' array: build it again with download.py --force")
+    if image.ndim != 4 or image.shape[3] not in (1, 3) or 0 in image.shape[1:]:
+        raise UserError(f"{path}: 'image' must be [N, H, W, 1 or 3], not {list(image.shape)}")
+    if len(image) == 0:
+        raise UserError(f"{path} holds no images")
+    if code.ndim != 2 or code.shape[1] < 1:
+        raise UserError(f"{path}: 'code' must be [N, d], not {list(code.shape)}")
+    for name, node in zip(("split", "label"), columns, strict=True):
+        if node is not None and node.ndim != 1:
+            raise UserError(f"{path}: '{name}' must be [N], not {list(node.shape)}")
+    for name, node in zip(("code", "split", "label"), (code, *columns), strict=True):
+        if node is not None and len(node) != len(image):
+            raise UserError(f"{path}: '{name}' has {len(node)} rows and 'image' {len(image)}")
+
+
+def _pixels(image: h5py.Dataset, path: Path) -> np.ndarray:
+    """uint8 [N, H, W, C]; floating-point pixels are read twice, once for their range."""
+    low, high = float("inf"), float("-inf")
+    if image.dtype != np.uint8:
+        for part in h5.rows(image):
+            lowest, highest = float_range(image[part], f"{path}: 'image'")
+            low, high = min(low, lowest), max(high, highest)
+    kind = pixel_range(low, high, f"{path}: 'image'")
+    if kind != "uint8":
+        logger.info("%s: images are %s", path, DESCRIPTION[kind])
+    images = np.empty(image.shape, np.uint8)
+    for part in h5.rows(image):
+        images[part] = to_uint8(image[part], kind)
+    return images
+
+
+def _integers(node: h5py.Dataset | None, low: int, high: int, path: Path) -> np.ndarray | None:
+    """A column of integers from low to high, in the dtype of its name."""
+    if node is None:
+        return None
+    name, values = node.name.strip("/"), node[:]
+    if values.dtype.kind not in "ui" or values.min() < low or values.max() > high:
+        raise UserError(f"{path}: '{name}' must hold integers from {low} to {high}")
+    return values.astype(DTYPES[name])

@@ -1,0 +1,139 @@
+"""The training loop: steps, and around them everything that concerns time, logging and saving."""
+
+import time
+from pathlib import Path
+
+import h5py
+import imageio.v3 as imageio
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from glo import checkpoint, data, files, manifest, paths, records, samplers, viz
+from glo.data import Dataset
+from glo.decoder import Decoder
+from glo.errors import UserError
+from glo.interrupt import Interrupt
+from glo.log import logger
+from glo.losses import LOSSES
+from glo.settings import TrainSettings
+from glo.step import Model, make_step
+
+GRID = 64  # images of the reconstruction grid, the same ones each epoch
+CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
+
+
+def train(run: Path, settings: TrainSettings, dataset: Dataset, planned: int, end: int, start: Path | None) -> int:
+    """Train in a run folder until step `end`, from a checkpoint's prefix or from scratch.
+
+    planned: the steps over which the schedule runs. Returns the exit code: 0, or 128 plus the signal that ended it.
+    Raises `UserError` if the loss becomes NaN or infinite, with the last good checkpoint kept.
+    """
+    return _Run(run, settings, dataset, start).train(planned, end)
+
+
+class _Run:
+    def __init__(self, run: Path, settings: TrainSettings, dataset: Dataset, start: Path | None):
+        self.run, self.settings = run, settings
+        self.data = manifest.describe(dataset)
+        self.images = dataset.images[dataset.train_rows]
+        self.model = Model(dataset.image_shape, dataset.codes[dataset.train_rows], settings)
+        if start:
+            checkpoint.restore(self.model, start)
+        self.grid_rows = np.sort(data.permutation(len(self.images), settings.seed, data.GRID)[:GRID])
+        self.decoder = Decoder(self.model.generator)
+        self.saved: Path | None = start
+        self.records = records.Records(run, int(self.model.step))
+
+    def train(self, planned: int, end: int) -> int:
+        settings, n = self.settings, len(self.images)
+        take_step = make_step(self.model, self.images, settings, planned)
+        step, per_epoch = int(self.model.step), data.steps_per_epoch(n, settings.batch_size)
+        batches = data.batches(n, settings.batch_size, settings.seed, start=step)
+        losses, seen, since = [], 0, time.perf_counter()
+        with Interrupt() as interrupt, tqdm(total=end, initial=step, unit="step", disable=None) as bar:
+            while step < end and not interrupt.received:
+                rows = next(batches)
+                losses.append(take_step(tf.constant(rows)))
+                step, seen = step + 1, seen + len(rows)
+                if step % CHECK_EVERY == 0 or step == end:
+                    self._check(losses[-CHECK_EVERY:], step)
+                if step % settings.log_every == 0 or step == end:
+                    now = time.perf_counter()
+                    mean, rate = float(tf.concat(losses, 0).numpy().mean()), seen / (now - since)
+                    self.records.scalars(
+                        step,
+                        epoch=step / per_epoch,
+                        loss=mean,
+                        learning_rate=float(self.model.optimizer.learning_rate),
+                        images_per_second=rate,
+                    )
+                    bar.set_postfix(loss=f"{mean:.4f}", images_per_second=f"{rate:.0f}", refresh=False)
+                    losses, seen, since = [], 0, now
+                if step % per_epoch == 0 or step == end:
+                    self._picture(step, -(-step // per_epoch))
+                if step % settings.save_every == 0 or step == end or interrupt.received:
+                    self._save(rows)
+                bar.update()
+        if interrupt.received:
+            logger.warning("interrupted at step %d, saved %s", step, self.saved)
+            logger.warning("go on with: python trainer.py --checkpoint %s", self.run)
+        else:
+            self._finish(step)
+        self.records.close()
+        return 128 + interrupt.received if interrupt.received else 0
+
+    def _check(self, losses: list[tf.Tensor], step: int) -> None:
+        if not np.isfinite(tf.concat(losses, 0).numpy()).all():
+            self.records.close()
+            kept = f"the last good checkpoint is {self.saved}" if self.saved else "no checkpoint was saved before"
+            raise UserError(
+                f"the loss is not finite at step {step}: training stopped, {kept}; try a lower --learning_rate (now "
+                f"{self.settings.learning_rate:g}) or a lower --alpha (now {self.settings.alpha:g})"
+            )
+
+    def _save(self, rows: np.ndarray) -> None:
+        """Save, unless the last update broke the model: the loss that would show it comes with the next step."""
+        weights = [*self.model.generator.weights, tf.gather(self.model.codes.codes, rows)]
+        self._check([tf.reshape(tf.convert_to_tensor(w), [-1]) for w in weights], int(self.model.step))
+        self.saved = checkpoint.save(self.model, self.run, self.settings, self.data, self.settings.keep)
+        if self.settings.dump_result:
+            self._dump(rows)
+
+    def _dump(self, rows: np.ndarray) -> None:
+        """dump_result_<step>.hdf5: image and reconstruction uint8 [B, H, W, C], code float32 [B, d], row int64 [B]."""
+        codes = tf.gather(self.model.codes.codes, rows).numpy()
+        arrays = {"image": self.images[rows], "reconstruction": self.decoder.images(codes), "code": codes, "row": rows}
+        with (
+            files.replacing(paths.dump(self.run, int(self.model.step))) as temporary,
+            h5py.File(temporary, "w") as file,
+        ):
+            for name, values in arrays.items():
+                file[name] = values
+
+    def _picture(self, step: int, epoch: int) -> None:
+        """The epoch's grid of the same images, new samples, and the PSNR of the grid's images."""
+        rows, settings = self.grid_rows, self.settings
+        codes = self.model.codes.codes.numpy()
+        columns = viz.columns(len(rows))
+        pictured = viz.beside(
+            viz.captioned("training images", viz.grid(self.images[rows], columns)),
+            viz.captioned(f"reconstructions, epoch {epoch}", viz.grid(self.decoder.images(codes[rows]), columns)),
+        )
+        viz.save(paths.grid(self.run, epoch), pictured)
+        drawn = samplers.sample("gaussian", codes, GRID, settings.seed, settings.projection)
+        self.records.picture(step, "reconstructions", pictured)
+        self.records.picture(step, "samples", viz.grid(self.decoder.images(drawn), viz.columns(GRID)))
+        quick = self.decoder.measure(codes[rows], self.images[rows], LOSSES[settings.loss]).result()
+        self.records.scalars(step, epoch=epoch, train_psnr=quick["psnr"])
+
+    def _finish(self, step: int) -> None:
+        measured = self.decoder.measure(self.model.codes.codes.numpy(), self.images, LOSSES[self.settings.loss])
+        frames = [imageio.imread(path) for path in sorted(paths.grids(self.run).glob("*.png"))]
+        if frames:
+            viz.save_gif(paths.animation(self.run), frames)
+        viz.save_loss(paths.loss_curve(self.run), records.read(self.run))
+        logger.info(
+            "done: %d steps, train PSNR %.2f dB; next: python evaler.py --dataset %s --checkpoint %s",
+            step, measured.result()["psnr"], self.settings.dataset, self.run,
+        )  # fmt: skip

@@ -1,0 +1,40 @@
+"""Reconstruction quality: exact averages over all images, however they are batched."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Reconstruction:
+    """Sums over images; every image counts once. Pixels are compared in [0, 1]."""
+
+    n: int = 0
+    squared: float = 0.0
+    absolute: float = 0.0
+    values: int = 0
+    losses: float = 0.0
+
+    def add(self, reconstructed: np.ndarray, images: np.ndarray, losses: np.ndarray) -> None:
+        """reconstructed: float32 [B, H, W, C] in [-1, 1]. images: uint8, same shape. losses: float32 [B]."""
+        difference = (reconstructed.astype(np.float64) + 1) / 2 - images / 255.0
+        self.n += len(images)
+        self.squared += float(np.square(difference).sum())
+        self.absolute += float(np.abs(difference).sum())
+        self.values += difference.size
+        self.losses += float(losses.astype(np.float64).sum())
+
+    def result(self) -> dict[str, float | int]:
+        """psnr in dB from the mean squared error over all pixels of all images; mean l1; mean loss; number of images."""
+        return {
+            "psnr": psnr(self.squared / self.values),
+            "l1": self.absolute / self.values,
+            "loss": self.losses / self.n,
+            "n": self.n,
+        }
+
+
+def psnr(mean_squared_error: float) -> float:
+    """Peak signal-to-noise ratio of pixels in [0, 1]: -10 log10(MSE) dB; 100 for an error below 1e-10."""
+    return -10 * math.log10(max(mean_squared_error, 1e-10))

@@ -1,0 +1,85 @@
+"""Which settings a run has, which checkpoint it starts from, and how many steps it takes; all before TensorFlow."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from glo import config, data, manifest, paths
+from glo.config import Layer
+from glo.data import Dataset
+from glo.errors import UserError
+from glo.log import logger
+from glo.manifest import Manifest
+from glo.settings import TrainSettings
+
+# Without --epochs, each code gets this many visits, and small datasets at least this many steps.
+DEFAULT_EPOCHS, DEFAULT_STEPS = 30, 4000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """settings: resolved. start: the prefix of the checkpoint to start from, with its manifest; None from scratch.
+    run: the folder to go on in; None for a new run."""
+
+    settings: TrainSettings
+    start: Path | None = None
+    manifest: Manifest | None = None
+    run: Path | None = None
+
+
+def plan(typed: Layer) -> Plan:
+    """Lay the typed flags over the recipe's file, or over the settings of the checkpoint they name.
+
+    A run folder resumes: only settings marked `resume` may change. RUN/model-STEP starts a new run from that state:
+    all but the architecture may change. Raises `UserError` for anything else, naming the difference.
+    """
+    asked = config.resolve(TrainSettings, typed)
+    if asked.checkpoint is None:
+        if asked.dataset is None:
+            raise UserError("--dataset is missing: give the name of a dataset, such as --dataset MNIST")
+        file = Path(asked.config) if asked.config else paths.config_file(asked.dataset)
+        return Plan(config.resolve(TrainSettings, config.read_yaml(file), typed))
+    start, resume = manifest.locate(asked.checkpoint)
+    found = manifest.read(start)
+    before = found.resolved(start)
+    layers = [Layer(str(start), config.stored(before))]
+    if asked.config:
+        layers.append(config.read_yaml(Path(asked.config)))
+    settings = config.resolve(TrainSettings, *layers, typed)
+    for field in dataclasses.fields(TrainSettings):
+        old, new = getattr(before, field.name), getattr(settings, field.name)
+        frozen = not field.metadata.get("resume") if resume else field.metadata.get("architecture")
+        if field.metadata["stored"] and frozen and old != new:
+            way_out = f"drop --{field.name}, or start a new run" + (f" with --checkpoint {start}" if resume else "")
+            if resume and field.metadata.get("architecture"):
+                way_out = f"drop --{field.name}, or train a new run from scratch"
+            raise UserError(f"{start} was trained with {field.name} {old}, not {new}: {way_out}")
+    if settings.dataset.lower() != before.dataset.lower():
+        raise UserError(f"{start} was trained on {before.dataset}, not {settings.dataset}: drop --dataset")
+    return Plan(settings, start, found, start.parent if resume else None)
+
+
+def steps(settings: TrainSettings, dataset: Dataset) -> tuple[int, int]:
+    """(planned, end): the steps over which the schedule runs, and the step at which to stop."""
+    per_epoch = data.steps_per_epoch(len(dataset.train_rows), settings.batch_size)
+    if settings.epochs is not None:
+        planned = settings.epochs * per_epoch
+    else:
+        planned = max(DEFAULT_EPOCHS * per_epoch, DEFAULT_STEPS)
+    end = planned if settings.max_steps is None else settings.max_steps
+    return max(planned, end), end
+
+
+def check(plan: Plan, dataset: Dataset, end: int) -> None:
+    """Refuse to go on with other data, and with nothing left to do."""
+    if plan.manifest is None:
+        return
+    manifest.check_dataset(plan.manifest, dataset, plan.start)
+    if plan.manifest.step >= end:
+        raise UserError(
+            f"{plan.start} has taken {plan.manifest.step} steps already and {end} are asked for in all: raise --max_steps"
+        )
+    old = steps(plan.manifest.resolved(plan.start), dataset)[0]
+    new = steps(plan.settings, dataset)[0]
+    if plan.run and plan.settings.schedule != "constant" and old != new:
+        logger.warning("the schedule now runs over %d steps, not %d: the rates differ from here on", new, old)

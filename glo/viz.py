@@ -1,0 +1,102 @@
+"""Pictures for people: grids with captions, animations, the loss curve."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from glo import files
+
+MARGIN = 2  # pixels between images
+SIDE = 56  # small images are enlarged, by whole factors, to about this many pixels
+CAPTION = 22  # height of a caption line
+GIF_FRAMES = 100
+GIF_SECONDS = 8
+PAPER, INK = 255, 40
+
+
+def columns(n: int) -> int:
+    """Columns of an about square grid of n images."""
+    return math.ceil(math.sqrt(n))
+
+
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Lay images uint8 [n, H, W, C] out row by row, enlarged without smoothing. Returns uint8 [h, w, 3]."""
+    n, height, width, channels = images.shape
+    scale = max(1, round(SIDE / max(height, width)))
+    rows = math.ceil(n / columns)
+    cell = height * scale + MARGIN, width * scale + MARGIN
+    canvas = np.full((rows * cell[0] + MARGIN, columns * cell[1] + MARGIN, 3), PAPER, np.uint8)
+    for index, image in enumerate(images):
+        top, left = MARGIN + index // columns * cell[0], MARGIN + index % columns * cell[1]
+        canvas[top : top + height * scale, left : left + width * scale] = image.repeat(scale, 0).repeat(scale, 1)
+    return canvas
+
+
+def captioned(caption: str, picture: np.ndarray) -> np.ndarray:
+    """The picture with a line of text above it, widened if the text is longer."""
+    font = ImageFont.load_default(14)
+    width = max(picture.shape[1], math.ceil(font.getlength(caption)) + 2 * MARGIN)
+    canvas = Image.new("RGB", (width, picture.shape[0] + CAPTION), (PAPER,) * 3)
+    ImageDraw.Draw(canvas).text((MARGIN + 1, 3), caption, (INK,) * 3, font)
+    canvas.paste(Image.fromarray(picture), (0, CAPTION))
+    return np.asarray(canvas)
+
+
+def beside(*pictures: np.ndarray) -> np.ndarray:
+    """Pictures from left to right, with a gap."""
+    return _joined(pictures, axis=1)
+
+
+def below(*pictures: np.ndarray) -> np.ndarray:
+    """Pictures from top to bottom, with a gap."""
+    return _joined(pictures, axis=0)
+
+
+def save(path: Path, picture: np.ndarray) -> None:
+    """Write a picture uint8 [h, w, 3] in the format of the suffix."""
+    with files.replacing(path) as temporary:
+        imageio.imwrite(temporary, picture)
+
+
+def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """Write an endless animation of at most `GIF_FRAMES` frames, evenly chosen, the last one always among them."""
+    keep = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(len(frames), GIF_FRAMES))})
+    milliseconds = min(500, 1000 * GIF_SECONDS // len(keep))
+    with files.replacing(path) as temporary:
+        imageio.imwrite(temporary, [frames[i] for i in keep], extension=".gif", duration=milliseconds, loop=0)
+
+
+def save_loss(path: Path, records: Sequence[dict]) -> None:
+    """Plot the loss, and the PSNR where there is one, against steps. records: the objects of metrics.jsonl."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    losses = [(r["step"], r["loss"]) for r in records if "loss" in r]
+    axes.plot(*zip(*losses, strict=True), color="tab:blue", linewidth=1)
+    axes.set(xlabel="step", yscale="log")
+    axes.set_ylabel("training loss", color="tab:blue")
+    axes.grid(alpha=0.3, which="both")
+    psnrs = [(r["step"], r["train_psnr"]) for r in records if "train_psnr" in r]
+    if psnrs:
+        right = axes.twinx()
+        right.plot(*zip(*psnrs, strict=True), color="tab:orange", linewidth=1)
+        right.set_ylabel("PSNR of the 64 images of the grid [dB]", color="tab:orange")
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def _joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    other = 1 - axis
+    length = max(picture.shape[other] for picture in pictures)
+    padded = []
+    for picture in pictures:
+        widths = [(0, 0)] * 3
+        widths[axis] = (0, 8 if picture is not pictures[-1] else 0)
+        widths[other] = (0, length - picture.shape[other])
+        padded.append(np.pad(picture, widths, constant_values=PAPER))
+    return np.concatenate(padded, axis)

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Train a generator and one code per image on a dataset that download.py built, or on your own.
+
+python trainer.py --dataset MNIST
+python trainer.py --checkpoint train_dir/default-MNIST_lr_0.01-20260101-120000
+"""
+
+import sys
+
+from glo import config, errors
+from glo.settings import TrainSettings
+
+
+def main(argv: list[str] | None = None) -> int:
+    typed = config.parse(TrainSettings, argv, __doc__.splitlines()[0])
+
+    from glo import data, files, log, paths, resume
+
+    log.setup()
+    plan = resume.plan(typed)
+    settings = plan.settings
+    dataset = data.load(
+        settings.data_dir, settings.dataset, settings.test_fraction, settings.seed, settings.max_samples
+    )
+    data.announce(dataset)
+    planned, end = resume.steps(settings, dataset)
+    resume.check(plan, dataset, end)
+
+    from glo import device
+
+    device.select(settings.device)
+    if settings.dry_run:
+        from glo import summary
+
+        print(summary.describe(settings, dataset, planned, end))
+        return 0
+    run = plan.run or paths.new_run_folder(
+        settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
+    )
+    log.to_file(paths.log(run))
+    files.write_text(paths.config(run), config.write_yaml(settings))
+    log.logger.info("%s: %d steps, %s", run, end, f"from {plan.start}" if plan.start else "from scratch")
+
+    from glo import loop
+
+    return loop.train(run, settings, dataset, planned, end, plan.start)
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))
