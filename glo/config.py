@@ -37,7 +37,7 @@ def setting(
     default: Any,
     help: str,
     *,
-    choices: Iterable[str] | None = None,
+    choices: Iterable[str | int] | None = None,
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
@@ -61,7 +61,7 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
         kind, _ = _unwrap(hints[field.name])
         text = field.metadata["help"].replace("%", "%%")
         if field.metadata["choices"]:
-            text += f" [{', '.join(field.metadata['choices'])}]"
+            text += f" [{', '.join(map(str, field.metadata['choices']))}]"
         if field.default not in (None, (), False):
             text += f" (default {field.default})"
         if kind is bool:
@@ -151,12 +151,13 @@ def _checked(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str
         return None
     if kind is tuple:
         if not isinstance(value, list | tuple):
-            raise UserError(f"{label} must be a list, not {reprlib.repr(value)}")
+            raise UserError(f"{label} must be a list, not {_shown(value)}")
         return tuple(_checked(item, str, limits, label) for item in value)
     value = _converted(value, kind, label)
     choices, low, above, high = (limits[key] for key in ("choices", "low", "above", "high"))
     if choices and value not in choices:
-        raise UserError(f"{label} must be one of {', '.join(choices)}, not '{value}'{_nearest(str(value), choices)}")
+        words = [str(choice) for choice in choices]
+        raise UserError(f"{label} must be one of {', '.join(words)}, not '{value}'{_nearest(str(value), words)}")
     if low is not None and value < low:
         raise UserError(f"{label} must be at least {low}, not {value}")
     if above is not None and value <= above:
@@ -184,4 +185,10 @@ def _converted(value: Any, kind: type, label: str) -> Any:
     except (ValueError, OverflowError):
         pass
     expected = {bool: "true or false", str: "a text", int: "a whole number", float: "a finite number"}[kind]
-    raise UserError(f"{label} must be {expected}, not {reprlib.repr(value)}")
+    raise UserError(f"{label} must be {expected}, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A value in few words: a hostile file may nest lists without end, or hold a number of a million digits."""
+    short = value.bit_length() <= 64 if isinstance(value, int) else isinstance(value, str | float | None)
+    return reprlib.repr(value) if short else f"a {type(value).__name__} such as this"

@@ -74,7 +74,7 @@ def read(path: Path) -> tuple[Block, str]:
 
     Raises `UserError` for whatever is damaged or inconsistent.
     """
-    with h5.opened(path) as file:
+    with h5.opened(path) as file, np.errstate(over="ignore"):  # codes too large for float32 are refused below
         if len(file) == 0:
             raise UserError(f"{path} holds no images")
         block, recorded = flat.read(file, path) if flat.holds(file) else (grouped.read(file, path), None)

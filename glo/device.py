@@ -1,6 +1,10 @@
 """Loads TensorFlow quietly, for one device, with reproducible kernels."""
 
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from glo.errors import UserError
 
@@ -12,11 +16,11 @@ def select(device: str) -> None:
     equals an uninterrupted one. Raises `UserError` for a GPU that is not there.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    import tensorflow as tf
+    with _quiet():
+        import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+        gpus = tf.config.list_physical_devices("GPU")
     if device.startswith("gpu:"):
         index = int(device[4:])
         if index >= len(gpus):
@@ -28,3 +32,24 @@ def select(device: str) -> None:
     for gpu in gpus[:1]:
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what native code writes to stderr, and show it only if the block fails.
+
+    TensorFlow's C++ prints a dozen lines before its log level applies: none concerns a user, and they bury what does.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

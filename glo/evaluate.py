@@ -42,7 +42,7 @@ class Evaluation:
     @property
     def codes(self) -> np.ndarray:
         """Learned codes, float32 [n, d]."""
-        return self.model.codes.codes.numpy()
+        return self.model.table.codes.numpy()
 
     def random(self, stream: int) -> np.random.Generator:
         """A generator that depends on --seed and the task alone."""

@@ -10,6 +10,7 @@ their rows.
 """
 
 import hashlib
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,37 @@ class Fingerprint:
         return self._hash.hexdigest()
 
 
+class _Disk(io.FileIO):
+    """A new file whose writes seem to succeed; `check` raises the first error, such as that of a full disk, or Ctrl-C.
+
+    HDF5 must not meet errors itself: it writes from a cache, as late as when a file is closed, where h5py drops the
+    error, and then the data are lost in silence or the process crashes.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__(path, "w+")
+        self._error: BaseException | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            rest = memoryview(data).cast("B")
+            while rest:
+                rest = rest[super().write(rest) :]
+        except BaseException as error:
+            self._error = self._error or error
+        return len(data)
+
+    def check(self) -> None:
+        if self._error:
+            raise self._error
+
+
 class Writer:
     """Fills a new dataset file block by block, so that memory does not grow with the number of images."""
 
     def __init__(self, path: Path):
-        self._file = h5py.File(path, "w", libver="v110")  # from this version on, metadata has checksums too
+        self._disk = _Disk(path)
+        self._file = h5py.File(self._disk, "w", libver="v110")  # from this version on, metadata has checksums too
         self._ids: list[str] = []
         self._fingerprint: Fingerprint | None = None
 
@@ -54,6 +81,8 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._disk.close()
+        self._disk.check()
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -80,6 +109,7 @@ class Writer:
             start = len(node)
             node.resize(start + len(values), axis=0)
             node[start:] = values
+            self._disk.check()
 
     @property
     def images(self) -> h5py.Dataset:
@@ -93,8 +123,8 @@ class Writer:
     def has_codes(self) -> bool:
         return "code" in self._file
 
-    def close(self, **attributes: Any) -> list[str]:
-        """Write the file attributes, close, and return the ids in row order."""
+    def finish(self, **attributes: Any) -> list[str]:
+        """Write the file attributes and return the ids in row order."""
         attributes |= {
             "schema": SCHEMA,
             "fingerprint": self._fingerprint.hexdigest(),
@@ -102,7 +132,6 @@ class Writer:
         }
         for name, value in attributes.items():
             self._file.attrs[name] = value
-        self._file.close()
         return self._ids
 
     def _create(self, name: str, shape: tuple[int, ...]) -> None:

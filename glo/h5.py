@@ -41,11 +41,10 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
 def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
     """The object of that name right in `group`, or None. Links are refused without following them."""
-    try:
-        link = group.id.links.get_info(name.encode("utf-8", "surrogateescape"))
-    except KeyError:
+    links, key = group.id.links, name.encode("utf-8", "surrogateescape")
+    if not links.exists(key):
         return None
-    if link.type != h5py.h5l.TYPE_HARD:
+    if links.get_info(key).type != h5py.h5l.TYPE_HARD:
         raise UserError(f"{_where(group, name)} is a link, refused: it could read other files; copy the data in")
     return group[name]
 

@@ -62,8 +62,9 @@ class PCACodes:
                 f"--dimension {dimension} is more than PCA can give: {len(images)} training images of {size} values "
                 f"allow at most --dimension {most}; --distribution Gaussian has no such limit"
             )
-        pca = PCA(dimension, svd_solver="auto", copy=False, random_state=seed).fit(_pixels(images))
-        explained = float(pca.explained_variance_ratio_.sum()) if pca.explained_variance_.any() else 0.0
+        with np.errstate(invalid="ignore"):  # images that are all the same have 0 of 0 variance
+            pca = PCA(dimension, svd_solver="auto", copy=False, random_state=seed).fit(_pixels(images))
+        explained = float(np.nan_to_num(pca.explained_variance_ratio_.sum()))
         unscaled = cls(pca.mean_.astype(np.float32), pca.components_.astype(np.float32), 1.0, explained)
         norms = [np.linalg.norm(unscaled(images[part]), axis=1) for part in _parts(len(images), size)]
         scale = float(np.percentile(np.concatenate(norms), 95))

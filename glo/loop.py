@@ -1,5 +1,6 @@
 """The training loop: steps, and around them everything that concerns time, logging and saving."""
 
+import math
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from glo.step import Model, make_step
 
 GRID = 64  # images of the reconstruction grid, the same ones each epoch
 CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
+EVENT_SECONDS = 5  # least time between two pictures sent to TensorBoard: small datasets have many epochs a second
 
 
 def train(run: Path, settings: TrainSettings, dataset: Dataset, planned: int, end: int, start: Path | None) -> int:
@@ -43,6 +45,7 @@ class _Run:
         self.grid_rows = np.sort(data.permutation(len(self.images), settings.seed, data.GRID)[:GRID])
         self.decoder = Decoder(self.model.generator)
         self.saved: Path | None = start
+        self.sent = -math.inf
         self.records = records.Records(run, int(self.model.step))
 
     def train(self, planned: int, end: int) -> int:
@@ -94,7 +97,7 @@ class _Run:
 
     def _save(self, rows: np.ndarray) -> None:
         """Save, unless the last update broke the model: the loss that would show it comes with the next step."""
-        weights = [*self.model.generator.weights, tf.gather(self.model.codes.codes, rows)]
+        weights = [*self.model.generator.weights, tf.gather(self.model.table.codes, rows)]
         self._check([tf.reshape(tf.convert_to_tensor(w), [-1]) for w in weights], int(self.model.step))
         self.saved = checkpoint.save(self.model, self.run, self.settings, self.data, self.settings.keep)
         if self.settings.dump_result:
@@ -102,7 +105,7 @@ class _Run:
 
     def _dump(self, rows: np.ndarray) -> None:
         """dump_result_<step>.hdf5: image and reconstruction uint8 [B, H, W, C], code float32 [B, d], row int64 [B]."""
-        codes = tf.gather(self.model.codes.codes, rows).numpy()
+        codes = tf.gather(self.model.table.codes, rows).numpy()
         arrays = {"image": self.images[rows], "reconstruction": self.decoder.images(codes), "code": codes, "row": rows}
         with (
             files.replacing(paths.dump(self.run, int(self.model.step))) as temporary,
@@ -114,21 +117,23 @@ class _Run:
     def _picture(self, step: int, epoch: int) -> None:
         """The epoch's grid of the same images, new samples, and the PSNR of the grid's images."""
         rows, settings = self.grid_rows, self.settings
-        codes = self.model.codes.codes.numpy()
+        codes = self.model.table.codes.numpy()
         columns = viz.columns(len(rows))
         pictured = viz.beside(
             viz.captioned("training images", viz.grid(self.images[rows], columns)),
             viz.captioned(f"reconstructions, epoch {epoch}", viz.grid(self.decoder.images(codes[rows]), columns)),
         )
         viz.save(paths.grid(self.run, epoch), pictured)
-        drawn = samplers.sample("gaussian", codes, GRID, settings.seed, settings.projection)
-        self.records.picture(step, "reconstructions", pictured)
-        self.records.picture(step, "samples", viz.grid(self.decoder.images(drawn), viz.columns(GRID)))
+        if time.monotonic() - self.sent > EVENT_SECONDS:
+            drawn = samplers.sample("gaussian", codes, GRID, settings.seed, settings.projection)
+            self.records.picture(step, "reconstructions", pictured)
+            self.records.picture(step, "samples", viz.grid(self.decoder.images(drawn), viz.columns(GRID)))
+            self.sent = time.monotonic()
         quick = self.decoder.measure(codes[rows], self.images[rows], LOSSES[settings.loss]).result()
         self.records.scalars(step, epoch=epoch, train_psnr=quick["psnr"])
 
     def _finish(self, step: int) -> None:
-        measured = self.decoder.measure(self.model.codes.codes.numpy(), self.images, LOSSES[self.settings.loss])
+        measured = self.decoder.measure(self.model.table.codes.numpy(), self.images, LOSSES[self.settings.loss])
         frames = [imageio.imread(path) for path in sorted(paths.grids(self.run).glob("*.png"))]
         if frames:
             viz.save_gif(paths.animation(self.run), frames)

@@ -1,5 +1,6 @@
 """The names of dataset folders, run folders and everything in them. No other module builds such a name."""
 
+import os
 import re
 import time
 from datetime import datetime
@@ -17,12 +18,12 @@ STAMP = "%Y%m%d-%H%M%S"
 def dataset_folder(data_dir: str, name: str) -> Path:
     """datasets/NAME as typed if it is there, else in lower case, which is where the known datasets are built."""
     typed = Path(data_dir, name)
-    return typed if typed.is_dir() else Path(data_dir, name.lower())
+    return typed if os.path.isdir(typed) else Path(data_dir, name.lower())
 
 
 def dataset_file(folder: Path) -> Path | None:
     """The data file of a dataset folder, or None."""
-    return next((folder / name for name in OLDER_DATASET_FILES if (folder / name).exists()), None)
+    return next((folder / name for name in OLDER_DATASET_FILES if os.path.exists(folder / name)), None)
 
 
 def config_file(dataset: str) -> Path:

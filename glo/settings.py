@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from glo.config import PLAIN_NAME, setting
 
-NAME = {"pattern": PLAIN_NAME, "example": "letters, digits, '.', '_' and '-'"}
+NAME = {"pattern": PLAIN_NAME, "example": "at most 80 letters, digits, '.', '_' and '-'"}
 DEVICE = {"pattern": r"auto|cpu|gpu:\d+", "example": "auto, cpu or gpu:0"}
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
@@ -32,7 +32,7 @@ class BuildSettings:
         metavar="SIZE",
     )
     channels: int | None = setting(
-        None, "with --images: 1 for grey, 3 for colour (default: grey only if every picture is)", low=1, high=3
+        None, "with --images: 1 for grey, 3 for colour (default: grey only if every picture is)", choices=(1, 3)
     )
     source: str | None = setting(
         None, "take a known dataset's files from this folder, not from the network", metavar="DIR"

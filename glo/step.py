@@ -32,7 +32,7 @@ class Model(tf.Module):
         )
         # Built now, not at the first step: a checkpoint saved or restored before it would lack the slots.
         self.optimizer.build(self.generator.trainable_variables)
-        self.codes = CodeTable(initial_codes, settings.code_optimizer, settings.projection)
+        self.table = CodeTable(initial_codes, settings.code_optimizer, settings.projection)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
 
@@ -75,7 +75,7 @@ def make_step(
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
     def step(rows: tf.Tensor) -> tf.Tensor:
-        codes = model.codes.gather(rows)
+        codes = model.table.gather(rows)
         target = decode(tf.gather(pixels, rows))
         factor = rate_factor(model.step, planned, settings.schedule)
         with tf.GradientTape() as tape:
@@ -93,7 +93,7 @@ def make_step(
                 tape.watch(codes)
                 total = tf.reduce_sum(reconstruct(codes, target))
             to_codes = tape.gradient(total, codes)
-        model.codes.update(rows, codes, to_codes, settings.alpha * factor)
+        model.table.update(rows, codes, to_codes, settings.alpha * factor)
         model.step.assign_add(1)
         return losses
 

@@ -24,15 +24,16 @@ def columns(n: int) -> int:
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Lay images uint8 [n, H, W, C] out row by row, enlarged without smoothing. Returns uint8 [h, w, 3]."""
-    n, height, width, channels = images.shape
+    """Lay images uint8 [n, H, W, C] out row by row, small ones enlarged (bicubic). Returns uint8 [h, w, 3]."""
+    n, height, width = images.shape[:3]
     scale = max(1, round(SIDE / max(height, width)))
+    height, width = height * scale, width * scale
     rows = math.ceil(n / columns)
-    cell = height * scale + MARGIN, width * scale + MARGIN
-    canvas = np.full((rows * cell[0] + MARGIN, columns * cell[1] + MARGIN, 3), PAPER, np.uint8)
+    canvas = np.full((MARGIN + rows * (height + MARGIN), MARGIN + columns * (width + MARGIN), 3), PAPER, np.uint8)
     for index, image in enumerate(images):
-        top, left = MARGIN + index // columns * cell[0], MARGIN + index % columns * cell[1]
-        canvas[top : top + height * scale, left : left + width * scale] = image.repeat(scale, 0).repeat(scale, 1)
+        top, left = MARGIN + index // columns * (height + MARGIN), MARGIN + index % columns * (width + MARGIN)
+        colour = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+        canvas[top : top + height, left : left + width] = colour.resize((width, height), Image.Resampling.BICUBIC)
     return canvas
 
 
