@@ -6,7 +6,6 @@ python download.py --images photos/ --name CATS --size 64
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -43,10 +42,10 @@ def main(argv: list[str] | None = None) -> None:
 def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     """Build one of the known datasets, from the network or from --source."""
     from datasets.fetch import fetch, locate
-    from glo.build import build
+    from glo.build import already_built, build
 
     folder = Path(settings.data_dir, name.lower())
-    if _already_built(folder, settings):
+    if already_built(folder, name, settings):
         return
     if settings.source:
         found = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
@@ -57,58 +56,41 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
 
 def build_own(settings: BuildSettings) -> None:
     """Build a dataset of the user's from a folder of pictures or an .npz file."""
-    from glo.build import build
+    from glo.build import already_built, build
 
     folder = Path(settings.data_dir, settings.name)
-    if _already_built(folder, settings):
+    path = Path(settings.images or settings.npz)
+    source = path.resolve().name
+    if already_built(folder, source, settings):
         return
     if settings.images:
         from datasets import folder as pictures
 
-        source = Path(settings.images)
-        blocks = pictures.blocks(source, _size(settings.size), settings.channels)
-        build(folder, settings.name, f"pictures in {source.name}", blocks, settings, pictures.class_names(source))
+        blocks = pictures.blocks(path, _size(settings.size), settings.channels)
+        build(folder, settings.name, source, blocks, settings, pictures.class_names(path))
     else:
         from datasets import npz
 
-        source = Path(settings.npz)
-        build(folder, settings.name, source.name, npz.blocks(source), settings)
+        build(folder, settings.name, source, npz.blocks(path), settings)
 
 
 def convert(folder: Path, settings: BuildSettings) -> None:
     """Rewrite a dataset folder of the older layout as the fast one, images, order and codes unchanged."""
-    from glo import data, paths
-    from glo.block import Block
+    from glo import data, flat, h5, paths
     from glo.build import build
-
-    dataset = data.load(str(folder.parent), folder.name, settings.test_fraction, settings.seed)
-    if dataset.path.name == paths.DATASET_FILE and not settings.force:
-        raise UserError(f"{dataset.path} would be replaced: add --force, or rename it to data.hy first")
-
-    def blocks() -> Iterator[Block]:
-        yield Block(dataset.images, split=dataset.split, labels=dataset.labels, ids=dataset.ids, codes=dataset.codes)
-
-    build(folder, folder.name, dataset.path.name, blocks(), settings)
-
-
-def _already_built(folder: Path, settings: BuildSettings) -> bool:
-    """True if the very same dataset is there. One of other settings is never replaced without --force."""
-    from glo import h5, paths
     from glo.log import logger
 
     path = paths.dataset_file(folder)
-    if path is None or settings.force:
-        return False
+    if path is None:
+        raise UserError(f"no {' or '.join(paths.OLDER_DATASET_FILES)} in {folder}: --convert needs a dataset folder")
     with h5.opened(path) as file:
-        found = {key: file.attrs.get(key) for key in ("distribution", "dimension", "seed")}
-    asked = {"distribution": settings.distribution, "dimension": settings.dimension, "seed": settings.seed}
-    if settings.dimension is None:
-        asked["dimension"] = found["dimension"]
-    if found != asked:
-        described = ", ".join(f"{key} {value}" for key, value in found.items())
-        raise UserError(f"{path} is there already, with {described}: add --force to replace it")
-    logger.info("%s is there already, with these settings; --force builds it anew", path)
-    return True
+        if flat.holds(file):
+            logger.info("%s has the fast layout already", path)
+            return
+    if path.name == paths.DATASET_FILE and not settings.force:
+        raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
+    block, _ = data.read(path)
+    build(folder, folder.resolve().name, path.name, [block], settings)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from glo.settings import TrainSettings
 
 def main(argv: list[str] | None = None) -> int:
     typed = config.parse(TrainSettings, argv, __doc__.splitlines()[0])
+    config.resolve(TrainSettings, typed)  # bad flags are refused before anything heavy is imported
 
     from glo import data, files, log, paths, resume
 

@@ -11,7 +11,8 @@ their rows.
 
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 from glo import h5, ids, memory, paths
 from glo.block import TEST, TRAIN, Block
 from glo.errors import UserError
+from glo.interrupt import Interrupt
 from glo.log import logger
 from glo.pixels import DESCRIPTION, float_range, pixel_range, to_uint8
 
@@ -43,24 +45,31 @@ class Fingerprint:
 
 
 class _Disk(io.FileIO):
-    """A new file whose writes seem to succeed; `check` raises the first error, such as that of a full disk, or Ctrl-C.
+    """A new file whose writes seem to succeed; `check` raises the first error, such as that of a full disk.
 
-    HDF5 must not meet errors itself: it writes from a cache, as late as when a file is closed, where h5py drops the
+    HDF5 must not meet errors itself: it writes from a cache, as late as when an array is let go, where h5py drops the
     error, and then the data are lost in silence or the process crashes.
     """
 
     def __init__(self, path: Path):
         super().__init__(path, "w+")
-        self._error: BaseException | None = None
+        self._error: OSError | None = None
 
     def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
         try:
-            rest = memoryview(data).cast("B")
             while rest:
                 rest = rest[super().write(rest) :]
-        except BaseException as error:
+        except OSError as error:
             self._error = self._error or error
         return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return size or 0
 
     def check(self) -> None:
         if self._error:
@@ -72,7 +81,8 @@ class Writer:
 
     def __init__(self, path: Path):
         self._disk = _Disk(path)
-        self._file = h5py.File(self._disk, "w", libver="v110")  # from this version on, metadata has checksums too
+        with self._writing():
+            self._file = h5py.File(self._disk, "w", libver="v110")  # from this version on, metadata has checksums too
         self._ids: list[str] = []
         self._fingerprint: Fingerprint | None = None
 
@@ -80,9 +90,18 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._disk.close()
+        with self._writing():
+            self._file.close()
+            self._disk.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Around all that may write: errors of the disk, and Ctrl-C, are raised at the end and not within HDF5."""
+        with Interrupt() as interrupt:
+            yield
         self._disk.check()
+        if interrupt.received:
+            raise KeyboardInterrupt
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -103,13 +122,14 @@ class Writer:
     def extend(self, name: str, blocks: Iterable[np.ndarray]) -> None:
         """Add rows to the array `name`, which is made on first use."""
         for values in blocks:
-            if name not in self._file:
-                self._create(name, values.shape[1:])
-            node = self._file[name]
-            start = len(node)
-            node.resize(start + len(values), axis=0)
-            node[start:] = values
-            self._disk.check()
+            with self._writing():
+                if name not in self._file:
+                    self._create(name, values.shape[1:])
+                node = self._file[name]
+                start = len(node)
+                node.resize(start + len(values), axis=0)
+                node[start:] = values
+                self._file.flush()
 
     @property
     def images(self) -> h5py.Dataset:
@@ -130,8 +150,10 @@ class Writer:
             "fingerprint": self._fingerprint.hexdigest(),
             "dimension": self._file["code"].shape[1],
         }
-        for name, value in attributes.items():
-            self._file.attrs[name] = value
+        with self._writing():
+            for name, value in attributes.items():
+                self._file.attrs[name] = value
+            self._file.flush()
         return self._ids
 
     def _create(self, name: str, shape: tuple[int, ...]) -> None:

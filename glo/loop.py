@@ -1,5 +1,6 @@
 """The training loop: steps, and around them everything that concerns time, logging and saving."""
 
+import io
 import math
 import time
 from pathlib import Path

@@ -26,7 +26,7 @@ class Reconstruction:
         self.losses += float(losses.astype(np.float64).sum())
 
     def result(self) -> dict[str, float | int]:
-        """psnr in dB from the mean squared error over all pixels of all images; mean l1; mean loss; number of images."""
+        """psnr [dB] of the mean squared error over all pixels of all images, mean l1, mean loss, number of images."""
         return {
             "psnr": psnr(self.squared / self.values),
             "l1": self.absolute / self.values,

@@ -77,7 +77,7 @@ def check(plan: Plan, dataset: Dataset, end: int) -> None:
     manifest.check_dataset(plan.manifest, dataset, plan.start)
     if plan.manifest.step >= end:
         raise UserError(
-            f"{plan.start} has taken {plan.manifest.step} steps already and {end} are asked for in all: raise --max_steps"
+            f"{plan.start} has taken {plan.manifest.step} steps already, of {end} in all: raise --max_steps"
         )
     old = steps(plan.manifest.resolved(plan.start), dataset)[0]
     new = steps(plan.settings, dataset)[0]

@@ -17,7 +17,7 @@ class Sampler(Protocol):
 
 
 class Gaussian:
-    """Normal distribution with the mean and the full covariance of the codes [N, d]; maximum likelihood (divides by N)."""
+    """Normal distribution with the mean and the full covariance of the codes [N, d], by maximum likelihood (over N)."""
 
     def __init__(self, codes: np.ndarray):
         codes = codes.astype(np.float64)

@@ -1,6 +1,8 @@
 """What a run would be, without running it: settings, layers, parameters, memory, steps."""
 
-import numpy as np
+import math
+from collections.abc import Iterable
+from typing import Any
 
 from glo import config, data
 from glo.data import Dataset
@@ -12,18 +14,21 @@ def describe(settings: TrainSettings, dataset: Dataset, planned: int, end: int) 
     """The text of --dry_run."""
     n = len(dataset.train_rows)
     model = Model(dataset.image_shape, dataset.codes[dataset.train_rows], settings)
-    lines: list[str] = []
-    model.generator.summary(print_fn=lines.append)
-    images = n * int(np.prod(dataset.image_shape))
-    variables = sum(int(np.prod(v.shape)) * v.dtype.size for v in model.variables)
-    weights = model.generator.count_params() * 4
-    return "\n".join(
-        [
-            config.write_yaml(settings),
-            *lines,
-            f"parameters   {model.generator.count_params():,} in the generator, {n:,} codes of {dataset.dimension}",
-            f"memory       {images / 1e6:,.1f} MB images, {weights / 1e6:,.1f} MB generator, {variables / 1e6:,.1f} MB codes "
-            "and optimizers",
-            f"steps        {data.steps_per_epoch(n, settings.batch_size):,} an epoch, {end:,} in all, schedule over {planned:,}",
-        ]
-    )
+    layers: list[str] = []
+    model.generator.summary(print_fn=layers.append)
+    lines = [
+        config.write_yaml(settings),
+        *layers,
+        f"parameters   {model.generator.count_params():,} in the generator, {n:,} codes of {dataset.dimension}",
+        f"memory       {n * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
+        f"{_megabytes(model.table.variables):,.1f} MB codes with their optimizer, "
+        f"{_megabytes([*model.generator.weights, *model.optimizer.variables]):,.1f} MB generator with its own",
+        f"steps        {data.steps_per_epoch(n, settings.batch_size):,} an epoch, {end:,} in all, "
+        f"schedule over {planned:,}",
+    ]
+    return "\n".join(lines)
+
+
+def _megabytes(variables: Iterable[Any]) -> float:
+    """Of TensorFlow's and of Keras' variables: all of them have 4 bytes a value but for a counter or two."""
+    return 4 * sum(math.prod(variable.shape) for variable in variables) / 1e6

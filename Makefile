@@ -1,0 +1,40 @@
+# make quickstart   a trained model of handwritten digits, with its pictures, in about a minute
+# make test         style and tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# uv installs in seconds what takes pip a minute; it is used if it is there.
+UV := $(shell command -v uv 2>/dev/null)
+ifdef UV
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+else
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: quickstart test clean
+
+quickstart: $(VENV)/.installed
+	$(BIN)/python download.py --datasets DIGITS --dimension 16
+	$(BIN)/python trainer.py --dataset DIGITS --prefix quickstart
+	$(BIN)/python evaler.py --dataset DIGITS --prefix digits
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pytest -n 2
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
+
+$(VENV)/.installed: requirements.txt constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
+	$(INSTALL) -r requirements-test.txt -c constraints.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache

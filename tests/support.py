@@ -1,0 +1,86 @@
+"""What several tests need: running the commands as processes, and small dataset files in both layouts."""
+
+import contextlib
+import importlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from glo import errors
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(script, *args, cwd, timeout=120, **options):
+    """Run a command such as "download.py" as a process in the folder `cwd`; returns the CompletedProcess with texts."""
+    line = [sys.executable, str(ROOT / script), *map(str, args)]
+    return subprocess.run(line, cwd=cwd, timeout=timeout, capture_output=True, text=True, **options)
+
+
+def assert_ok(result):
+    """The command ended well; returns what it wrote to stderr, where the log goes."""
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def assert_one_line_error(result, *fragments):
+    """Exit code 2, and one line 'error: ...' on stderr that holds every fragment; no traceback. Returns that line."""
+    assert result.returncode == 2, f"exit code {result.returncode}: {result.stderr}"
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, result.stderr
+    assert result.stderr.splitlines()[-1] == lines[0], result.stderr
+    for fragment in fragments:
+        assert str(fragment) in lines[0], f"{fragment!r} is not in {lines[0]!r}"
+    return lines[0]
+
+
+def write_flat(folder, images, codes, *, name="data.hdf5", ids=None, attributes=(), **arrays):
+    """Write the layout of one array a field, without the toolkit: image, code, and split=, label= as given.
+
+    `ids` go to id.txt. Returns the path of the data file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with h5py.File(folder / name, "w") as file:
+        for key, values in {"image": images, "code": codes, **arrays}.items():
+            file[key] = values
+        file.attrs.update(attributes)
+    if ids is not None:
+        write_ids(folder, ids)
+    return folder / name
+
+
+def write_grouped(folder, images, codes, ids, *, name="data.hy"):
+    """Write the older layout, without the toolkit: a group per id with image and code, and id.txt. Returns the path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with h5py.File(folder / name, "w") as file:
+        for key, image, code in zip(ids, images, codes, strict=True):
+            group = file.create_group(key)
+            group["image"], group["code"] = image, code
+    write_ids(folder, ids)
+    return folder / name
+
+
+def write_ids(folder, ids):
+    """Write id.txt, one id a line."""
+    (folder / "id.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
+
+
+def samples(n=12, shape=(5, 4, 3), dimension=3, seed=0):
+    """Random images uint8 [n, *shape] and codes float32 [n, dimension] in the unit ball."""
+    random = np.random.default_rng(seed)
+    codes = random.uniform(-1, 1, (n, dimension)).astype(np.float32) / dimension
+    return random.integers(0, 256, (n, *shape), np.uint8), codes
+
+
+def call(script, *args):
+    """Run a command's main() in this process, which saves loading TensorFlow anew; returns a CompletedProcess too."""
+    out, err = io.StringIO(), io.StringIO()
+    module = importlib.import_module(script.removesuffix(".py"))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = errors.run(lambda: module.main([str(arg) for arg in args]))
+    return subprocess.CompletedProcess([script, *args], code, out.getvalue(), err.getvalue())

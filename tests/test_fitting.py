@@ -1,0 +1,76 @@
+"""Fitting codes of new images, and finding where to start."""
+
+import numpy as np
+import pytest
+
+from glo import fitting, generator
+from glo.decoder import Decoder
+from glo.losses import LOSSES
+from glo.neighbors import nearest
+from glo.settings import TrainSettings
+from tests.support import samples
+
+
+@pytest.fixture(scope="module")
+def world():
+    """A generator, codes in the ball, and the images it makes of them: fits can reach a loss of about zero."""
+    model = generator.build((8, 8, 1), 4, TrainSettings(channels=16, seed=3))
+    _, codes = samples(20, dimension=4, seed=5)
+    return model, codes, Decoder(model).images(codes)
+
+
+def fit(world, starts, steps=120, batch_size=8, rows=slice(None)):
+    model, _, images = world
+    return fitting.fit(model, LOSSES["mse"], "ball", images[rows], starts, steps, batch_size)
+
+
+def test_fits_images_that_the_generator_can_make(world):
+    model, codes, images = world
+    starts = np.repeat(codes.mean(axis=0)[None, None], 20, axis=0)
+    fitted, losses = fit(world, starts)
+    before = np.mean(np.square(np.asarray(model(starts[:, 0])) - (images / 127.5 - 1)), axis=(1, 2, 3))
+    assert losses.mean() < before.mean() / 20
+    assert np.linalg.norm(fitted, axis=1).max() <= 1 + 1e-6
+    np.testing.assert_allclose(
+        losses,
+        np.mean(np.square(np.asarray(model(fitted)) - (images / 127.5 - 1)), axis=(1, 2, 3)),
+        rtol=1e-3,
+        atol=1e-6,
+    )
+
+
+def test_the_best_start_wins_and_nothing_gets_worse(world):
+    _, codes, _ = world
+    far = np.repeat(-np.sign(codes)[:, None] * 0.5, 2, axis=1)
+    starts = np.concatenate([far, codes[:, None]], axis=1).astype(np.float32)  # the truth is the last start
+    fitted, losses = fit(world, starts, steps=2)
+    np.testing.assert_allclose(fitted, codes, atol=0.05)
+    assert losses.max() < 1e-3  # the pixels are rounded to 256 levels
+
+
+def test_fits_do_not_depend_on_the_batches_and_repeat(world):
+    starts = np.zeros((20, 1, 4), np.float32)
+    fitted, losses = fit(world, starts, steps=30)
+    again, _ = fit(world, starts, steps=30)
+    np.testing.assert_array_equal(fitted, again)
+    others, other_losses = fit(world, starts, steps=30, batch_size=20)
+    np.testing.assert_allclose(losses, other_losses, rtol=0.05, atol=1e-5)
+    np.testing.assert_allclose(fitted, others, atol=0.05)
+
+
+def test_starts_are_the_mean_and_the_codes_of_the_nearest_images(world):
+    _, codes, images = world
+    found = fitting.starts(images[:2], images, codes)
+    assert found.shape == (2, 1 + fitting.NEAREST, 4)
+    np.testing.assert_allclose(found[:, 0], np.broadcast_to(codes.mean(axis=0), (2, 4)), rtol=1e-5)
+    np.testing.assert_array_equal(found[:, 1], codes[:2])  # an image is its own nearest
+
+
+@pytest.mark.parametrize("block_bytes", [1, 10_000, 1 << 28])
+def test_nearest_against_all_distances(block_bytes, monkeypatch):
+    monkeypatch.setattr("glo.neighbors.BLOCK_BYTES", block_bytes)
+    images, _ = samples(40, (4, 4, 1))
+    queries, _ = samples(6, (4, 4, 1), seed=9)
+    distances = np.square(queries[:, None].astype(float) - images[None]).sum(axis=(2, 3, 4))
+    np.testing.assert_array_equal(nearest(queries, images, 3), np.argsort(distances, axis=1)[:, :3])
+    assert nearest(queries, images[:2], 5).shape == (6, 2)

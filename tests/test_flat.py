@@ -1,0 +1,256 @@
+"""The dataset file: written by the toolkit and read with h5py alone, then written with h5py and read by the toolkit."""
+
+import hashlib
+
+import h5py
+import numpy as np
+import pytest
+
+from glo import data, files, flat
+from glo.block import Block
+from glo.errors import UserError
+from tests.support import samples, write_flat, write_ids
+
+N = 12
+
+
+def fails(path, *words):
+    with pytest.raises(UserError) as caught:
+        data.read(path)
+    for word in (path.parent, *words):
+        assert str(word) in str(caught.value)
+
+
+def changed(tmp_path, **arrays):
+    """A sound file but for the given arrays; None leaves one out."""
+    images, codes = samples(N)
+    sound = {"image": images, "code": codes, "split": np.arange(N) % 2, "label": np.arange(N)}
+    arrays = {name: values for name, values in {**sound, **arrays}.items() if values is not None}
+    return write_flat(tmp_path / "CATS", arrays.pop("image"), arrays.pop("code", ()), **arrays)
+
+
+def write(path, blocks, **attributes):
+    with flat.Writer(path) as writer:
+        for block in blocks:
+            writer.append(block)
+        return writer.finish(**attributes)
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def test_blocks_become_one_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(flat, "CHUNK_BYTES", 200)  # three images of 60 bytes a chunk, so that chunks and blocks cross
+    images, codes = samples(N)
+    labels, split = np.arange(N, dtype=np.int32) - 3, (np.arange(N) % 2).astype(np.uint8)
+    parts = [slice(0, 5), slice(5, 6), slice(6, N)]
+    blocks = [Block(images[p], split[p], labels[p], [f"id {i}" for i in range(N)][p], codes[p]) for p in parts]
+    ids = write(tmp_path / "data.hdf5", blocks, name="cats", source="here", seed=7)
+    assert ids == [f"id {i}" for i in range(N)]
+    with h5py.File(tmp_path / "data.hdf5") as file:
+        for name, values, dtype in (
+            ("image", images, np.uint8),
+            ("code", codes, np.float32),
+            ("label", labels, np.int32),
+            ("split", split, np.uint8),
+        ):
+            np.testing.assert_array_equal(file[name][:], values)
+            assert file[name].dtype == dtype
+            assert file[name].fletcher32
+        assert file["image"].chunks == (3, 5, 4, 3)
+        found = dict(file.attrs)
+    digest = hashlib.sha256(b"5x4x3" + images.tobytes()).hexdigest()
+    expected = {"schema": 1, "fingerprint": digest, "dimension": 3, "name": "cats", "source": "here", "seed": 7}
+    assert found == expected
+
+
+def test_ids_are_numbers_if_none_are_given(tmp_path):
+    images, codes = samples(N)
+    assert write(tmp_path / "a", [Block(images[:7], codes=codes[:7]), Block(images[7:], codes=codes[7:])]) == [
+        str(i) for i in range(N)
+    ]
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+@pytest.mark.parametrize(("scale", "offset"), [(255, 0), (127.5, 1)])
+def test_floating_point_images(tmp_path, dtype, scale, offset, monkeypatch):
+    monkeypatch.setattr("glo.h5.READ_BYTES", 1000)  # several parts, of which only some hold values below 0
+    images, codes = samples(N)
+    images[0] = 0
+    images[1:] = np.maximum(images[1:], 130)
+    path = write_flat(tmp_path / "CATS", (images / scale - offset).astype(dtype), codes)
+    np.testing.assert_array_equal(data.read(path)[0].images, images)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.full((N, 4, 4, 1), 1.5), "0, 1"),
+        (np.full((N, 4, 4, 1), -1.5), "-1, 1"),
+        (np.full((N, 4, 4, 1), 200.0), "from 200 to 200"),
+        (np.where(np.arange(N) == 7, np.nan, 0.5).reshape(N, 1, 1, 1), "NaN"),
+        (np.where(np.arange(N) == 7, np.inf, 0.5).reshape(N, 1, 1, 1), "infinite"),
+        (np.zeros((N, 4, 4, 1), np.int64), "int64"),
+        (np.zeros((N, 4, 4, 1), np.uint16), "uint16"),
+        (np.zeros((N, 4, 4, 1), np.int8), "int8"),
+        (np.zeros((N, 4, 4), np.uint8), "[12, 4, 4]"),
+        (np.zeros((N, 4, 4, 2), np.uint8), "[12, 4, 4, 2]"),
+        (np.zeros((N, 0, 4, 1), np.uint8), "[12, 0, 4, 1]"),
+        (np.zeros(N, np.uint8), "[12]"),
+        (np.uint8(3), "[]"),
+        (np.zeros((0, 4, 4, 1), np.uint8), "no images"),
+        (np.zeros((N - 1, 4, 4, 1), np.uint8), "12 rows"),
+    ],
+)
+def test_bad_images(tmp_path, images, words):
+    fails(changed(tmp_path, image=images), words)
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        (np.zeros((N - 1, 3), np.float32), "'code' has 11 rows and 'image' 12"),
+        (np.zeros((N, 0), np.float32), "'code' must be [N, d], not [12, 0]"),
+        (np.zeros(N, np.float32), "'code' must be [N, d], not [12]"),
+        (np.zeros((N, 3, 1), np.float32), "'code' must be [N, d]"),
+        (np.float32(3), "'code' must be [N, d]"),
+        (np.where(np.arange(36) == 20, np.nan, 0).reshape(N, 3), "code of row 6 (id '6') is not finite"),
+        (np.where(np.arange(36) == 0, -np.inf, 0).reshape(N, 3), "code of row 0 (id '0') is not finite"),
+    ],
+)
+def test_bad_codes(tmp_path, codes, words):
+    fails(changed(tmp_path, code=codes), words)
+
+
+def test_no_codes(tmp_path):
+    path = changed(tmp_path)
+    with h5py.File(path, "a") as file:
+        del file["code"]
+    fails(path, "no 'code'", "download.py")
+
+
+@pytest.mark.parametrize("name", ["split", "label"])
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros(N + 1, np.int32), "has 13 rows and 'image' 12"),
+        (np.zeros((N, 1), np.int32), "must be [N], not [12, 1]"),
+        (np.int32(0), "must be [N], not []"),
+        (np.full(N, 0.5), "must hold integers"),
+        (np.full(N, np.nan), "must hold integers"),
+        (np.full(N, 1 << 40), "must hold integers"),
+    ],
+)
+def test_bad_columns(tmp_path, name, values, words):
+    fails(changed(tmp_path, **{name: values}), f"'{name}'", words)
+
+
+@pytest.mark.parametrize("value", [2, 255, -1])
+def test_a_split_is_0_or_1(tmp_path, value):
+    fails(changed(tmp_path, split=np.where(np.arange(N) == 5, value, 0)), "'split' must hold integers from 0 to 1")
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, ">i4"])
+def test_columns_of_any_integers(tmp_path, dtype):
+    block, _ = data.read(changed(tmp_path, label=np.arange(N, dtype=dtype), split=np.arange(N, dtype=dtype) % 2))
+    np.testing.assert_array_equal(block.labels, np.arange(N))
+    np.testing.assert_array_equal(block.split, np.arange(N) % 2)
+    assert (block.labels.dtype, block.split.dtype) == (np.int32, np.uint8)
+
+
+@pytest.mark.parametrize(("schema", "fine"), [(1, True), (2, False), ("new", False), ([1, 1], False), (0, False)])
+def test_schema(tmp_path, schema, fine):
+    path = write_flat(tmp_path / "CATS", *samples(N), attributes={"schema": schema})
+    if fine:
+        data.read(path)
+    else:
+        fails(path, f"has schema {np.asarray(schema)}, this version reads 1")
+
+
+@pytest.mark.parametrize("fingerprint", ["0" * 64, "", b"bytes", 7, [1, 2]])
+def test_another_fingerprint(tmp_path, fingerprint):
+    fails(write_flat(tmp_path / "CATS", *samples(N), attributes={"fingerprint": fingerprint}), "is damaged", "--force")
+
+
+@pytest.mark.parametrize("ids", [["a"] * N, [f"{i}" for i in range(N - 1)], [f"{i}" for i in range(N + 1)], []])
+def test_ids_that_do_not_fit(tmp_path, ids):
+    fails(
+        write_flat(tmp_path / "CATS", *samples(N), ids=ids), "id.txt", "12 times" if "a" in ids else f"{len(ids)} ids"
+    )
+
+
+def test_ids_of_other_editors(tmp_path):
+    path = write_flat(tmp_path / "CATS", *samples(N))
+    names = ["mit Abstand ", "日本", "a\u2028b", *map(str, range(N - 3))]
+    (path.parent / "id.txt").write_bytes("\ufeff".encode() + "\r\n".join(names).encode() + b"\r\n\r\n")
+    assert data.read(path)[0].ids == names
+    (path.parent / "id.txt").write_bytes(b"\xff\xfe\n" * N)
+    fails(path, "cannot read", "id.txt")
+    (path.parent / "id.txt").unlink()
+    (path.parent / "id.txt").mkdir()
+    fails(path, "cannot read", "id.txt")
+
+
+# --- damage -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """A small file with all parts, as the toolkit writes it, and its bytes."""
+    images, codes = samples(N)
+    columns = (np.arange(N) % 2).astype(np.uint8), np.arange(N, dtype=np.int32)
+    path = tmp_path / "CATS" / "data.hdf5"
+    path.parent.mkdir()
+    with files.replacing(path) as temporary:
+        ids = write(temporary, [Block(images, *columns, codes=codes)], name="CATS", distribution="PCA")
+    write_ids(path.parent, ids)
+    return path, path.read_bytes()
+
+
+def flips(content, count, seed=0):
+    """Contents with one bit flipped at `count` random places."""
+    random = np.random.default_rng(seed)
+    for place, bit in zip(random.integers(len(content), size=count), random.integers(8, size=count), strict=True):
+        yield content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+
+
+def test_no_flipped_bit_changes_what_is_read(sound):
+    path, content = sound
+    whole, fingerprint = data.read(path)
+    refused = 0
+    for flipped in flips(content, 700):
+        path.write_bytes(flipped)
+        try:
+            block, digest = data.read(path)
+        except UserError:
+            refused += 1
+            continue
+        assert digest == fingerprint
+        for name in ("images", "codes", "labels", "split"):
+            np.testing.assert_array_equal(getattr(block, name), getattr(whole, name), err_msg=name)
+    assert refused > 300
+
+
+def test_every_truncation_is_refused(sound):
+    path, content = sound
+    for length in [*range(0, len(content), 397), len(content) - 1]:
+        path.write_bytes(content[:length])
+        fails(path, "not a sound HDF5 file", "build it again")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(5000)])
+def test_files_that_are_not_hdf5(tmp_path, content):
+    (tmp_path / "data.hdf5").write_bytes(content)
+    fails(tmp_path / "data.hdf5", "not a sound HDF5 file")
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "data.hdf5").mkdir()
+    fails(tmp_path / "data.hdf5", "is a folder")
+
+
+def test_no_file(tmp_path):
+    fails(tmp_path / "data.hdf5", "no file")

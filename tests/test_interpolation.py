@@ -1,0 +1,30 @@
+"""Paths between codes."""
+
+import numpy as np
+import pytest
+
+from glo.interpolation import PATHS, slerp
+
+POSITIONS = np.array([0, 0.25, 0.5, 1])
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_ends_are_the_codes_themselves(name):
+    a, b = np.array([0.3, 0.1, -0.5]), np.array([0.1, -0.8, 0.2])
+    path = PATHS[name](a, b, POSITIONS)
+    np.testing.assert_allclose(path[[0, -1]], [a, b], atol=1e-6)
+    assert path.dtype == np.float32
+
+
+def test_slerp_by_hand():
+    path = slerp(np.array([1.0, 0]), np.array([0, 0.5]), np.array([1 / 3, 0.5]))
+    angles = np.array([np.pi / 6, np.pi / 4])
+    norms = np.array([5 / 6, 0.75])
+    np.testing.assert_allclose(path, norms[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("b", [[2.0, 0], [-1.0, 0], [0.0, 0]])
+def test_slerp_is_a_straight_line_where_there_is_no_arc(b):
+    np.testing.assert_allclose(
+        slerp(np.array([1.0, 0]), np.array(b), POSITIONS), [[1 - t + t * b[0], 0] for t in POSITIONS], atol=1e-6
+    )

@@ -1,0 +1,35 @@
+"""Averages are exact, whatever the batches."""
+
+import numpy as np
+import pytest
+
+from glo import generator
+from glo.decoder import Decoder
+from glo.losses import LOSSES
+from glo.metrics import psnr
+from glo.settings import TrainSettings
+from tests.support import samples
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+def test_every_image_counts_once(batch_size):
+    images, codes = samples(15, (6, 5, 3), 4)
+    model = generator.build((6, 5, 3), 4, TrainSettings(channels=4))
+    result = Decoder(model, batch_size).measure(codes, images, LOSSES["mse"]).result()
+    difference = (np.asarray(model(codes, training=False)).astype(float) + 1) / 2 - images / 255
+    assert result["n"] == 15
+    assert result["psnr"] == pytest.approx(-10 * np.log10(np.mean(difference**2)), abs=1e-4)
+    assert result["l1"] == pytest.approx(np.abs(difference).mean(), rel=1e-5)
+    assert result["loss"] == pytest.approx(4 * np.mean(difference**2), rel=1e-4)  # pixels in [-1, 1]
+
+
+def test_decoded_images_are_rounded_to_the_nearest_level():
+    _, codes = samples(9, (6, 5, 3), 4)
+    model = generator.build((6, 5, 3), 4, TrainSettings(channels=4))
+    expected = np.round((np.asarray(model(codes, training=False)) + 1) * 127.5)
+    np.testing.assert_array_equal(Decoder(model, 4).images(codes), expected.astype(np.uint8))
+
+
+def test_psnr_by_hand():
+    assert psnr(0.01) == pytest.approx(20)
+    assert psnr(0) == 100

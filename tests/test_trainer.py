@@ -1,0 +1,336 @@
+"""trainer.py end to end: runs, resuming, interruption, refusals."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from PIL import Image
+
+from glo import settings
+from tests.support import ROOT, assert_ok, assert_one_line_error, call, run, samples, write_flat, write_grouped
+
+FAST = ["--channels", 4, "--batch_size", 8, "--log_every", 5, "--save_every", 20]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with datasets/TOY: 42 images 8x8, of which 32 are trained on."""
+    home = tmp_path_factory.mktemp("home")
+    images, codes = samples(42, (8, 8, 1), 6)
+    write_flat(home / "datasets/TOY", images, codes, split=(np.arange(42) >= 32).astype(np.uint8))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _in_home(home, monkeypatch):
+    monkeypatch.chdir(home)
+
+
+def train(*args, expect_ok=True):
+    result = call("trainer.py", *args, *FAST)
+    if expect_ok:
+        assert_ok(result)
+    return result
+
+
+def newest(home, prefix):
+    return max((home / "train_dir").glob(f"{prefix}-*"), key=lambda path: path.stat().st_mtime)
+
+
+def tensors(prefix):
+    """All values of a checkpoint by name, read with TensorFlow's own reader."""
+    reader = tf.train.load_checkpoint(str(prefix))
+    names = set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def assert_same(a, b):
+    a, b = tensors(a), tensors(b)
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_a_run_as_a_process_leaves_everything_it_promises(home):
+    result = run(
+        "trainer.py", "--dataset", "TOY", "--prefix", "full", "--max_steps", 50, *FAST, "--dump_result", cwd=home
+    )
+    log = assert_ok(result)
+    folder = newest(home, "full")
+    assert folder.name.startswith("full-TOY_lr_0.01-")
+    assert f"python evaler.py --dataset TOY --checkpoint train_dir/{folder.name}" in log
+    assert "train PSNR" in log
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    losses = [r["loss"] for r in records if "loss" in r]
+    assert len(losses) == 10
+    assert losses[-1] < losses[0]  # noise images; how far real ones get is tested with evaler.py
+    assert [r["step"] for r in records if "loss" in r] == list(range(5, 51, 5))
+    assert all(r["images_per_second"] > 0 for r in records if "loss" in r)
+    assert yaml.safe_load((folder / "config.yaml").read_text())["channels"] == 4
+    assert tf.train.latest_checkpoint(str(folder)) == str(folder / "model-50")
+    assert sorted(p.name for p in folder.glob("*.json")) == ["model-20.json", "model-40.json", "model-50.json"]
+    assert len(list((folder / "reconstructions").glob("*.png"))) == 13  # 12 whole epochs of 4 steps, and half of one
+    assert Image.open(folder / "training.gif").n_frames == 13
+    assert Image.open(folder / "loss.png").size[0] > 300
+    assert list(folder.glob("events.out.tfevents.*"))
+    assert "50 steps" in (folder / "log.txt").read_text()
+    with h5py.File(folder / "dump_result_40.hdf5") as dump:
+        assert dump["image"].shape == dump["reconstruction"].shape == (8, 8, 8, 1)
+        assert dump["image"].dtype == dump["reconstruction"].dtype == np.uint8
+        with h5py.File(home / "datasets/TOY/data.hdf5") as file:
+            np.testing.assert_array_equal(dump["image"], file["image"][:][dump["row"][:]])
+
+
+def test_the_dataset_file_is_never_written(home):
+    path = home / "datasets/TOY/data.hdf5"
+    before = path.read_bytes()
+    train("--dataset", "TOY", "--max_steps", 5)
+    assert path.read_bytes() == before
+
+
+def test_learned_codes_are_those_of_training_rows_only(home):
+    train("--dataset", "TOY", "--prefix", "rows", "--max_steps", 4)
+    (codes,) = [
+        v
+        for n, v in tensors(newest(home, "rows") / "model-4").items()
+        if n.endswith("table/codes/.ATTRIBUTES/VARIABLE_VALUE")
+    ]
+    assert codes.shape == (32, 6)
+
+
+@pytest.mark.parametrize("update", ["joint", "alternate"])
+def test_resuming_is_exact(home, update):
+    """Also in the middle of an epoch of 4 steps, with a partial batch in each."""
+    common = ["--dataset", "TOY", "--update", update, "--max_samples", 30, "--prefix"]
+    train(*common, f"whole-{update}", "--max_steps", 30)
+    train(*common, f"parts-{update}", "--max_steps", 13)
+    resumed = newest(home, f"parts-{update}")
+    train("--checkpoint", resumed, "--max_steps", 30)
+    assert newest(home, f"parts-{update}") == resumed
+    assert_same(newest(home, f"whole-{update}") / "model-30", resumed / "model-30")
+    steps = [json.loads(line)["step"] for line in (resumed / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_a_checkpoint_starts_a_new_run_with_new_settings(home):
+    train("--dataset", "TOY", "--prefix", "first", "--max_steps", 20)
+    first = newest(home, "first")
+    before = sorted(path.name for path in first.iterdir())
+    train("--checkpoint", first / "model-20", "--prefix", "second", "--alpha", 2, "--max_steps", 24)
+    second = newest(home, "second")
+    assert sorted(path.name for path in first.iterdir()) == before
+    assert yaml.safe_load((second / "config.yaml").read_text())["alpha"] == 2
+    assert (second / "model-24.json").is_file()
+    assert "resized" not in second.name
+
+
+def test_resuming_refuses_what_would_change_the_run(home):
+    train("--dataset", "TOY", "--prefix", "strict", "--max_steps", 8)
+    folder = newest(home, "strict")
+    assert_one_line_error(train("--checkpoint", folder, "--alpha", 3, expect_ok=False), "alpha 5.0, not 3.0", "model-8")
+    result = train("--checkpoint", folder / "model-8", "--generator", "resize_conv", expect_ok=False)
+    assert_one_line_error(result, "generator deconv, not resize_conv")
+    assert_one_line_error(train("--checkpoint", folder, "--max_steps", 8, expect_ok=False), "--max_steps")
+    assert_one_line_error(train("--checkpoint", folder, "--dataset", "OTHER", expect_ok=False), "TOY", "OTHER")
+
+
+def test_a_changed_or_reordered_dataset_is_refused(home, tmp_path):
+    train("--dataset", "TOY", "--prefix", "data", "--max_steps", 4)
+    folder = newest(home, "data")
+    images, codes = samples(42, (8, 8, 1), 6)
+    split = (np.arange(42) >= 32).astype(np.uint8)
+    more = ["--max_steps", 8, "--data_dir", tmp_path]
+    swapped = images.copy()
+    swapped[[0, 1]] = images[[1, 0]]
+    for changed, what in (
+        ({"images": swapped}, "fingerprint"),
+        ({"codes": codes[:, :5]}, "code dimension"),
+        ({"split": np.roll(split, 1)}, "training rows"),
+    ):
+        write_flat(tmp_path / "TOY", **{"images": images, "codes": codes, "split": split, **changed})
+        assert_one_line_error(train("--checkpoint", folder, *more, expect_ok=False), what, "model-4")
+    write_flat(tmp_path / "TOY", images, codes, split=split)
+    train("--checkpoint", folder, *more)  # the same data elsewhere is fine
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_saves_and_resumes_exactly(home, number, code):
+    name = f"sig{code}"
+    line = [
+        sys.executable,
+        ROOT / "trainer.py",
+        "--dataset",
+        "TOY",
+        "--prefix",
+        name,
+        "--log_every",
+        "1",
+        "--channels",
+        "4",
+    ]
+    process = subprocess.Popen([*map(str, line), "--batch_size", "8"], cwd=home, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while (
+        not any((home / "train_dir").glob(f"{name}-*/metrics.jsonl"))
+        or not (newest(home, name) / "metrics.jsonl").read_text()
+    ):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(number)
+    log = process.communicate(timeout=60)[1]
+    assert process.returncode == code, log
+    folder = newest(home, name)
+    (manifest,) = folder.glob("model-*.json")
+    step = json.loads(manifest.read_text())["step"]
+    assert f"python trainer.py --checkpoint train_dir/{folder.name}" in log
+    assert f"model-{step}" in log
+    assert "Traceback" not in log
+    end = step + 6
+    assert_ok(call("trainer.py", "--checkpoint", folder, "--max_steps", end))
+    assert_ok(
+        call(
+            "trainer.py",
+            "--dataset",
+            "TOY",
+            "--prefix",
+            f"{name}whole",
+            "--channels",
+            4,
+            "--batch_size",
+            8,
+            "--max_steps",
+            end,
+        )
+    )
+    assert_same(newest(home, f"{name}whole") / f"model-{end}", folder / f"model-{end}")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(home):
+    result = train(
+        "--dataset",
+        "TOY",
+        "--prefix",
+        "nan",
+        "--learning_rate",
+        1e30,
+        "--schedule",
+        "constant",
+        "--generator_optimizer",
+        "sgd",
+        "--max_steps",
+        60,
+        expect_ok=False,
+    )
+    assert_one_line_error(result, "not finite", "--learning_rate", "--alpha", "no checkpoint was saved")
+    assert not list(newest(home, "nan").glob("model-*"))
+    train("--dataset", "TOY", "--prefix", "good", "--max_steps", 20)
+    good = newest(home, "good") / "model-20"
+    result = train(
+        "--checkpoint",
+        good,
+        "--prefix",
+        "bad",
+        "--learning_rate",
+        1e30,
+        "--generator_optimizer",
+        "adam",
+        "--max_steps",
+        60,
+        expect_ok=False,
+    )
+    assert_one_line_error(result, f"last good checkpoint is {good}")
+    assert_same(good, good)
+
+
+def test_fewer_images_than_the_batch(home):
+    images, codes = samples(3, (8, 8, 1), 2)
+    write_flat(home / "datasets/TINY", images, codes, split=np.zeros(3, np.uint8))
+    assert_ok(call("trainer.py", "--dataset", "TINY", "--channels", 4, "--batch_size", 64, "--max_steps", 3))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--projection", "sphere", "--code_optimizer", "sgd"],
+        ["--loss", "l1", "--generator_optimizer", "sgd"],
+        ["--generator", "resize_conv", "--loss", "mse", "--lr_weight_decay"],
+        ["--projection", "none", "--schedule", "constant"],
+    ],
+)
+def test_choices(home, extra):
+    train("--dataset", "TOY", "--prefix", "choice", *extra, "--max_steps", 3)
+
+
+def test_the_older_layout_trains_without_a_split(home):
+    images, codes = samples(20, (6, 9, 3), 4)
+    write_grouped(
+        home / "datasets/YOUR_DATASET", images.astype(np.float32) / 255, codes, [f"img{i}" for i in range(20)]
+    )
+    log = assert_ok(train("--dataset", "YOUR_DATASET", "--max_steps", 3))
+    assert "18 train and 2 held-out images 6x9x3" in log
+    assert "float in [0, 1]" in log
+
+
+def test_dry_run_says_what_would_be_and_writes_nothing(home):
+    result = call("trainer.py", "--dataset", "TOY", "--dry_run", "--train_dir", "dry", *FAST)
+    assert_ok(result)
+    assert "alpha: 5.0" in result.stdout
+    assert "4 an epoch, 4,000 in all" in result.stdout
+    assert not (home / "dry").exists()
+
+
+def test_a_flag_beats_the_file_and_the_file_the_default(home):
+    (home / "mine.yaml").write_text("alpha: 2\nlearning_rate: 1e-3\nloss: l1\n")
+    result = call("trainer.py", "--dataset", "TOY", "--config", "mine.yaml", "--loss", "mse", "--dry_run")
+    shown = yaml.safe_load(result.stdout.split("\n\n")[0].split("Model")[0])
+    assert (shown["alpha"], shown["learning_rate"], shown["loss"]) == (2.0, 1e-3, "mse")
+    (home / "wrong.yaml").write_text("alhpa: 2\n")
+    assert_one_line_error(
+        call("trainer.py", "--dataset", "TOY", "--config", "wrong.yaml"), "wrong.yaml", "did you mean alpha"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "fragments"),
+    [
+        (["--dataset", "TOY", "--alpha", "-1"], ["--alpha must be at least 0"]),
+        (["--dataset", "TOY", "--alpah", "1"], ["--alpah", "did you mean --alpha"]),
+        (["--dataset", "TOY", "--epochs", "many"], ["--epochs", "whole number"]),
+        (["--dataset", "TOY", "--loss", "lapl1"], ["--loss", "lap_l1"]),
+        (["--dataset", "NOWHERE"], ["python download.py --datasets NOWHERE"]),
+        (["--dataset", "../TOY"], ["--dataset"]),
+        ([], ["--dataset is missing"]),
+        (["--checkpoint", "nowhere"], ["nowhere"]),
+        (["--checkpoint", "datasets"], ["holds no complete checkpoint"]),
+        (["--dataset", "TOY", "--train_dir", "datasets/TOY/data.hdf5"], ["--train_dir"]),
+        (["--dataset", "TOY", "--device", "gpu:7"], ["gpu:7", "--device cpu"]),
+    ],
+)
+def test_bad_flags_get_one_line(args, fragments):
+    assert_one_line_error(call("trainer.py", *args), *fragments)
+
+
+def test_bad_flags_are_refused_before_tensorflow_is_loaded(home):
+    program = (
+        "import sys, trainer; from glo import errors\n"
+        "code = errors.run(lambda: trainer.main(['--dataset', 'TOY', '--alpha', '-1']))\n"
+        "assert code == 2 and 'tensorflow' not in sys.modules and 'numpy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_every_setting_is_documented_in_the_help():
+    result = run("trainer.py", "--help", cwd=ROOT)
+    assert result.returncode == 0
+    for field in dataclasses.fields(settings.TrainSettings):
+        assert f"--{field.name}" in result.stdout
+        assert len(field.metadata["help"]) > 10
