@@ -7,6 +7,7 @@ the manifest, and `checkpoint` names the newest for TensorFlow's tools.
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -29,7 +30,7 @@ def save(model: Model, run: Path, settings: TrainSettings, data: dict, keep: int
     try:
         sweep(run)
         temporary.mkdir()
-        tf.train.Checkpoint(model=model).write(str(temporary / prefix.name))
+        _named(model).write(str(temporary / prefix.name))
         sums = {}
         for part in sorted(temporary.iterdir()):
             files.sync(part)
@@ -52,7 +53,7 @@ def save(model: Model, run: Path, settings: TrainSettings, data: dict, keep: int
 def restore(model: Model, prefix: Path) -> None:
     """Read a checkpoint into a model of the same settings: every variable, nothing missing, nothing left over."""
     try:
-        status = tf.train.Checkpoint(model=model).read(str(prefix))
+        status = _named(model).read(str(prefix))
         status.assert_existing_objects_matched()
         status.assert_consumed()
     except (tf.errors.OpError, ValueError, AssertionError) as error:
@@ -68,6 +69,19 @@ def sweep(run: Path) -> None:
         prefix = index.with_suffix("")
         if not paths.manifest(prefix).exists():
             _remove(prefix)
+
+
+def _named(model: Model) -> tf.train.Checkpoint:
+    """All variables under names of our own, such as generator/up0/kernel: Keras' may change with its version."""
+    tree: dict[str, Any] = {"step": model.step, "table": {v.name.split(":")[0]: v for v in model.table.variables}}
+    for part in (model.generator, model.optimizer):
+        for variable in part.variables:
+            *folders, name = ("generator" if part is model.generator else "optimizer", *variable.path.split("/"))
+            branch = tree
+            for folder in folders:
+                branch = branch.setdefault(folder, {})
+            branch[name] = variable.value
+    return tf.train.Checkpoint(**tree)
 
 
 def _remove(prefix: Path) -> None:

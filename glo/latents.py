@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-# Adam moves every coordinate by about its rate whatever the gradient's size, so it needs a scale of its own for one
-# value of alpha to suit both optimizers: alpha 5, which suits plain gradient steps, gives Adam the rate 0.015.
-ADAM_SCALE = 0.003
+# Adam moves every coordinate by about its rate whatever the gradient's size: in the unit ball that must be small. One
+# alpha in thousandths lets values that are usual for gradient steps, such as 5 or 10, suit Adam as well.
+ADAM_SCALE = 0.001
 BETA_1, BETA_2, EPSILON = 0.5, 0.9, 1e-8
 
 

@@ -108,12 +108,12 @@ class _Run:
         """dump_result_<step>.hdf5: image and reconstruction uint8 [B, H, W, C], code float32 [B, d], row int64 [B]."""
         codes = tf.gather(self.model.table.codes, rows).numpy()
         arrays = {"image": self.images[rows], "reconstruction": self.decoder.images(codes), "code": codes, "row": rows}
-        with (
-            files.replacing(paths.dump(self.run, int(self.model.step))) as temporary,
-            h5py.File(temporary, "w") as file,
-        ):
+        image = io.BytesIO()  # HDF5 does not report a full disk when it closes a file of its own
+        with h5py.File(image, "w") as file:
             for name, values in arrays.items():
                 file[name] = values
+        with files.replacing(paths.dump(self.run, int(self.model.step))) as temporary:
+            temporary.write_bytes(image.getbuffer())
 
     def _picture(self, step: int, epoch: int) -> None:
         """The epoch's grid of the same images, new samples, and the PSNR of the grid's images."""

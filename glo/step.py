@@ -26,9 +26,9 @@ class Model(tf.Module):
         super().__init__(name="glo")
         self.generator = generator.build(image_shape, initial_codes.shape[1], settings)
         self.optimizer = (
-            keras.optimizers.Adam(settings.learning_rate)
+            keras.optimizers.Adam(settings.learning_rate, name="adam")
             if settings.generator_optimizer == "adam"
-            else keras.optimizers.SGD(settings.learning_rate)
+            else keras.optimizers.SGD(settings.learning_rate, name="sgd")
         )
         # Built now, not at the first step: a checkpoint saved or restored before it would lack the slots.
         self.optimizer.build(self.generator.trainable_variables)

@@ -98,11 +98,7 @@ def test_the_dataset_file_is_never_written(home):
 
 def test_learned_codes_are_those_of_training_rows_only(home):
     train("--dataset", "TOY", "--prefix", "rows", "--max_steps", 4)
-    (codes,) = [
-        v
-        for n, v in tensors(newest(home, "rows") / "model-4").items()
-        if n.endswith("table/codes/.ATTRIBUTES/VARIABLE_VALUE")
-    ]
+    codes = tensors(newest(home, "rows") / "model-4")["table/codes/.ATTRIBUTES/VARIABLE_VALUE"]
     assert codes.shape == (32, 6)
 
 
