@@ -2,7 +2,7 @@
 """Reconstruct, generate and interpolate with a trained model, from its checkpoint alone.
 
 python evaler.py --dataset MNIST
-python evaler.py --checkpoint train_dir/default-MNIST_lr_0.01-20260101-120000 --prefix mnist --reconstruct
+python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --prefix mnist --reconstruct
 """
 
 import json

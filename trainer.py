@@ -2,7 +2,7 @@
 """Train a generator and one code per image on a dataset that download.py built, or on your own.
 
 python trainer.py --dataset MNIST
-python trainer.py --checkpoint train_dir/default-MNIST_lr_0.01-20260101-120000
+python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 """
 
 import sys

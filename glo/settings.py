@@ -107,7 +107,7 @@ class TrainSettings:
     loss: str = setting("lap_l1", "reconstruction loss", choices=("mse", "l1", "lap_l1"))
     # generator step
     generator_optimizer: str = setting("adam", "optimizer of the generator", choices=("adam", "sgd"))
-    learning_rate: float = setting(0.01, "the generator's rate", above=0)
+    learning_rate: float = setting(0.005, "the generator's rate", above=0)
     lr_weight_decay: bool = setting(False, "halve the generator's rate every 10,000 steps")
     # code step
     alpha: float = setting(5.0, "step of the code update, on each sample's own loss", low=0)

@@ -65,7 +65,7 @@ def test_a_run_as_a_process_leaves_everything_it_promises(home):
     )
     log = assert_ok(result)
     folder = newest(home, "full")
-    assert folder.name.startswith("full-TOY_lr_0.01-")
+    assert folder.name.startswith("full-TOY_lr_0.005-")
     assert f"python evaler.py --dataset TOY --checkpoint train_dir/{folder.name}" in log
     assert "train PSNR" in log
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

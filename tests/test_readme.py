@@ -1,0 +1,115 @@
+"""Every command of the README and every shipped recipe, run on small made files."""
+
+import gzip
+import re
+import shlex
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from tests.support import ROOT, assert_ok, call, samples, write_flat, write_grouped
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^python .+$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.MULTILINE)
+RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
+# What makes a command short here; nothing else of it is changed.
+SHORT = {
+    "download.py": ["--source", "official"],
+    "trainer.py": ["--max_steps", "2", "--channels", "4"],
+    "evaler.py": ["--num_fit", "3", "--fit_steps", "2"],
+}
+
+
+def write_idx(path, values):
+    header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
+    path.write_bytes(gzip.compress(header + values.tobytes()))
+
+
+def official_files(folder):
+    """Small files in the official layouts of MNIST, SVHN and CIFAR-10."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for split, n in (("train", 150), ("t10k", 20)):
+        write_idx(folder / f"{split}-images-idx3-ubyte.gz", random.integers(0, 256, (n, 28, 28), np.uint8))
+        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", random.integers(0, 10, n, np.uint8))
+    for split, n in (("train", 40), ("test", 10)):
+        pixels, labels = random.integers(0, 256, (32, 32, 3, n), np.uint8), random.integers(1, 11, (n, 1), np.uint8)
+        savemat(folder / f"{split}_32x32.mat", {"X": pixels, "y": labels})
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        records = random.integers(0, 256, (8, 3073), np.uint8)
+        records[:, 0] %= 10
+        records.tofile(folder / f"{name}.bin")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder in which a reader of the README could be standing."""
+    home = tmp_path_factory.mktemp("home")
+    official_files(home / "official")
+    images, codes = samples(14, (8, 8, 3), 4)
+    for index, image in enumerate(images):
+        (home / f"photos/{'ab'[index % 2]}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(home / f"photos/{'ab'[index % 2]}/{index}.png")
+    np.savez(home / "arrays.npz", image=images)
+    (home / "my_recipe.yaml").write_text("alpha: 3\n")
+    write_grouped(home / "datasets/YOUR_DATASET", images, codes, list(map(str, range(14))))
+    return home
+
+
+def test_the_readmes_commands_in_its_order(home, monkeypatch):
+    monkeypatch.chdir(home)
+    assert len(COMMANDS) > 12
+    for command in COMMANDS:
+        _, script, *args = shlex.split(command)
+        for index, arg in enumerate(args):
+            if match := re.match(r"train_dir/default-([A-Z0-9]+)_lr_0.005-20260101-120000", arg):
+                # The reader's run has another time in its name, and these few steps.
+                run = max(home.glob(f"train_dir/default-{match[1]}_lr_*"), key=lambda path: path.name)
+                args[index] = arg.replace(match[0], str(run)).replace("model-1000", "model-2")
+        more = list(SHORT[script])
+        if script == "trainer.py" and "--checkpoint" in args:
+            more = [] if "--max_steps" in args else ["--max_steps", "4"]
+            args = ["4" if arg == "20000" else arg for arg in args]
+        if "--datasets" not in args and script == "download.py":
+            more = []
+        assert_ok(call(script, *args, *more))
+
+
+def test_the_readmes_targets_and_pictures_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)$", README, re.MULTILINE):
+        assert f"\n{target}: " in makefile
+    pictures = re.findall(r"!\[[^]]+]\(([^)]+)\)", README)
+    assert len(pictures) >= 6
+    for picture in pictures:
+        assert 0 < (ROOT / picture).stat().st_size < 1_500_000
+
+
+def test_the_readmes_settings_are_true():
+    from glo.settings import TrainSettings
+
+    defaults = TrainSettings()
+    rows = re.findall(r"^\| `--(\w+)` \| ([^|]+) \|", README, re.MULTILINE)
+    assert len(rows) >= 6
+    for name, default in rows:
+        assert str(getattr(defaults, name)) in (default.strip(), f"{default.strip()}.0")
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_says_its_command_and_trains(recipe, tmp_path, monkeypatch):
+    first = recipe.read_text().splitlines()[0]
+    name = "NAME" if recipe.stem == "default" else recipe.stem.upper()
+    assert first == f"# python trainer.py --dataset {name}"
+    shape = (28, 28, 1) if "mnist" in recipe.stem else (8, 8, 1) if recipe.stem == "digits" else (32, 32, 3)
+    images, codes = samples(20, shape, 6)
+    write_flat(tmp_path / "datasets" / name, images, codes)
+    monkeypatch.chdir(tmp_path)
+    result = call("trainer.py", "--dataset", name, "--max_steps", 2, "--batch_size", 4)
+    assert_ok(result)
+    (run,) = tmp_path.glob("train_dir/*")
+    for line in recipe.read_text().splitlines():
+        if not line.startswith("#"):
+            assert f"\n{line}\n".replace("batch_size: 64", "batch_size: 4") in "\n" + (run / "config.yaml").read_text()
