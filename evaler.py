@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = config.resolve(EvalSettings, config.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     tasks = [task for task in TASKS if getattr(asked, task)] or list(TASKS)
 
-    from glo import data, log, manifest, paths
+    from glo import data, files, log, manifest, paths
 
     log.setup()
     prefix, _ = manifest.locate(asked.checkpoint or str(_newest_run(asked)))
@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     manifest.check_dataset(found, dataset, prefix)
     folder = Path(asked.output_dir) if asked.output_dir else paths.evaluation(prefix.parent, found.step)
     _check_output(folder, asked)
+    files.require_writable(folder)
     log.logger.info("evaluating %s on %s", prefix, dataset.path)
 
     from glo import device

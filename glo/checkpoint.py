@@ -40,8 +40,9 @@ def save(model: Model, run: Path, settings: TrainSettings, data: dict, keep: int
         files.sync(run)
     except (OSError, tf.errors.OpError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        reason = error if isinstance(error, OSError) else OSError(error.message.splitlines()[0])
-        raise files.cannot_write(prefix, reason) from error
+        if isinstance(error, tf.errors.OpError):  # "{{function ...}} path; No space left on device [Op:SaveV2]"
+            error = OSError(error.message.split("; ")[-1].split(" [Op:")[0])
+        raise files.cannot_write(prefix, error) from error
     temporary.rmdir()
     manifest.write(prefix, Manifest(step, config.stored(settings), data, sums))
     files.write_text(run / "checkpoint", f'model_checkpoint_path: "{prefix.name}"\n')

@@ -21,6 +21,7 @@ def select(device: str) -> None:
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
+    tf.get_logger().setLevel("ERROR")
     if device.startswith("gpu:"):
         index = int(device[4:])
         if index >= len(gpus):

@@ -1,5 +1,6 @@
 """Files are written whole or not at all: under a temporary name beside the target, synced, then renamed."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +36,16 @@ def write_text(path: Path, text: str) -> None:
     """Write a small UTF-8 text file whole."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, or raise `UserError` now rather than after long work."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise cannot_write(folder, error) from None
 
 
 def sync(path: Path) -> None:

@@ -19,7 +19,7 @@ from glo.step import decode
 
 NEAREST = 3  # starts from the codes of this many nearest training images, beside the mean code
 RACE = 0.15  # share of the steps that all starts take
-ALPHA = 60.0  # larger than in training, since the generator does not move
+ALPHA = 20.0  # as --alpha, but larger than it, since the generator stands still
 
 
 def starts(images: np.ndarray, train_images: np.ndarray, train_codes: np.ndarray) -> np.ndarray:

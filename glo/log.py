@@ -29,6 +29,7 @@ def setup() -> None:
 
 def to_file(path: Path) -> None:
     """Append the log to a file as well."""
+    logging.raiseExceptions = False  # a full disk must not bury the terminal in tracebacks: others report it better
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)

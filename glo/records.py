@@ -1,5 +1,6 @@
 """What a run leaves behind while it trains: metrics.jsonl for programs, TensorBoard events, pictures."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,11 @@ class Records:
 
     def scalars(self, step: int, **values: Any) -> None:
         """One flushed JSON line, and a TensorBoard scalar for each value."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise files.cannot_write(self.path, error) from error
         with self._events.as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
@@ -38,7 +42,8 @@ class Records:
             tf.summary.image(name, picture[None])
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a line that did not fit was reported when it was written
+            self._file.close()
         self._events.close()
 
 
