@@ -23,7 +23,7 @@ from glo.step import Model, make_step
 
 GRID = 64  # images of the reconstruction grid, the same ones each epoch
 CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
-EVENT_SECONDS = 5  # least time between two pictures sent to TensorBoard: small datasets have many epochs a second
+TELL_SECONDS = 10  # least time between two log lines, and pictures for TensorBoard: epochs can take milliseconds
 
 
 def train(run: Path, settings: TrainSettings, dataset: Dataset, planned: int, end: int, start: Path | None) -> int:
@@ -46,7 +46,7 @@ class _Run:
         self.grid_rows = np.sort(data.permutation(len(self.images), settings.seed, data.GRID)[:GRID])
         self.decoder = Decoder(self.model.generator)
         self.saved: Path | None = start
-        self.sent = -math.inf
+        self.told = -math.inf
         self.records = records.Records(run, int(self.model.step))
 
     def train(self, planned: int, end: int) -> int:
@@ -60,9 +60,10 @@ class _Run:
                 rows = next(batches)
                 losses.append(take_step(tf.constant(rows)))
                 step, seen = step + 1, seen + len(rows)
-                if step % CHECK_EVERY == 0 or step == end:
+                log = step % settings.log_every == 0 or step == end
+                if step % CHECK_EVERY == 0 or log:
                     self._check(losses[-CHECK_EVERY:], step)
-                if step % settings.log_every == 0 or step == end:
+                if log:
                     now = time.perf_counter()
                     mean, rate = float(tf.concat(losses, 0).numpy().mean()), seen / (now - since)
                     self.records.scalars(
@@ -80,7 +81,7 @@ class _Run:
                     self._save(rows)
                 bar.update()
         if interrupt.received:
-            logger.warning("interrupted at step %d, saved %s", step, self.saved)
+            logger.warning("interrupted at step %d, saved %s", step, self.saved or "nothing yet")
             logger.warning("go on with: python trainer.py --checkpoint %s", self.run)
         else:
             self._finish(step)
@@ -125,19 +126,19 @@ class _Run:
             viz.captioned(f"reconstructions, epoch {epoch}", viz.grid(self.decoder.images(codes[rows]), columns)),
         )
         viz.save(paths.grid(self.run, epoch), pictured)
-        if time.monotonic() - self.sent > EVENT_SECONDS:
+        quick = self.decoder.measure(codes[rows], self.images[rows], LOSSES[settings.loss]).result()
+        self.records.scalars(step, epoch=epoch, train_psnr=quick["psnr"])
+        if time.monotonic() - self.told > TELL_SECONDS:
             drawn = samplers.sample("gaussian", codes, GRID, settings.seed, settings.projection)
             self.records.picture(step, "reconstructions", pictured)
             self.records.picture(step, "samples", viz.grid(self.decoder.images(drawn), viz.columns(GRID)))
-            self.sent = time.monotonic()
-        quick = self.decoder.measure(codes[rows], self.images[rows], LOSSES[settings.loss]).result()
-        self.records.scalars(step, epoch=epoch, train_psnr=quick["psnr"])
+            logger.info("epoch %d, step %d: PSNR %.2f dB on %d training images", epoch, step, quick["psnr"], len(rows))
+            self.told = time.monotonic()
 
     def _finish(self, step: int) -> None:
         measured = self.decoder.measure(self.model.table.codes.numpy(), self.images, LOSSES[self.settings.loss])
-        frames = [imageio.imread(path) for path in sorted(paths.grids(self.run).glob("*.png"))]
-        if frames:
-            viz.save_gif(paths.animation(self.run), frames)
+        frames = viz.evenly(sorted(paths.grids(self.run).glob("*.png")))
+        viz.save_gif(paths.animation(self.run), [imageio.imread(path) for path in frames])
         viz.save_loss(paths.loss_curve(self.run), records.read(self.run))
         logger.info(
             "done: %d steps, train PSNR %.2f dB; next: python evaler.py --dataset %s --checkpoint %s",

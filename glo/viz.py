@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import imageio.v3 as imageio
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from glo import files
 
+T = TypeVar("T")
 MARGIN = 2  # pixels between images
 SIDE = 56  # small images are enlarged, by whole factors, to about this many pixels
 CAPTION = 22  # height of a caption line
@@ -63,12 +65,17 @@ def save(path: Path, picture: np.ndarray) -> None:
         imageio.imwrite(temporary, picture)
 
 
-def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write an endless animation of at most `GIF_FRAMES` frames, evenly chosen, the last one always among them."""
+def evenly(frames: Sequence[T]) -> list[T]:
+    """At most `GIF_FRAMES` of them, evenly chosen, the first and the last among them."""
     keep = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(len(frames), GIF_FRAMES))})
-    milliseconds = min(500, 1000 * GIF_SECONDS // len(keep))
+    return [frames[i] for i in keep]
+
+
+def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """Write an endless animation of pictures uint8 [h, w, 3], all of one size."""
+    milliseconds = min(500, 1000 * GIF_SECONDS // len(frames))
     with files.replacing(path) as temporary:
-        imageio.imwrite(temporary, [frames[i] for i in keep], extension=".gif", duration=milliseconds, loop=0)
+        imageio.imwrite(temporary, list(frames), extension=".gif", duration=milliseconds, loop=0)
 
 
 def save_loss(path: Path, records: Sequence[dict]) -> None:
