@@ -1,11 +1,12 @@
 """Saves and restores everything that training needs to go on, under one step number.
 
-model-<step>.index and .data-* are TensorFlow's own format (no code in them, nothing is unpickled), model-<step>.json is
-the manifest, and `checkpoint` names the newest for TensorFlow's tools.
+model-<step>.index and .data-* are TensorFlow's own format (named arrays and no code, nothing is unpickled),
+model-<step>.json is the manifest, and `checkpoint` names the newest for TensorFlow's tools.
 """
 
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,76 @@ from glo.settings import TrainSettings
 from glo.step import Model
 
 
-def save(model: Model, run: Path, settings: TrainSettings, data: dict, keep: int) -> Path:
-    """Write a checkpoint of the model's step and return its prefix; then drop all but the `keep` newest.
+def variables(model: Model) -> dict[str, tf.Variable]:
+    """All that a checkpoint holds, under names of our own such as generator/up0/kernel: Keras' may change."""
+    named = {"step": model.step}
+    named |= {f"table/{variable.name.split(':')[0]}": variable for variable in model.table.variables}
+    named |= {f"generator/{variable.path}": variable.value for variable in model.generator.variables}
+    named |= {f"optimizer/{variable.path}": variable.value for variable in model.optimizer.variables}
+    return named
+
+
+class Saver:
+    """Saves a model in the background: training waits for the copy in memory, not for the disk.
+
+    One save is under way at a time. Enter it as a context: leaving waits for the last save.
+    """
+
+    def __init__(self, run: Path, settings: TrainSettings, data: dict[str, Any]):
+        """data: as `manifest.describe` gives it."""
+        self.run, self.settings, self.data = run, settings, data
+        self.saved: Path | None = None  # the newest complete one
+        self._thread: threading.Thread | None = None
+        self._error: UserError | None = None
+        sweep(run)
+
+    def save(self, model: Model) -> None:
+        """Copy the model now and write it in the background, once the save before has ended.
+
+        Raises `files.WriteError` if that one failed; the new one is under way all the same.
+        """
+        try:
+            self.wait()
+        finally:
+            # Reading a variable gives a tensor that later updates of the variable leave alone.
+            values = {name: variable.read_value() for name, variable in variables(model).items()}
+            self._thread = threading.Thread(target=self._write, args=(int(model.step), values))
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for the save under way, if there is one. Raises `files.WriteError` if it failed."""
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+        error, self._error = self._error, None
+        if error:
+            raise error
+
+    def _write(self, step: int, values: dict[str, tf.Tensor]) -> None:
+        try:
+            self.saved = write(self.run, step, values, self.settings, self.data)
+        except UserError as error:
+            self._error = error
+
+
+def write(run: Path, step: int, values: dict[str, tf.Tensor], settings: TrainSettings, data: dict[str, Any]) -> Path:
+    """Write a checkpoint, drop all but the newest `settings.keep`, and return its prefix.
 
     The files are complete on disk under another name before the first is moved into place, and the manifest, without
-    which none of them counts, comes last. data: as `manifest.describe` gives it.
+    which none of them counts, comes last.
     """
-    step = int(model.step)
     prefix = paths.model(run, step)
     temporary = run / f"{files.TEMPORARY}{prefix.name}"
     try:
-        sweep(run)
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        _named(model).write(str(temporary / prefix.name))
+        with tf.device("cpu"):
+            tf.raw_ops.SaveV2(
+                prefix=str(temporary / prefix.name),
+                tensor_names=list(values),
+                shape_and_slices=[""] * len(values),
+                tensors=list(values.values()),
+            )
         sums = {}
         for part in sorted(temporary.iterdir()):
             files.sync(part)
@@ -38,26 +96,33 @@ def save(model: Model, run: Path, settings: TrainSettings, data: dict, keep: int
         for name in sums:
             os.replace(temporary / name, run / name)
         files.sync(run)
+        temporary.rmdir()
     except (OSError, tf.errors.OpError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, tf.errors.OpError):  # "{{function ...}} path; No space left on device [Op:SaveV2]"
             error = OSError(error.message.split("; ")[-1].split(" [Op:")[0])
         raise files.cannot_write(prefix, error) from error
-    temporary.rmdir()
     manifest.write(prefix, Manifest(step, config.stored(settings), data, sums))
     files.write_text(run / "checkpoint", f'model_checkpoint_path: "{prefix.name}"\n')
-    for old in paths.steps(run)[:-keep]:
+    for old in paths.steps(run)[: -settings.keep]:
         _remove(paths.model(run, old))
     return prefix
 
 
 def restore(model: Model, prefix: Path) -> None:
     """Read a checkpoint into a model of the same settings: every variable, nothing missing, nothing left over."""
+    named = variables(model)
     try:
-        status = _named(model).read(str(prefix))
-        status.assert_existing_objects_matched()
-        status.assert_consumed()
-    except (tf.errors.OpError, ValueError, AssertionError) as error:
+        reader = tf.train.load_checkpoint(str(prefix))
+        shapes = reader.get_variable_to_shape_map()
+        if shapes != {name: variable.shape.as_list() for name, variable in named.items()}:
+            odd = sorted(shapes.keys() ^ named.keys()) or sorted(
+                n for n in shapes if shapes[n] != named[n].shape.as_list()
+            )
+            raise ValueError(f"{odd[0]} differs")
+        for name, variable in named.items():
+            variable.assign(reader.get_tensor(name))
+    except (tf.errors.OpError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"{prefix} does not fit the model that its settings describe ({reason})") from None
 
@@ -70,19 +135,6 @@ def sweep(run: Path) -> None:
         prefix = index.with_suffix("")
         if not paths.manifest(prefix).exists():
             _remove(prefix)
-
-
-def _named(model: Model) -> tf.train.Checkpoint:
-    """All variables under names of our own, such as generator/up0/kernel: Keras' may change with its version."""
-    tree: dict[str, Any] = {"step": model.step, "table": {v.name.split(":")[0]: v for v in model.table.variables}}
-    for part in (model.generator, model.optimizer):
-        for variable in part.variables:
-            *folders, name = ("generator" if part is model.generator else "optimizer", *variable.path.split("/"))
-            branch = tree
-            for folder in folders:
-                branch = branch.setdefault(folder, {})
-            branch[name] = variable.value
-    return tf.train.Checkpoint(**tree)
 
 
 def _remove(prefix: Path) -> None:

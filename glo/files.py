@@ -11,12 +11,16 @@ from glo.errors import UserError
 TEMPORARY = ".tmp-"
 
 
+class WriteError(UserError):
+    """The system refused a write: no space, a read-only folder, a quota."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the target's folder (made if missing) and rename it to `path` when the block ends well.
 
     After an error nothing is left behind and an older `path` is untouched. `OSError` (no space, read-only folder)
-    becomes a `UserError`. The temporary name keeps the suffix, from which picture writers take the format.
+    becomes a `WriteError`. The temporary name keeps the suffix, from which picture writers take the format.
     """
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
@@ -39,7 +43,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder, or raise `UserError` now rather than after long work."""
+    """Make a folder, or raise `WriteError` now rather than after long work."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -57,6 +61,6 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def cannot_write(path: Path, error: OSError) -> UserError:
+def cannot_write(path: Path, error: OSError) -> WriteError:
     """The one line for a write that the system refused, with the system's reason."""
-    return UserError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder")
+    return WriteError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder")

@@ -1,9 +1,12 @@
 """The training loop: steps, and around them everything that concerns time, logging and saving."""
 
+import contextlib
 import io
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import imageio.v3 as imageio
@@ -12,9 +15,11 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from glo import checkpoint, data, files, manifest, paths, records, samplers, viz
+from glo.checkpoint import Saver
 from glo.data import Dataset
 from glo.decoder import Decoder
 from glo.errors import UserError
+from glo.files import WriteError
 from glo.interrupt import Interrupt
 from glo.log import logger
 from glo.losses import LOSSES
@@ -22,6 +27,7 @@ from glo.settings import TrainSettings
 from glo.step import Model, make_step
 
 GRID = 64  # images of the reconstruction grid, the same ones each epoch
+WARN_SECONDS = 60  # least time between two warnings of a disk that refuses writes
 CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
 TELL_SECONDS = 10  # least time between two log lines, and pictures for TensorBoard: epochs can take milliseconds
 
@@ -38,21 +44,22 @@ def train(run: Path, settings: TrainSettings, dataset: Dataset, planned: int, en
 class _Run:
     def __init__(self, run: Path, settings: TrainSettings, dataset: Dataset, start: Path | None):
         self.run, self.settings = run, settings
-        self.data = manifest.describe(dataset)
         self.images = dataset.images[dataset.train_rows]
         self.model = Model(dataset.image_shape, dataset.codes[dataset.train_rows], settings)
         if start:
             checkpoint.restore(self.model, start)
         self.grid_rows = np.sort(data.permutation(len(self.images), settings.seed, data.GRID)[:GRID])
         self.decoder = Decoder(self.model.generator)
-        self.saved: Path | None = start
-        self.told = -math.inf
+        self.saver = Saver(run, settings, manifest.describe(dataset))
+        self.start = start
+        self.told = self.warned = -math.inf
         self.records = records.Records(run, int(self.model.step))
 
     def train(self, planned: int, end: int) -> int:
         settings, n = self.settings, len(self.images)
         take_step = make_step(self.model, self.images, settings, planned)
-        step, per_epoch = int(self.model.step), data.steps_per_epoch(n, settings.batch_size)
+        first, per_epoch = int(self.model.step), data.steps_per_epoch(n, settings.batch_size)
+        step = first
         batches = data.batches(n, settings.batch_size, settings.seed, start=step)
         losses, seen, since = [], 0, time.perf_counter()
         with Interrupt() as interrupt, tqdm(total=end, initial=step, unit="step", disable=None) as bar:
@@ -66,30 +73,35 @@ class _Run:
                 if log:
                     now = time.perf_counter()
                     mean, rate = float(tf.concat(losses, 0).numpy().mean()), seen / (now - since)
-                    self.records.scalars(
-                        step,
-                        epoch=step / per_epoch,
-                        loss=mean,
-                        learning_rate=float(self.model.optimizer.learning_rate),
-                        images_per_second=rate,
-                    )
+                    values = {
+                        "epoch": step / per_epoch,
+                        "loss": mean,
+                        "learning_rate": float(self.model.optimizer.learning_rate),
+                        "images_per_second": rate,
+                    }
+                    self._tolerate(self.records.scalars, step, **values)
                     bar.set_postfix(loss=f"{mean:.4f}", images_per_second=f"{rate:.0f}", refresh=False)
                     losses, seen, since = [], 0, now
                 if step % per_epoch == 0 or step == end:
-                    self._picture(step, -(-step // per_epoch))
-                if step % settings.save_every == 0 or step == end or interrupt.received:
-                    self._save(rows)
+                    self._tolerate(self._picture, step, -(-step // per_epoch))
+                if step % settings.save_every == 0 and step < end:
+                    self._tolerate(self._save, rows)
                 bar.update()
+            if step > first:
+                self._save_last(rows)
         if interrupt.received:
             logger.warning("interrupted at step %d, saved %s", step, self.saved or "nothing yet")
             logger.warning("go on with: python trainer.py --checkpoint %s", self.run)
         else:
-            self._finish(step)
+            self._tolerate(self._final_pictures)
+            self._summarize(step)
         self.records.close()
         return 128 + interrupt.received if interrupt.received else 0
 
     def _check(self, losses: list[tf.Tensor], step: int) -> None:
         if not np.isfinite(tf.concat(losses, 0).numpy()).all():
+            with contextlib.suppress(WriteError):
+                self.saver.wait()
             self.records.close()
             kept = f"the last good checkpoint is {self.saved}" if self.saved else "no checkpoint was saved before"
             raise UserError(
@@ -101,9 +113,28 @@ class _Run:
         """Save, unless the last update broke the model: the loss that would show it comes with the next step."""
         weights = [*self.model.generator.weights, tf.gather(self.model.table.codes, rows)]
         self._check([tf.reshape(tf.convert_to_tensor(w), [-1]) for w in weights], int(self.model.step))
-        self.saved = checkpoint.save(self.model, self.run, self.settings, self.data, self.settings.keep)
+        self.saver.save(self.model)
         if self.settings.dump_result:
             self._dump(rows)
+
+    def _save_last(self, rows: np.ndarray) -> None:
+        """Save and wait for it. Whatever failed to be written before is made good by this one, if it succeeds."""
+        self._tolerate(self._save, rows)
+        self.saver.wait()
+
+    @property
+    def saved(self) -> Path | None:
+        """The last good checkpoint: of this run, or the one that it started from."""
+        return self.saver.saved or self.start
+
+    def _tolerate(self, write: Callable[..., None], *args: Any, **values: Any) -> None:
+        """Let training go on when the disk refuses a write, and say so once a minute."""
+        try:
+            write(*args, **values)
+        except WriteError as error:
+            if time.monotonic() - self.warned > WARN_SECONDS:
+                logger.warning("%s. Training goes on; the last good checkpoint is %s", error, self.saved)
+                self.warned = time.monotonic()
 
     def _dump(self, rows: np.ndarray) -> None:
         """dump_result_<step>.hdf5: image and reconstruction uint8 [B, H, W, C], code float32 [B, d], row int64 [B]."""
@@ -135,11 +166,13 @@ class _Run:
             logger.info("epoch %d, step %d: PSNR %.2f dB on %d training images", epoch, step, quick["psnr"], len(rows))
             self.told = time.monotonic()
 
-    def _finish(self, step: int) -> None:
-        measured = self.decoder.measure(self.model.table.codes.numpy(), self.images, LOSSES[self.settings.loss])
+    def _final_pictures(self) -> None:
         frames = viz.evenly(sorted(paths.grids(self.run).glob("*.png")))
         viz.save_gif(paths.animation(self.run), [imageio.imread(path) for path in frames])
         viz.save_loss(paths.loss_curve(self.run), records.read(self.run))
+
+    def _summarize(self, step: int) -> None:
+        measured = self.decoder.measure(self.model.table.codes.numpy(), self.images, LOSSES[self.settings.loss])
         logger.info(
             "done: %d steps, train PSNR %.2f dB; next: python evaler.py --dataset %s --checkpoint %s",
             step, measured.result()["psnr"], self.settings.dataset, self.run,

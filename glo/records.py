@@ -1,7 +1,8 @@
 """What a run leaves behind while it trains: metrics.jsonl for programs, TensorBoard events, pictures."""
 
-import contextlib
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,21 @@ class Records:
         kept = [record for record in read(run) if record["step"] <= step]
         files.write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
         try:
-            self._file = self.path.open("a", encoding="utf-8")
+            self._file = self.path.open("ab", buffering=0)
         except OSError as error:
             raise files.cannot_write(self.path, error) from error
+        self._torn = False
         self._events = tf.summary.create_file_writer(str(run))
 
     def scalars(self, step: int, **values: Any) -> None:
-        """One flushed JSON line, and a TensorBoard scalar for each value."""
+        """One JSON line, on its way to the disk at once, and a TensorBoard scalar for each value."""
+        line = (json.dumps({"step": step, **values}) + "\n").encode()
         try:
-            self._file.write(json.dumps({"step": step, **values}) + "\n")
-            self._file.flush()
+            # A line that a full disk cut off is ended first, so that it does not spoil the next.
+            line = b"\n" * self._torn + line
+            self._torn = self._file.write(line) < len(line)
+            if self._torn:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise files.cannot_write(self.path, error) from error
         with self._events.as_default(step):
@@ -42,18 +48,17 @@ class Records:
             tf.summary.image(name, picture[None])
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # a line that did not fit was reported when it was written
-            self._file.close()
+        self._file.close()
         self._events.close()
 
 
 def read(run: Path) -> list[dict[str, Any]]:
-    """The records of a run, oldest first; a last line cut off by a kill is left out."""
+    """The records of a run, oldest first; lines cut off by a kill or a full disk are left out."""
     path = paths.metrics(run)
     if not path.exists():
         return []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from None

@@ -1,5 +1,6 @@
 """Pictures for people: grids with captions, animations, the loss curve."""
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,8 +62,7 @@ def below(*pictures: np.ndarray) -> np.ndarray:
 
 def save(path: Path, picture: np.ndarray) -> None:
     """Write a picture uint8 [h, w, 3] in the format of the suffix."""
-    with files.replacing(path) as temporary:
-        imageio.imwrite(temporary, picture)
+    _write(path, imageio.imwrite("<bytes>", picture, extension=path.suffix))
 
 
 def evenly(frames: Sequence[T]) -> list[T]:
@@ -74,8 +74,7 @@ def evenly(frames: Sequence[T]) -> list[T]:
 def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
     """Write an endless animation of pictures uint8 [h, w, 3], all of one size."""
     milliseconds = min(500, 1000 * GIF_SECONDS // len(frames))
-    with files.replacing(path) as temporary:
-        imageio.imwrite(temporary, list(frames), extension=".gif", duration=milliseconds, loop=0)
+    _write(path, imageio.imwrite("<bytes>", list(frames), extension=".gif", duration=milliseconds, loop=0))
 
 
 def save_loss(path: Path, records: Sequence[dict]) -> None:
@@ -94,8 +93,15 @@ def save_loss(path: Path, records: Sequence[dict]) -> None:
         right = axes.twinx()
         right.plot(*zip(*psnrs, strict=True), color="tab:orange", linewidth=1)
         right.set_ylabel("PSNR of the 64 images of the grid [dB]", color="tab:orange")
+    encoded = io.BytesIO()
+    figure.savefig(encoded, dpi=120)
+    _write(path, encoded.getvalue())
+
+
+def _write(path: Path, encoded: bytes) -> None:
+    # Encoded in memory, since encoders let a full disk end in tracebacks that nobody can catch.
     with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        temporary.write_bytes(encoded)
 
 
 def _joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:

@@ -6,13 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
-from glo import checkpoint, manifest, paths
+from glo import checkpoint, files, manifest, paths
 from glo.errors import UserError
 from glo.settings import TrainSettings
 from glo.step import Model
 from tests.support import samples
 
 SETTINGS = TrainSettings(dataset="TOY", channels=4)
+DATA = {"code dimension": 3}
 
 
 def made(seed=0, **changes):
@@ -20,10 +21,13 @@ def made(seed=0, **changes):
     return Model((8, 8, 1), codes, TrainSettings(dataset="TOY", **{"channels": 4, "seed": seed, **changes}))
 
 
-def save(run, step=5, model=None, keep=3):
+def save(run, step=5, model=None, settings=SETTINGS):
     model = model or made()
     model.step.assign(step)
-    return checkpoint.save(model, run, SETTINGS, {"code dimension": 3}, keep)
+    saver = checkpoint.Saver(run, settings, DATA)
+    saver.save(model)
+    saver.wait()
+    return saver.saved
 
 
 def test_restoring_gives_every_variable_back(tmp_path):
@@ -43,6 +47,41 @@ def test_restoring_gives_every_variable_back(tmp_path):
     assert (found.step, found.data, found.resolved(prefix)) == (7, {"code dimension": 3}, SETTINGS)
 
 
+def test_a_save_holds_the_moment_it_was_asked_for(tmp_path):
+    """Training goes on while the files are written, in whatever way variables are updated."""
+    model, other = made(1), made(2)
+    model.table.update(np.array([0]), model.table.gather([0]), np.ones((1, 3), np.float32), 1.0)
+    before = {name: variable.numpy() for name, variable in checkpoint.variables(model).items()}
+    saver = checkpoint.Saver(tmp_path, SETTINGS, DATA)
+    saver.save(model)
+    model.table.update(np.array([0, 3]), model.table.gather([0, 3]), np.ones((2, 3), np.float32), 1.0)
+    for variable in (*model.generator.trainable_variables, *model.optimizer.variables[2:]):
+        variable.assign(variable + 1)
+    model.step.assign_add(1)
+    saver.wait()
+    checkpoint.restore(other, saver.saved)
+    for name, variable in checkpoint.variables(other).items():
+        np.testing.assert_array_equal(variable, before[name], err_msg=name)
+
+
+def test_a_failed_save_is_told_and_the_next_one_succeeds(tmp_path):
+    saver = checkpoint.Saver(tmp_path, SETTINGS, DATA)
+    model = made()
+    saver.save(model)
+    saver.wait()
+    good = saver.saved
+    model.step.assign(7)
+    (tmp_path / "model-7.json").mkdir()  # in the way of the last of its files
+    saver.save(model)
+    model.step.assign(8)
+    with pytest.raises(files.WriteError, match="model-7"):
+        saver.save(model)  # tells of the one before
+    assert good in (saver.saved, tmp_path / "model-0")
+    saver.wait()
+    assert saver.saved == tmp_path / "model-8"
+    assert manifest.read(saver.saved).step == 8
+
+
 def test_a_model_of_other_settings_is_refused(tmp_path):
     prefix = save(tmp_path)
     for changes in ({"channels": 8}, {"code_optimizer": "sgd"}, {"generator_optimizer": "sgd"}):
@@ -52,7 +91,7 @@ def test_a_model_of_other_settings_is_refused(tmp_path):
 
 def test_only_the_newest_are_kept(tmp_path):
     for step in (1, 2, 10, 11):
-        save(tmp_path, step, keep=2)
+        save(tmp_path, step, settings=TrainSettings(dataset="TOY", channels=4, keep=2))
     assert paths.steps(tmp_path) == [10, 11]
     assert not list(tmp_path.glob("model-1.*")) + list(tmp_path.glob(".tmp*"))
     assert (tmp_path / "checkpoint").read_text() == 'model_checkpoint_path: "model-11"\n'

@@ -76,15 +76,11 @@ def test_the_train_psnr_is_that_of_the_checkpoints_codes(home, trained, tmp_path
     """Computed anew from the files: weights and codes by TensorFlow's reader, the network by hand in NumPy."""
     evaluate("--checkpoint", trained, "--reconstruct", "--output_dir", tmp_path)
     reader = tf.train.load_checkpoint(str(trained / "model-300"))
-
-    def tensor(name):
-        return reader.get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE")
-
-    codes, dense = tensor("table/codes"), tensor("generator/project/kernel")
+    codes, dense = reader.get_tensor("table/codes"), reader.get_tensor("generator/project/kernel")
     gamma, beta, mean, variance = (
-        tensor(f"generator/norm/{name}") for name in ("gamma", "beta", "moving_mean", "moving_variance")
+        reader.get_tensor(f"generator/norm/{name}") for name in ("gamma", "beta", "moving_mean", "moving_variance")
     )
-    kernel, bias = tensor("generator/up0/kernel"), tensor("generator/up0/bias")
+    kernel, bias = reader.get_tensor("generator/up0/kernel"), reader.get_tensor("generator/up0/bias")
     hidden = (codes @ dense).reshape(-1, 4, 4, 32)
     hidden = (hidden - mean) / np.sqrt(variance + 1e-3) * gamma + beta
     hidden = np.maximum(hidden, 0.2 * hidden)
@@ -104,7 +100,7 @@ def test_the_train_psnr_is_that_of_the_checkpoints_codes(home, trained, tmp_path
 def test_samples_come_from_a_gaussian_fitted_to_the_codes(trained, tmp_path):
     evaluate("--checkpoint", trained, "--generate", "--num_samples", 3000, "--output_dir", tmp_path)
     reader = tf.train.load_checkpoint(str(trained / "model-300"))
-    learned = reader.get_tensor("table/codes/.ATTRIBUTES/VARIABLE_VALUE")
+    learned = reader.get_tensor("table/codes")
     with np.load(tmp_path / "generate_default.npz") as file:
         drawn = file["code"]
     inside = np.linalg.norm(drawn, axis=1) < 0.999  # the others were projected
