@@ -168,7 +168,8 @@ class _Run:
 
     def _final_pictures(self) -> None:
         frames = viz.evenly(sorted(paths.grids(self.run).glob("*.png")))
-        viz.save_gif(paths.animation(self.run), [imageio.imread(path) for path in frames])
+        if frames:
+            viz.save_gif(paths.animation(self.run), [imageio.imread(path) for path in frames])
         viz.save_loss(paths.loss_curve(self.run), records.read(self.run))
 
     def _summarize(self, step: int) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,6 +209,42 @@ def test_an_interrupted_run_saves_and_resumes_exactly(home, number, code):
         )
     )
     assert_same(newest(home, f"{name}whole") / f"model-{end}", folder / f"model-{end}")
+
+
+def test_kill_9_at_any_moment_loses_nothing_but_the_steps_since_the_last_save(home):
+    """Killed twice, in the middle of saves as likely as not, and resumed: the end is that of an undisturbed run."""
+    settings = ["--channels", "4", "--batch_size", "8", "--save_every", "2", "--log_every", "1"]
+    start = ["--dataset", "TOY", "--prefix", "killed", *settings]
+    for delay in (0.7, 0.35):
+        line = [sys.executable, str(ROOT / "trainer.py"), *start]
+        process = subprocess.Popen(line, cwd=home, stderr=subprocess.DEVNULL)
+        deadline, before = time.monotonic() + 90, set(home.glob("train_dir/killed-*/model-*.json"))
+        while not set(home.glob("train_dir/killed-*/model-*.json")) - before:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        start = ["--checkpoint", str(newest(home, "killed"))]
+    folder = newest(home, "killed")
+    last = max(int(path.stem.split("-")[1]) for path in folder.glob("model-*.json"))
+    assert_ok(call("trainer.py", "--checkpoint", folder, "--max_steps", last + 5))
+    assert not list(folder.glob(".tmp*"))
+    assert_ok(call("trainer.py", "--dataset", "TOY", "--prefix", "calm", *settings, "--max_steps", last + 5))
+    assert_same(newest(home, "calm") / f"model-{last + 5}", folder / f"model-{last + 5}")
+
+
+def test_pictures_that_cannot_be_written_do_not_end_training(home):
+    train("--dataset", "TOY", "--prefix", "blocked", "--max_steps", 8)
+    folder = newest(home, "blocked")
+    shutil.rmtree(folder / "reconstructions")
+    (folder / "reconstructions").touch()
+    log = assert_ok(train("--checkpoint", folder, "--max_steps", 20))
+    assert log.count("cannot write") == 1  # once a minute
+    assert "Training goes on" in log
+    assert "done: 20 steps" in log
+    assert (folder / "model-20.json").is_file()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(home):
