@@ -16,7 +16,8 @@ T = TypeVar("T")
 MARGIN = 2  # pixels between images
 SIDE = 56  # small images are enlarged, by whole factors, to about this many pixels
 CAPTION = 22  # height of a caption line
-GIF_FRAMES = 100
+GIF_FRAMES = 60
+GIF_WIDTH = 480  # pixels; wider frames are shrunk, since colour GIFs grow to tens of megabytes
 GIF_SECONDS = 8
 PAPER, INK = 255, 40
 
@@ -74,6 +75,10 @@ def evenly(frames: Sequence[T]) -> list[T]:
 def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
     """Write an endless animation of pictures uint8 [h, w, 3], all of one size."""
     milliseconds = min(500, 1000 * GIF_SECONDS // len(frames))
+    height, width = frames[0].shape[:2]
+    if width > GIF_WIDTH:
+        size = GIF_WIDTH, round(height * GIF_WIDTH / width)
+        frames = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in frames]
     _write(path, imageio.imwrite("<bytes>", list(frames), extension=".gif", duration=milliseconds, loop=0))
 
 
