@@ -13,6 +13,15 @@ from glo import config, errors
 from glo.errors import UserError
 from glo.settings import BuildSettings
 
+# The flags that only some ways of building a dataset look at.
+SERVES = {
+    "name": ("images", "npz"),
+    "size": ("images",),
+    "channels": ("images",),
+    "source": ("datasets",),
+    "mirror": ("datasets",),
+}
+
 
 def main(argv: list[str] | None = None) -> None:
     import datasets
@@ -23,6 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     what = [flag for flag in ("datasets", "images", "npz", "convert") if getattr(settings, flag)]
     if len(what) != 1:
         raise UserError(f"give one of --datasets, --images, --npz or --convert, for example --datasets MNIST. {known}")
+    for flag, served in SERVES.items():
+        if flag in typed.values and what[0] not in served:
+            raise UserError(f"--{flag} has no effect with --{what[0]}, only with --{' or --'.join(served)}: drop it")
     if what[0] in ("images", "npz") and settings.name is None:
         raise UserError(f"--{what[0]} needs --name, the name of the new dataset")
 

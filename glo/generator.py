@@ -17,7 +17,7 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
     Activations are leaky, as in DCGAN's discriminator: plain ReLUs die at the rates that GLO likes, and cost 1 dB.
     The code is projected to a small map, batch-normalised, then doubled in size `blocks` times and cropped to H x W.
     `deconv` doubles by a transposed convolution (kernel 4, stride 2), `resize_conv` by bilinear upsampling and a
-    convolution (kernel 3), which avoids checkerboards at about twice the cost. Weights depend on `seed` alone.
+    convolution (kernel 3), which leaves no checkerboards. Weights depend on `seed` alone.
     """
     height, width, channels = image_shape
     blocks = upsampling_blocks(height, width) if settings.blocks is None else settings.blocks

@@ -17,7 +17,7 @@ from glo.block import Block
 from glo.build import build
 from glo.settings import BuildSettings
 from tests import support
-from tests.support import ROOT, assert_ok, assert_one_line_error, samples, write_flat, write_grouped
+from tests.support import ROOT, assert_ok, assert_one_line_error, call, samples, write_flat, write_grouped
 
 COMMAND = "download.py"
 
@@ -373,3 +373,17 @@ def test_a_dataset_of_the_users_is_not_replaced_without_force(tmp_path):
     flags = ("--npz", "cats.npz", "--name", "CATS")
     assert_one_line_error(run(tmp_path, *flags), "is there already, and not from download.py: add --force")
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("args", "fragments"),
+    [
+        (["--datasets", "DIGITS", "--size", "4"], ["--size has no effect", "--images"]),
+        (["--npz", "x.npz", "--name", "X", "--source", "y"], ["--source has no effect", "--datasets"]),
+        (["--npz", "x.npz"], ["--npz needs --name"]),
+        ([], ["--datasets"]),
+        (["--datasets", "DIGITS", "--npz", "x.npz"], ["one of"]),
+    ],
+)
+def test_flags_that_do_not_go_together(args, fragments):
+    assert_one_line_error(call("download.py", *args), *fragments)
