@@ -42,7 +42,10 @@ def plan(typed: Layer) -> Plan:
     start, resume = manifest.locate(asked.checkpoint)
     found = manifest.read(start)
     before = found.resolved(start)
-    layers = [Layer(str(start), config.stored(before))]
+    carried = config.stored(before)
+    if "epochs" in typed.values:
+        del carried["max_steps"]  # a new planned length ends where it says, not where the earlier run was cut
+    layers = [Layer(str(start), carried)]
     if asked.config:
         layers.append(config.read_yaml(Path(asked.config)))
     settings = config.resolve(TrainSettings, *layers, typed)

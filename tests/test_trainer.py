@@ -117,6 +117,12 @@ def test_resuming_is_exact(home, update):
     assert steps == sorted(steps)
 
 
+def test_a_run_that_was_cut_short_goes_on_to_new_epochs(home):
+    train("--dataset", "TOY", "--prefix", "cut", "--max_steps", 3)
+    train("--checkpoint", newest(home, "cut"), "--epochs", 2)
+    assert (newest(home, "cut") / "model-8.json").is_file()  # 2 epochs of 4 steps
+
+
 def test_a_checkpoint_starts_a_new_run_with_new_settings(home):
     train("--dataset", "TOY", "--prefix", "first", "--max_steps", 20)
     first = newest(home, "first")
