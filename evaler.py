@@ -5,7 +5,6 @@ python evaler.py --dataset MNIST
 python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --prefix mnist --reconstruct
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = config.resolve(EvalSettings, config.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     tasks = [task for task in TASKS if getattr(asked, task)] or list(TASKS)
 
-    from glo import data, files, log, manifest, paths
+    from glo import data, files, log, manifest, paths, results
 
     log.setup()
     prefix, _ = manifest.locate(asked.checkpoint or str(_newest_run(asked)))
@@ -29,8 +28,13 @@ def main(argv: list[str] | None = None) -> None:
     name, data_dir = asked.dataset or trained.dataset, asked.data_dir or trained.data_dir
     dataset = data.load(data_dir, name, trained.test_fraction, trained.seed, trained.max_samples)
     manifest.check_dataset(found, dataset, prefix)
+    n = len(dataset.train_rows)
+    for pair in asked.pairs:
+        if max(map(int, pair.split(","))) >= n:
+            raise UserError(f"--pairs {pair}: training images are numbered 0 to {n - 1}")
     folder = Path(asked.output_dir) if asked.output_dir else paths.evaluation(prefix.parent, found.step)
-    _check_output(folder, asked)
+    if asked.output_dir and not asked.force:
+        results.require_free(folder, asked.prefix)
     files.require_writable(folder)
     log.logger.info("evaluating %s on %s", prefix, dataset.path)
 
@@ -40,11 +44,12 @@ def main(argv: list[str] | None = None) -> None:
     from glo import evaluate
 
     this = evaluate.load(prefix, trained, dataset, asked, folder)
-    results = {}
+    measured = {}
     for task in tasks:
         result = evaluate.TASKS[task](this)
-        results |= result if task == "reconstruct" else {task: result}
-    log.logger.info("written to %s", evaluate.write(this, prefix, results).parent)
+        measured |= result if task == "reconstruct" else {task: result}
+    results.write(folder, prefix, asked.seed, measured)
+    log.logger.info("written to %s", folder)
 
 
 def _newest_run(asked: EvalSettings) -> Path:
@@ -59,22 +64,6 @@ def _newest_run(asked: EvalSettings) -> Path:
         f"no run of {asked.dataset} with a checkpoint in {asked.train_dir}: "
         f"type python trainer.py --dataset {asked.dataset}, or give --checkpoint"
     )
-
-
-def _check_output(folder: Path, asked: EvalSettings) -> None:
-    """Files of an earlier evaluation may be replaced; anything else in a folder of the user's needs --force."""
-    from glo import paths
-
-    if asked.output_dir is None or asked.force:
-        return
-    try:
-        if "checkpoint" in json.loads(paths.evaluation_metrics(folder).read_text(encoding="utf-8")):
-            return
-    except (OSError, ValueError, TypeError):
-        pass
-    for path in (*folder.glob(f"*_{asked.prefix}.*"), paths.evaluation_metrics(folder)):
-        if path.exists():
-            raise UserError(f"{path} is there already and no evaluation's: add --force, or choose another --output_dir")
 
 
 if __name__ == "__main__":

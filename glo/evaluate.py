@@ -1,16 +1,14 @@
 """The evaluation tasks: each takes a trained model and writes pictures and numbers to the output folder."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glo import checkpoint, files, fitting, paths, samplers, viz
+from glo import checkpoint, files, fitting, samplers, viz
 from glo.data import Dataset
 from glo.decoder import Decoder
-from glo.errors import UserError
 from glo.interpolation import PATHS
 from glo.log import logger
 from glo.losses import LOSSES
@@ -131,17 +129,6 @@ def interpolate(this: Evaluation) -> dict[str, Any]:
 TASKS = {"reconstruct": reconstruct, "generate": generate, "interpolate": interpolate}
 
 
-def write(this: Evaluation, prefix: Path, results: dict[str, Any]) -> Path:
-    """Write metrics.json: what was measured, on which checkpoint; tasks of an earlier evaluation of it are kept."""
-    path = paths.evaluation_metrics(this.folder)
-    about = {"checkpoint": str(prefix), "seed": this.asked.seed}
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    kept = earlier if about.items() <= earlier.items() else {}
-    metrics = {**about, **kept, **results}
-    files.write_text(path, json.dumps(metrics, indent=1) + "\n")
-    return path
-
-
 def _pair(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
     columns = min(len(originals), 8)
     return viz.beside(
@@ -155,7 +142,4 @@ def _pairs(this: Evaluation, n: int) -> np.ndarray:
     if not this.asked.pairs:
         drawn = this.random(2)
         return np.stack([drawn.choice(n, 2, replace=n < 2) for _ in range(PAIRS)])
-    pairs = np.array([[int(index) for index in pair.split(",")] for pair in this.asked.pairs])
-    if pairs.max() >= n:
-        raise UserError(f"--pairs: there is no training image {pairs.max()}, they are numbered 0 to {n - 1}")
-    return pairs
+    return np.array([[int(index) for index in pair.split(",")] for pair in this.asked.pairs])

@@ -136,6 +136,8 @@ def test_files_of_the_users_are_not_overwritten(trained, tmp_path):
     asked = ["--checkpoint", trained, "--generate", "--output_dir", tmp_path, *FAST]
     assert_one_line_error(call("evaler.py", *asked), "generate_default.png", "--force")
     assert (tmp_path / "generate_default.png").read_text() == "mine"
+    (tmp_path / "metrics.json").write_text("mine too")
+    assert_one_line_error(call("evaler.py", *asked), "--force")
     assert_ok(call("evaler.py", *asked, "--force"))
     assert (tmp_path / "generate_default.png").read_bytes().startswith(b"\x89PNG")
 
