@@ -62,7 +62,7 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
         text = field.metadata["help"].replace("%", "%%")
         if field.metadata["choices"]:
             text += f" [{', '.join(map(str, field.metadata['choices']))}]"
-        if field.default not in (None, (), False):
+        if field.default not in (None, ()) and field.default is not False:
             text += f" (default {field.default})"
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
