@@ -50,7 +50,7 @@ def header(path: Path, oriented: bool = True) -> tuple[tuple[int, int], bool]:
         try:
             # Pillow turns a TIFF itself, and gives its final size.
             turned = oriented and image.format != "TIFF" and image.getexif().get(ORIENTATION) in QUARTER_TURNS
-        except Exception as error:
+        except Exception as error:  # as above, of damaged EXIF data
             raise PictureError(_reason(error)) from error
         width, height = image.size
         return (width, height) if turned else (height, width), image.mode in GREY_MODES
@@ -74,7 +74,7 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarra
             return np.asarray(flat).reshape(flat.height, flat.width, channels)
         except PictureError:
             raise
-        except Exception as error:
+        except Exception as error:  # as above, of damaged pixels
             raise PictureError(_reason(error)) from error
 
 
