@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     found = manifest.read(prefix)
     trained = found.resolved(prefix)
     name, data_dir = asked.dataset or trained.dataset, asked.data_dir or trained.data_dir
-    dataset = data.load(data_dir, name, trained.test_fraction, trained.seed, trained.max_samples)
+    dataset = data.load(data_dir, name, trained.test_fraction, trained.seed, trained.max_samples, asked.memory_limit)
     manifest.check_dataset(found, dataset, prefix)
     n = len(dataset.train_rows)
     for pair in asked.pairs:

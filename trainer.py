@@ -21,7 +21,12 @@ def main(argv: list[str] | None = None) -> int:
     plan = resume.plan(typed)
     settings = plan.settings
     dataset = data.load(
-        settings.data_dir, settings.dataset, settings.test_fraction, settings.seed, settings.max_samples
+        settings.data_dir,
+        settings.dataset,
+        settings.test_fraction,
+        settings.seed,
+        settings.max_samples,
+        settings.memory_limit,
     )
     data.announce(dataset)
     planned, end = resume.steps(settings, dataset)

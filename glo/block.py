@@ -1,8 +1,10 @@
-"""A block of samples on its way from a source into a dataset file."""
+"""A block of samples on its way from a source into a dataset file, or out of it again."""
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from glo.stored import Stored
 
 TRAIN, TEST = 0, 1
 
@@ -18,8 +20,8 @@ class Block:
     codes: float32 [n, d], codes that come with the data; None where they are still to be made.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Stored
     split: np.ndarray | None = None
     labels: np.ndarray | None = None
     ids: list[str] | None = None
-    codes: np.ndarray | None = None
+    codes: np.ndarray | Stored | None = None

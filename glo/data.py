@@ -1,32 +1,36 @@
-"""A dataset in memory: images, initial codes, the split, and the seeded order of the batches."""
+"""The dataset a run trains on: images and codes, the split, and every seeded choice of rows."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from glo import flat, grouped, h5, paths
+from glo import flat, grouped, h5, memory, paths
 from glo.block import TEST, TRAIN, Block
 from glo.errors import UserError
 from glo.log import logger
+from glo.stored import Rows, Stored
+
+PART_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
 class Dataset:
     """What a dataset file holds, and which rows are trained on.
 
-    images: uint8 [N, H, W, C]. codes: float32 [N, d], the initial ones. labels: int32 [N] or None. ids: N texts.
-    split: uint8 [N], 0 train, 1 test.
+    images: uint8 [N, H, W, C]. codes: float32 [N, d], the initial ones. Both are in memory, or both in the file.
+    labels: int32 [N] or None. split: uint8 [N], 0 train, 1 test.
     train_rows, test_rows: int64, ascending; max_samples leaves the other training rows out.
     fingerprint: SHA-256 of shape and pixels in row order.
     """
 
     path: Path
-    images: np.ndarray
-    codes: np.ndarray
+    images: np.ndarray | Stored
+    codes: np.ndarray | Stored
     labels: np.ndarray | None
-    ids: list[str]
     split: np.ndarray
     train_rows: np.ndarray
     test_rows: np.ndarray
@@ -40,12 +44,30 @@ class Dataset:
     def dimension(self) -> int:
         return self.codes.shape[1]
 
+    @property
+    def train_images(self) -> Rows:
+        """uint8 [n, H, W, C], in the order of the code table."""
+        return Rows(self.images, self.train_rows)
 
-def load(data_dir: str, name: str, test_fraction: float, seed: int, max_samples: int | None = None) -> Dataset:
+    @property
+    def train_codes(self) -> Rows:
+        """The initial codes float32 [n, d] of the training images."""
+        return Rows(self.codes, self.train_rows)
+
+
+def load(
+    data_dir: str,
+    name: str,
+    test_fraction: float,
+    seed: int,
+    max_samples: int | None = None,
+    memory_limit: str | None = None,
+) -> Dataset:
     """Read and check a dataset, in either layout.
 
     A file without a split gets a seeded one with `test_fraction` held out. `max_samples` keeps the first training rows
-    of the seeded order. Raises `UserError` for whatever is missing, damaged or inconsistent.
+    of the seeded order. Images that take more than `memory_limit` (default: half of the free memory) stay in the file.
+    Raises `UserError` for whatever is missing, damaged or inconsistent.
     """
     folder = paths.dataset_folder(data_dir, name)
     path = paths.dataset_file(folder)
@@ -55,7 +77,8 @@ def load(data_dir: str, name: str, test_fraction: float, seed: int, max_samples:
             f"no dataset {name} in {folder}: type python download.py --datasets {name}{place}, "
             "or see README.md for your own data"
         )
-    block, fingerprint = read(path)
+    limit = memory.available() // 2 if memory_limit is None else memory.parse_size(memory_limit)
+    block, fingerprint = read(path, limit)
     split = block.split
     if split is None:
         split = seeded_split(len(block.images), test_fraction, seed)
@@ -65,37 +88,55 @@ def load(data_dir: str, name: str, test_fraction: float, seed: int, max_samples:
     if max_samples is not None:
         train_rows = np.sort(train_rows[permutation(len(train_rows), seed, _SUBSET)[:max_samples]])
     return Dataset(
-        path, block.images, block.codes, block.labels, block.ids, split, train_rows, test_rows, fingerprint
+        path, block.images, block.codes, block.labels, split, train_rows, test_rows, fingerprint
     )  # fmt: skip
 
 
-def read(path: Path) -> tuple[Block, str]:
-    """All that a dataset file of either layout holds, with ids and codes, and the fingerprint of its images.
+def read(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
+    """All that a dataset file of either layout holds, and the fingerprint of its images; ids unless there are none.
 
+    Images that take more bytes than `memory_limit` (None: any number) stay in the file, with the codes.
     Raises `UserError` for whatever is damaged or inconsistent.
     """
+    limit = np.inf if memory_limit is None else memory_limit
     with h5.opened(path) as file, np.errstate(over="ignore"):  # codes too large for float32 are refused below
         if len(file) == 0:
             raise UserError(f"{path} holds no images")
-        block, recorded = flat.read(file, path) if flat.holds(file) else (grouped.read(file, path), None)
-    finite = np.isfinite(block.codes).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise UserError(f"{path}: the code of row {row} (id '{block.ids[row]}') is not finite: build the dataset again")
+        if flat.holds(file):
+            block, recorded = flat.read(file, path, limit)
+        else:
+            block, recorded = grouped.read(file, path, limit), None
+        for part in _parts(block.codes, "codes"):
+            finite = np.isfinite(block.codes[part]).all(axis=1)
+            if not finite.all():
+                row = part.start + int(np.argmin(finite))
+                name = f" (id '{block.ids[row]}')" if block.ids else ""
+                raise UserError(f"{path}: the code of row {row}{name} is not finite: build the dataset again")
+    if recorded and isinstance(block.images, Stored):
+        return block, recorded  # hashing a file of any size would take too long; its chunks have checksums
     fingerprint = flat.Fingerprint(block.images.shape[1:])
-    fingerprint.update(block.images)
+    for part in _parts(block.images, "images"):
+        fingerprint.update(block.images[part])
     if recorded not in (None, fingerprint.hexdigest()):
         raise UserError(f"{path} is damaged: its images do not match their fingerprint; build it again with --force")
     return block, fingerprint.hexdigest()
 
 
-# Streams keep draws that share a seed independent of one another. Epochs count from 0.
+def _parts(array: np.ndarray | Stored, what: str) -> Iterator[slice]:
+    """Slices of some tens of megabytes that cover an array's rows, with a progress bar if it is in the file."""
+    step = max(1, PART_BYTES // max(1, array.dtype.itemsize * math.prod(array.shape[1:])))
+    parts = [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
+    quiet = None if isinstance(array, Stored) else True
+    return iter(tqdm(parts, desc=f"checking {what}", unit="part", disable=quiet, leave=False))
+
+
+# Streams keep draws that share a seed independent of one another.
 _SPLIT, _SUBSET, GRID = 2**63 - 1, 2**63 - 2, 2**63 - 3
 
 
-def permutation(n: int, seed: int, stream: int) -> np.ndarray:
+def permutation(n: int, seed: int, stream: int, part: int = 0) -> np.ndarray:
     """A permutation of range(n), int64, that is a pure function of its arguments."""
-    return np.random.Generator(np.random.Philox(key=[seed, stream])).permutation(n)
+    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, part])).permutation(n)
 
 
 def seeded_split(n: int, test_fraction: float, seed: int) -> np.ndarray:
@@ -106,26 +147,6 @@ def seeded_split(n: int, test_fraction: float, seed: int) -> np.ndarray:
     return split
 
 
-def steps_per_epoch(n: int, batch_size: int) -> int:
-    """Batches that visit every one of n samples once; the last may be partial."""
-    return -(-n // batch_size)
-
-
-def batches(n: int, batch_size: int, seed: int, start: int) -> Iterator[np.ndarray]:
-    """Endless batches of indices below n, int64, from step `start` on (0 is the first).
-
-    Each epoch visits every index once, in an order that depends on (seed, epoch) alone, so that a resumed run
-    continues with the very batch that an uninterrupted one would take. The last batch of an epoch may be partial.
-    """
-    per_epoch = steps_per_epoch(n, batch_size)
-    epoch, first = divmod(start, per_epoch)
-    while True:
-        order = permutation(n, seed, epoch)
-        for index in range(first, per_epoch):
-            yield order[index * batch_size : (index + 1) * batch_size]
-        epoch, first = epoch + 1, 0
-
-
 def announce(dataset: Dataset) -> None:
     """One log line that says what was read."""
     height, width, channels = dataset.image_shape
@@ -133,3 +154,9 @@ def announce(dataset: Dataset) -> None:
         "%s: %d train and %d held-out images %dx%dx%d, codes of %d",
         dataset.path, len(dataset.train_rows), len(dataset.test_rows), height, width, channels, dataset.dimension,
     )  # fmt: skip
+    if isinstance(dataset.images, Stored):
+        logger.info("the images take %.1f GB: they stay in the file and are read as needed", _gigabytes(dataset))
+
+
+def _gigabytes(dataset: Dataset) -> float:
+    return len(dataset.images) * math.prod(dataset.image_shape) / 1e9

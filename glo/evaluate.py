@@ -15,6 +15,7 @@ from glo.losses import LOSSES
 from glo.neighbors import nearest
 from glo.settings import EvalSettings, TrainSettings
 from glo.step import Model
+from glo.stored import Rows
 
 SHOWN = 32  # images of a panel in the picture of reconstructions
 NEIGHBORS = 10  # samples that are shown with their nearest training image
@@ -33,9 +34,9 @@ class Evaluation:
     folder: Path
 
     @property
-    def images(self) -> np.ndarray:
+    def images(self) -> Rows:
         """Training images, uint8 [n, H, W, C], in the order of the code table."""
-        return self.dataset.images[self.dataset.train_rows]
+        return self.dataset.train_images
 
     @property
     def codes(self) -> np.ndarray:
@@ -52,7 +53,7 @@ class Evaluation:
 
 def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSettings, folder: Path) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
-    model = Model(dataset.image_shape, dataset.codes[dataset.train_rows], trained)
+    model = Model(dataset.image_shape, dataset.train_codes[:], trained)
     checkpoint.restore(model, prefix)
     return Evaluation(model, Decoder(model.generator, asked.batch_size), dataset, trained, asked, folder)
 
@@ -114,7 +115,7 @@ def interpolate(this: Evaluation) -> dict[str, Any]:
     panels, frames = [], []
     for name, between in PATHS.items():
         decoded = np.stack([this.decoder.images(between(codes[a], codes[b], positions)) for a, b in pairs])
-        rows = np.concatenate([images[pairs[:, 0], None], decoded, images[pairs[:, 1], None]], axis=1)
+        rows = np.concatenate([images[pairs[:, 0]][:, None], decoded, images[pairs[:, 1]][:, None]], axis=1)
         caption = f"{name}: real image, {PATH_STEPS} codes from its own to the other's, real image"
         panels.append(viz.captioned(caption, viz.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1])))
         frames.append(

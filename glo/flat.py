@@ -24,7 +24,8 @@ from glo.block import TEST, TRAIN, Block
 from glo.errors import UserError
 from glo.interrupt import Interrupt
 from glo.log import logger
-from glo.pixels import DESCRIPTION, float_range, pixel_range, to_uint8
+from glo.pixels import DESCRIPTION, PixelKind, float_range, pixel_range, to_uint8
+from glo.stored import Stored
 
 SCHEMA = 1
 CHUNK_BYTES = 1 << 16  # small enough that a random batch reads little beside its own rows
@@ -169,9 +170,10 @@ def holds(file: h5py.File) -> bool:
     return isinstance(h5.child(file, "image"), h5py.Dataset)
 
 
-def read(file: h5py.File, path: Path) -> tuple[Block, str | None]:
+def read(file: h5py.File, path: Path, memory_limit: int) -> tuple[Block, str | None]:
     """All rows, and the fingerprint that the file was given, None if it has none.
 
+    Where the images take more bytes than `memory_limit`, they and the codes stay in the file, and ids are not read.
     Raises `UserError` for a newer schema, and for arrays that are not what they should be or do not belong together.
     """
     schema = file.attrs.get("schema", SCHEMA)
@@ -181,24 +183,32 @@ def read(file: h5py.File, path: Path) -> tuple[Block, str | None]:
         )
     image, code, split, label = (h5.array(file, name) for name in ("image", "code", "split", "label"))
     _check_shapes(path, image, code, split, label)
-    others = [node for node in (code, split, label) if node is not None]
-    memory.require(h5.size(image) + sum(h5.size(node) * node.dtype.itemsize for node in others), str(path))
-    images = _pixels(image, path)
-    listed = ids.read(path.with_name(paths.ID_FILE))
-    if listed is not None and len(listed) != len(images):
-        raise UserError(
-            f"{path.with_name(paths.ID_FILE)} lists {len(listed)} ids and {path.name} holds {len(images)} images: "
-            "they do not belong together"
-        )
-    block = Block(
-        images,
-        _integers(split, TRAIN, TEST, path),
-        _integers(label, -(2**31), 2**31 - 1, path),
-        listed or list(map(str, range(len(images)))),
-        code[:].astype(np.float32),
-    )
+    in_memory = h5.size(image) <= memory_limit
+    # Beside the images: the code table with its optimizer and a copy to save, and some numbers for each row.
+    memory.require(len(image) * (16 * code.shape[1] + 32) + in_memory * h5.size(image), str(path))
+    kind = _pixel_kind(image, path)
+    splits, labels = _integers(split, TRAIN, TEST, path), _integers(label, -(2**31), 2**31 - 1, path)
     fingerprint = file.attrs.get("fingerprint")
-    return block, None if fingerprint is None else str(fingerprint)
+    recorded = None if fingerprint is None else str(fingerprint)
+    listing = path.with_name(paths.ID_FILE)
+    if not in_memory:
+        _check_count(ids.count(listing), image, listing, path)
+        images = Stored(path, "image", np.uint8, lambda pixels: to_uint8(pixels, kind))
+        codes = Stored(path, "code", np.float32, lambda values: values.astype(np.float32))
+        return Block(images, splits, labels, None, codes), recorded
+    listed = ids.read(listing)
+    _check_count(None if listed is None else len(listed), image, listing, path)
+    images = np.empty(image.shape, np.uint8)
+    for part in h5.rows(image):
+        images[part] = to_uint8(image[part], kind)
+    return Block(images, splits, labels, listed, code[:].astype(np.float32)), recorded
+
+
+def _check_count(listed: int | None, image: h5py.Dataset, listing: Path, path: Path) -> None:
+    if listed is not None and listed != len(image):
+        raise UserError(
+            f"{listing} lists {listed} ids and {path.name} holds {len(image)} images: they do not belong together"
+        )
 
 
 def _check_shapes(path: Path, image: h5py.Dataset, code: h5py.Dataset | None, *columns: h5py.Dataset | None) -> None:
@@ -218,8 +228,8 @@ def _check_shapes(path: Path, image: h5py.Dataset, code: h5py.Dataset | None, *c
             raise UserError(f"{path}: '{name}' has {len(node)} rows and 'image' {len(image)}")
 
 
-def _pixels(image: h5py.Dataset, path: Path) -> np.ndarray:
-    """uint8 [N, H, W, C]; floating-point pixels are read twice, once for their range."""
+def _pixel_kind(image: h5py.Dataset, path: Path) -> PixelKind:
+    """Which of the accepted kinds the pixels are; floating-point ones are read for it."""
     low, high = float("inf"), float("-inf")
     if image.dtype != np.uint8:
         for part in h5.rows(image):
@@ -228,10 +238,7 @@ def _pixels(image: h5py.Dataset, path: Path) -> np.ndarray:
     kind = pixel_range(low, high, f"{path}: 'image'")
     if kind != "uint8":
         logger.info("%s: images are %s", path, DESCRIPTION[kind])
-    images = np.empty(image.shape, np.uint8)
-    for part in h5.rows(image):
-        images[part] = to_uint8(image[part], kind)
-    return images
+    return kind
 
 
 def _integers(node: h5py.Dataset | None, low: int, high: int, path: Path) -> np.ndarray | None:

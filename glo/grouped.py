@@ -17,14 +17,20 @@ from glo.log import logger
 from glo.pixels import DESCRIPTION, float_range, pixel_range, to_uint8
 
 
-def read(file: h5py.File, path: Path) -> Block:
+def read(file: h5py.File, path: Path, memory_limit: float) -> Block:
     """Read every sample in the order of id.txt: images, ids and codes.
 
-    Raises `UserError` when the file and id.txt name different ids, or when shapes differ among samples.
+    Raises `UserError` for images that take more than `memory_limit` bytes, when the file and id.txt name different
+    ids, or when shapes differ among samples.
     """
     ids = _listed(file, path)
     first_image, first_code = _sample(file, ids[0], path)
     sample_bytes = sum(h5.size(node) * node.dtype.itemsize for node in (first_image, first_code))
+    if len(ids) * h5.size(first_image) > memory_limit:
+        raise UserError(
+            f"the images of {path} exceed --memory_limit, and this layout cannot be read bit by bit: "
+            f"rewrite it with python download.py --convert {path.parent}"
+        )
     memory.require(len(ids) * sample_bytes, str(path))
     images, codes = [], []
     low, high = float("inf"), float("-inf")

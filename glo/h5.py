@@ -19,9 +19,15 @@ READ_BYTES = 1 << 26
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading; whatever turns out to be broken inside is a `UserError` naming the file."""
+    with reading(path), h5py.File(path, "r") as file:
+        yield file
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Around all that reads an HDF5 file: what turns out to be broken is a `UserError` naming the file."""
     try:
-        with h5py.File(path, "r") as file:
-            yield file
+        yield
     except FileNotFoundError:
         raise UserError(f"no file {path}") from None
     except IsADirectoryError:
@@ -68,9 +74,14 @@ def size(node: h5py.Dataset) -> int:
     return math.prod(node.shape)
 
 
+def rows_of(node: h5py.Dataset, size: int) -> int:
+    """How many rows of an array take about `size` bytes, at least 1."""
+    return max(1, size // max(1, node.dtype.itemsize * math.prod(node.shape[1:])))
+
+
 def rows(node: h5py.Dataset) -> Iterator[slice]:
     """Slices that cover an array's rows in order, each some tens of megabytes."""
-    step = max(1, READ_BYTES // max(1, node.dtype.itemsize * math.prod(node.shape[1:])))
+    step = rows_of(node, READ_BYTES)
     for start in range(0, len(node), step):
         yield slice(start, min(start + step, len(node)))
 

@@ -22,5 +22,16 @@ def read(path: Path) -> list[str] | None:
     return ids
 
 
+def count(path: Path) -> int | None:
+    """The number of ids, in little memory; None if there is no such file."""
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            return sum(bool(line.strip()) for line in lines)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+
+
 def write(path: Path, ids: list[str]) -> None:
     path.write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")

@@ -21,17 +21,21 @@ class CodeTable(tf.Module):
     """Codes float32 [N, d], and what their optimizer remembers of each row.
 
     A step reads and writes the rows of the batch alone: rows outside it do not move, and Adam's bias correction counts
-    the visits of the row, not the steps of the run, since most rows are seen once an epoch.
+    the visits of the row, not the steps of the run, since most rows are seen once an epoch. The table stays in host
+    memory, since it may be larger than the device's: only the rows of the batch travel.
     """
 
     def __init__(self, initial: np.ndarray, optimizer: str, projection: str):
         super().__init__(name="codes")
         self.projection = projection
-        self.codes = tf.Variable(project(tf.constant(initial, tf.float32), projection), trainable=False, name="codes")
-        if optimizer == "adam":
-            self.first = tf.Variable(tf.zeros_like(self.codes), trainable=False, name="first_moment")
-            self.second = tf.Variable(tf.zeros_like(self.codes), trainable=False, name="second_moment")
-            self.visits = tf.Variable(tf.zeros(len(initial), tf.int32), trainable=False, name="visits")
+        with tf.device("cpu"):
+            self.codes = tf.Variable(
+                project(tf.constant(initial, tf.float32), projection), trainable=False, name="codes"
+            )
+            if optimizer == "adam":
+                self.first = tf.Variable(tf.zeros_like(self.codes), trainable=False, name="first_moment")
+                self.second = tf.Variable(tf.zeros_like(self.codes), trainable=False, name="second_moment")
+                self.visits = tf.Variable(tf.zeros(len(initial), tf.int32), trainable=False, name="visits")
         self._move = {"sgd": self._sgd, "adam": self._adam}[optimizer]
 
     def gather(self, rows: tf.Tensor) -> tf.Tensor:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from glo import checkpoint, data, files, manifest, paths, records, samplers, viz
+from glo.batches import batches, steps_per_epoch
 from glo.checkpoint import Saver
 from glo.data import Dataset
 from glo.decoder import Decoder
@@ -25,8 +26,10 @@ from glo.log import logger
 from glo.losses import LOSSES
 from glo.settings import TrainSettings
 from glo.step import Model, make_step
+from glo.stored import Rows
 
 GRID = 64  # images of the reconstruction grid, the same ones each epoch
+SAMPLED = 10_000  # training images that speak for all in samples and in the final figure, however many there are
 WARN_SECONDS = 60  # least time between two warnings of a disk that refuses writes
 CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
 TELL_SECONDS = 10  # least time between two log lines, and pictures for TensorBoard: epochs can take milliseconds
@@ -44,11 +47,12 @@ def train(run: Path, settings: TrainSettings, dataset: Dataset, planned: int, en
 class _Run:
     def __init__(self, run: Path, settings: TrainSettings, dataset: Dataset, start: Path | None):
         self.run, self.settings = run, settings
-        self.images = dataset.images[dataset.train_rows]
-        self.model = Model(dataset.image_shape, dataset.codes[dataset.train_rows], settings)
+        self.images = dataset.train_images
+        self.model = Model(dataset.image_shape, dataset.train_codes[:], settings)
         if start:
             checkpoint.restore(self.model, start)
-        self.grid_rows = np.sort(data.permutation(len(self.images), settings.seed, data.GRID)[:GRID])
+        seeded = data.permutation(len(self.images), settings.seed, data.GRID)
+        self.grid_rows, self.sampled_rows = np.sort(seeded[:GRID]), np.sort(seeded[:SAMPLED])
         self.decoder = Decoder(self.model.generator)
         self.saver = Saver(run, settings, manifest.describe(dataset))
         self.start = start
@@ -56,16 +60,19 @@ class _Run:
         self.records = records.Records(run, int(self.model.step))
 
     def train(self, planned: int, end: int) -> int:
-        settings, n = self.settings, len(self.images)
-        take_step = make_step(self.model, self.images, settings, planned)
-        first, per_epoch = int(self.model.step), data.steps_per_epoch(n, settings.batch_size)
+        settings = self.settings
+        take_step = make_step(self.model, settings, planned)
+        first, per_epoch = int(self.model.step), steps_per_epoch(len(self.images), settings.batch_size)
         step = first
-        batches = data.batches(n, settings.batch_size, settings.seed, start=step)
         losses, seen, since = [], 0, time.perf_counter()
-        with Interrupt() as interrupt, tqdm(total=end, initial=step, unit="step", disable=None) as bar:
+        with (
+            Interrupt() as interrupt,
+            contextlib.closing(batches(self.images, settings.batch_size, settings.seed, start=step)) as drawn,
+            tqdm(total=end, initial=step, unit="step", disable=None) as bar,
+        ):
             while step < end and not interrupt.received:
-                rows = next(batches)
-                losses.append(take_step(tf.constant(rows)))
+                rows, images = next(drawn)
+                losses.append(take_step(rows, images))
                 step, seen = step + 1, seen + len(rows)
                 log = step % settings.log_every == 0 or step == end
                 if step % CHECK_EVERY == 0 or log:
@@ -138,7 +145,7 @@ class _Run:
 
     def _dump(self, rows: np.ndarray) -> None:
         """dump_result_<step>.hdf5: image and reconstruction uint8 [B, H, W, C], code float32 [B, d], row int64 [B]."""
-        codes = tf.gather(self.model.table.codes, rows).numpy()
+        codes = self._codes(rows)
         arrays = {"image": self.images[rows], "reconstruction": self.decoder.images(codes), "code": codes, "row": rows}
         image = io.BytesIO()  # HDF5 does not report a full disk when it closes a file of its own
         with h5py.File(image, "w") as file:
@@ -150,17 +157,18 @@ class _Run:
     def _picture(self, step: int, epoch: int) -> None:
         """The epoch's grid of the same images, new samples, and the PSNR of the grid's images."""
         rows, settings = self.grid_rows, self.settings
-        codes = self.model.table.codes.numpy()
+        codes, images = self._codes(rows), self.images[rows]
         columns = viz.columns(len(rows))
         pictured = viz.beside(
-            viz.captioned("training images", viz.grid(self.images[rows], columns)),
-            viz.captioned(f"reconstructions, epoch {epoch}", viz.grid(self.decoder.images(codes[rows]), columns)),
+            viz.captioned("training images", viz.grid(images, columns)),
+            viz.captioned(f"reconstructions, epoch {epoch}", viz.grid(self.decoder.images(codes), columns)),
         )
         viz.save(paths.grid(self.run, epoch), pictured)
-        quick = self.decoder.measure(codes[rows], self.images[rows], LOSSES[settings.loss]).result()
+        quick = self.decoder.measure(codes, images, LOSSES[settings.loss]).result()
         self.records.scalars(step, epoch=epoch, train_psnr=quick["psnr"])
         if time.monotonic() - self.told > TELL_SECONDS:
-            drawn = samplers.sample("gaussian", codes, GRID, settings.seed, settings.projection)
+            known = self._codes(self.sampled_rows)
+            drawn = samplers.sample("gaussian", known, GRID, settings.seed, settings.projection)
             self.records.picture(step, "reconstructions", pictured)
             self.records.picture(step, "samples", viz.grid(self.decoder.images(drawn), viz.columns(GRID)))
             logger.info("epoch %d, step %d: PSNR %.2f dB on %d training images", epoch, step, quick["psnr"], len(rows))
@@ -173,8 +181,12 @@ class _Run:
         viz.save_loss(paths.loss_curve(self.run), records.read(self.run))
 
     def _summarize(self, step: int) -> None:
-        measured = self.decoder.measure(self.model.table.codes.numpy(), self.images, LOSSES[self.settings.loss])
+        rows = self.sampled_rows
+        measured = self.decoder.measure(self._codes(rows), Rows(self.images, rows), LOSSES[self.settings.loss])
         logger.info(
-            "done: %d steps, train PSNR %.2f dB; next: python evaler.py --dataset %s --checkpoint %s",
-            step, measured.result()["psnr"], self.settings.dataset, self.run,
+            "done: %d steps, train PSNR %.2f dB (%d images); next: python evaler.py --dataset %s --checkpoint %s",
+            step, measured.result()["psnr"], len(rows), self.settings.dataset, self.run,
         )  # fmt: skip
+
+    def _codes(self, rows: np.ndarray) -> np.ndarray:
+        return self.model.table.gather(rows).numpy()

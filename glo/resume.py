@@ -4,7 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from glo import config, data, manifest, paths
+from glo import config, manifest, paths
+from glo.batches import steps_per_epoch
 from glo.config import Layer
 from glo.data import Dataset
 from glo.errors import UserError
@@ -64,7 +65,7 @@ def plan(typed: Layer) -> Plan:
 
 def steps(settings: TrainSettings, dataset: Dataset) -> tuple[int, int]:
     """(planned, end): the steps over which the schedule runs, and the step at which to stop."""
-    per_epoch = data.steps_per_epoch(len(dataset.train_rows), settings.batch_size)
+    per_epoch = steps_per_epoch(len(dataset.train_rows), settings.batch_size)
     if settings.epochs is not None:
         planned = settings.epochs * per_epoch
     else:

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from glo.config import PLAIN_NAME, setting
+from glo.memory import SIZE
 
 NAME = {"pattern": PLAIN_NAME, "example": "at most 80 letters, digits, '.', '_' and '-'"}
 DEVICE = {"pattern": r"auto|cpu|gpu:\d+", "example": "auto, cpu or gpu:0"}
+MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
+MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
 SAMPLERS = ("gaussian", "diagonal", "unit")
@@ -84,6 +87,7 @@ class TrainSettings:
     # data
     max_samples: int | None = setting(None, "train on this many images only", low=1)
     test_fraction: float = setting(0.1, "share of held-out images where the file has no split", low=0, high=0.9)
+    memory_limit: str | None = setting(None, MEMORY_HELP, resume=True, **MEMORY)
     batch_size: int = setting(128, "images a step", low=1)
     # generator
     generator: str = setting(
@@ -169,6 +173,7 @@ class EvalSettings:
     )
     seed: int = setting(0, "seed of the fitted images, samples and pairs", low=0, high=2**32 - 1)
     batch_size: int = setting(256, "images a pass", low=1)
+    memory_limit: str | None = setting(None, MEMORY_HELP, **MEMORY)
     data_dir: str | None = setting(None, "folder of all datasets (default: as in training)", metavar="DIR")
     train_dir: str = setting("train_dir", "folder of all runs", metavar="DIR")
     output_dir: str | None = setting(None, "folder to write to (default: <run>/eval-<step>)", metavar="DIR")

@@ -51,16 +51,13 @@ def rate_factor(step: tf.Tensor, planned: int, schedule: str) -> tf.Tensor:
     return tf.minimum(position / warm_up, 0.5 + 0.5 * tf.cos(math.pi * progress))
 
 
-def make_step(
-    model: Model, images: np.ndarray, settings: TrainSettings, planned: int
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Compile the training step: rows int64 [B] of the code table -> losses float32 [B] before the step.
+def make_step(model: Model, settings: TrainSettings, planned: int) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
+    """Compile the training step: rows int64 [B] of the code table, each at most once, and their images
+    uint8 [B, H, W, C] -> losses float32 [B] before the step.
 
-    images: uint8 [N, H, W, C], one for each row of the code table; they go to the device once and are decoded there.
     planned: the steps over which the schedule runs.
     """
     loss = LOSSES[settings.loss]
-    pixels = tf.constant(images)
     weights = model.generator.trainable_variables
 
     def reconstruct(codes: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -73,10 +70,11 @@ def make_step(
         model.optimizer.learning_rate.assign(rate)
         model.optimizer.apply(gradients, weights)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
-    def step(rows: tf.Tensor) -> tf.Tensor:
-        codes = model.table.gather(rows)
-        target = decode(tf.gather(pixels, rows))
+    image = tf.TensorSpec([None, *model.generator.output_shape[1:]], tf.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), image])
+    def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        codes, target = model.table.gather(rows), decode(images)
         factor = rate_factor(model.step, planned, settings.schedule)
         with tf.GradientTape() as tape:
             tape.watch(codes)

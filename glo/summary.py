@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from glo import config, data
+from glo import config
+from glo.batches import steps_per_epoch
 from glo.data import Dataset
 from glo.settings import TrainSettings
 from glo.step import Model
@@ -13,7 +14,7 @@ from glo.step import Model
 def describe(settings: TrainSettings, dataset: Dataset, planned: int, end: int) -> str:
     """The text of --dry_run."""
     n = len(dataset.train_rows)
-    model = Model(dataset.image_shape, dataset.codes[dataset.train_rows], settings)
+    model = Model(dataset.image_shape, dataset.train_codes[:], settings)
     layers: list[str] = []
     model.generator.summary(print_fn=layers.append)
     lines = [
@@ -23,8 +24,7 @@ def describe(settings: TrainSettings, dataset: Dataset, planned: int, end: int) 
         f"memory       {n * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
         f"{_megabytes(model.table.variables):,.1f} MB codes with their optimizer, "
         f"{_megabytes([*model.generator.weights, *model.optimizer.variables]):,.1f} MB generator with its own",
-        f"steps        {data.steps_per_epoch(n, settings.batch_size):,} an epoch, {end:,} in all, "
-        f"schedule over {planned:,}",
+        f"steps        {steps_per_epoch(n, settings.batch_size):,} an epoch, {end:,} in all, schedule over {planned:,}",
     ]
     return "\n".join(lines)
 

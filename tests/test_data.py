@@ -1,6 +1,5 @@
-"""Loading, the seeded split and the order of batches."""
+"""Loading, in memory or from the file, and the seeded split."""
 
-import itertools
 import logging
 
 import numpy as np
@@ -28,7 +27,6 @@ def test_everything_comes_back(tmp_path):
     np.testing.assert_array_equal(dataset.split, SPLIT)
     np.testing.assert_array_equal(dataset.train_rows, [0, 2, 3, 5, 6, 7, 9, 10, 11])
     np.testing.assert_array_equal(dataset.test_rows, [1, 4, 8])
-    assert dataset.ids == [f"cat {i}" for i in range(12)]
     assert (dataset.image_shape, dataset.dimension) == ((5, 4, 3), 3)
     kinds = (dataset.images, dataset.codes, dataset.labels, dataset.split)
     assert [array.dtype for array in kinds] == [np.uint8, np.float32, np.int32, np.uint8]
@@ -38,7 +36,6 @@ def test_optional_parts_may_be_missing(tmp_path):
     write_flat(tmp_path / "CATS", *samples())
     dataset = load(tmp_path / "CATS")
     assert dataset.labels is None
-    assert dataset.ids == [str(row) for row in range(12)]
     assert len(dataset.test_rows) == 3
     assert sorted([*dataset.train_rows, *dataset.test_rows]) == list(range(12))
 
@@ -140,36 +137,3 @@ def test_the_split_is_spread_and_seeded():
     np.testing.assert_array_equal(split, data.seeded_split(10_000, 0.1, seed=0))
     other = data.seeded_split(10_000, 0.1, seed=1)
     assert int((split & other).sum()) == pytest.approx(100, abs=50)  # independent of the first
-
-
-# --- batches ------------------------------------------------------------------------------------------------------
-
-
-def taken(n, batch_size, seed, start, count):
-    return list(itertools.islice(data.batches(n, batch_size, seed, start), count))
-
-
-@pytest.mark.parametrize(("n", "batch_size", "steps"), [(10, 4, 3), (8, 4, 2), (3, 128, 1), (1, 1, 1), (9, 4, 3)])
-def test_each_epoch_visits_every_index_once(n, batch_size, steps):
-    assert data.steps_per_epoch(n, batch_size) == steps
-    drawn = taken(n, batch_size, 0, 0, 3 * steps)
-    for epoch in range(3):
-        part = drawn[epoch * steps : (epoch + 1) * steps]
-        assert sorted(np.concatenate(part)) == list(range(n))
-        assert [len(batch) for batch in part[:-1]] == [batch_size] * (steps - 1)
-        assert len(part[-1]) == n - batch_size * (steps - 1)
-    assert drawn[0].dtype == np.int64
-
-
-def test_batches_are_shuffled_anew_each_epoch_and_by_each_seed():
-    drawn = taken(100, 10, 0, 0, 20)
-    first, second = np.concatenate(drawn[:10]), np.concatenate(drawn[10:])
-    other = np.concatenate(taken(100, 10, 1, 0, 10))
-    for a, b in ((first, np.arange(100)), (first, second), (first, other), (second, other)):
-        assert (a == b).sum() < 10
-
-
-@pytest.mark.parametrize("start", [0, 1, 2, 3, 5, 6, 7, 1000])
-def test_batches_from_any_step_are_those_of_an_uninterrupted_run(start):
-    for resumed, whole in zip(taken(10, 4, 5, start, 7), taken(10, 4, 5, 0, start + 7)[start:], strict=True):
-        np.testing.assert_array_equal(resumed, whole)

@@ -117,8 +117,8 @@ def test_bad_images(tmp_path, images, words):
         (np.zeros(N, np.float32), "'code' must be [N, d], not [12]"),
         (np.zeros((N, 3, 1), np.float32), "'code' must be [N, d]"),
         (np.float32(3), "'code' must be [N, d]"),
-        (np.where(np.arange(36) == 20, np.nan, 0).reshape(N, 3), "code of row 6 (id '6') is not finite"),
-        (np.where(np.arange(36) == 0, -np.inf, 0).reshape(N, 3), "code of row 0 (id '0') is not finite"),
+        (np.where(np.arange(36) == 20, np.nan, 0).reshape(N, 3), "code of row 6 is not finite"),
+        (np.where(np.arange(36) == 0, -np.inf, 0).reshape(N, 3), "code of row 0 is not finite"),
     ],
 )
 def test_bad_codes(tmp_path, codes, words):

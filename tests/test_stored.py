@@ -1,0 +1,65 @@
+"""Arrays that stay in the file: whatever is asked for, it is what the whole array holds."""
+
+import h5py
+import numpy as np
+import pytest
+
+from glo import stored
+from glo.errors import UserError
+from glo.stored import Rows, Stored
+
+N = 57
+
+
+@pytest.fixture(params=[None, (4, 3, 2, 1), (57, 3, 2, 1)], ids=["contiguous", "small chunks", "one chunk"])
+def array(request, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored, "PIECE_BYTES", 6 * 5)  # five rows, so that pieces and chunks cross
+    values = np.random.default_rng(0).integers(0, 256, (N, 3, 2, 1), np.uint8)
+    with h5py.File(tmp_path / "data.hdf5", "w") as file:
+        file.create_dataset("image", data=values, chunks=request.param)
+    return values, Stored(tmp_path / "data.hdf5", "image", np.uint8, lambda pixels: pixels)
+
+
+@pytest.mark.parametrize("index", [slice(None), slice(3, 40), slice(50, 90), slice(9, 9), slice(40, 3, -2)])
+def test_slices(array, index):
+    values, lazy = array
+    assert (lazy.shape, len(lazy), lazy.dtype) == (values.shape, N, np.uint8)
+    np.testing.assert_array_equal(lazy[index], values[index])
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [56], [0, 1, 2], [5, 4, 50, 5, 5, 0], range(0, N, 7), [3, 4, 8, 9, 30, 31, 32, 33, 56]]
+)
+def test_row_numbers_in_any_order_and_more_than_once(array, rows):
+    values, lazy = array
+    rows = np.array(rows, np.int64)
+    np.testing.assert_array_equal(lazy[rows], values[rows])
+    some = np.arange(N)[::3][::-1]
+    for source in (values, lazy):
+        view = Rows(source, some)
+        assert view.shape == (19, 3, 2, 1)
+        picked = np.array([4, 0, 18])
+        np.testing.assert_array_equal(view[picked], values[some][picked])
+        np.testing.assert_array_equal(view.held(picked)[np.array([2, 1])], values[some][picked][[2, 1]])
+
+
+def test_values_are_converted(tmp_path):
+    with h5py.File(tmp_path / "data.hdf5", "w") as file:
+        file["code"] = np.arange(12.0).reshape(4, 3)
+    codes = Stored(tmp_path / "data.hdf5", "code", np.float32, lambda values: values.astype(np.float32))
+    assert codes[np.array([2, 0])].dtype == np.float32
+    np.testing.assert_array_equal(codes[np.array([2, 0])], [[6, 7, 8], [0, 1, 2]])
+
+
+def test_damage_that_shows_while_reading_is_one_clear_error(tmp_path):
+    path = tmp_path / "data.hdf5"
+    values = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 1), np.uint8)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("image", data=values, chunks=(4, 8, 8, 1), fletcher32=True)
+    content = path.read_bytes()
+    place = content.index(values[30].tobytes())
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    lazy = Stored(path, "image", np.uint8, lambda pixels: pixels)
+    np.testing.assert_array_equal(lazy[slice(0, 28)], values[:28])
+    with pytest.raises(UserError, match=r"data\.hdf5 is not a sound HDF5 file"):
+        lazy[np.array([30])]
