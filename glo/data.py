@@ -79,6 +79,9 @@ def load(
         )
     limit = memory.available() // 2 if memory_limit is None else memory.parse_size(memory_limit)
     block, fingerprint = read(path, limit)
+    if isinstance(block.images, Stored):
+        size = math.prod(block.images.shape) / 1e9
+        logger.info("the images of %s take %.1f GB: they stay in the file and are read as needed", path, size)
     split = block.split
     if split is None:
         split = seeded_split(len(block.images), test_fraction, seed)
@@ -154,9 +157,3 @@ def announce(dataset: Dataset) -> None:
         "%s: %d train and %d held-out images %dx%dx%d, codes of %d",
         dataset.path, len(dataset.train_rows), len(dataset.test_rows), height, width, channels, dataset.dimension,
     )  # fmt: skip
-    if isinstance(dataset.images, Stored):
-        logger.info("the images take %.1f GB: they stay in the file and are read as needed", _gigabytes(dataset))
-
-
-def _gigabytes(dataset: Dataset) -> float:
-    return len(dataset.images) * math.prod(dataset.image_shape) / 1e9

@@ -2,11 +2,13 @@
 
 import logging
 
+import h5py
 import numpy as np
 import pytest
 
-from glo import data
+from glo import data, memory
 from glo.errors import UserError
+from glo.stored import Stored
 from tests.support import samples, write_flat, write_grouped
 
 SPLIT = np.array([0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], np.uint8)
@@ -117,6 +119,54 @@ def test_announce(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "glo"):
         data.announce(load(tmp_path / "CATS"))
     assert "9 train and 3 held-out images 5x4x3, codes of 3" in caplog.text
+
+
+# --- from the file ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+def test_images_over_the_limit_stay_in_the_file(tmp_path, kind):
+    images, codes = samples()
+    values = images if kind == "uint8" else images / 255.0
+    write_flat(tmp_path / "CATS", values, codes.astype(np.float64), split=SPLIT, ids=[f"cat {i}" for i in range(12)])
+    held, lazy = (load(tmp_path / "CATS", memory_limit=limit) for limit in (str(images.size), str(images.size - 1)))
+    assert isinstance(held.images, np.ndarray)
+    assert isinstance(lazy.images, Stored)
+    assert isinstance(lazy.codes, Stored)
+    assert (lazy.image_shape, lazy.dimension, lazy.fingerprint) == ((5, 4, 3), 3, held.fingerprint)
+    for part in ("train_images", "train_codes"):
+        np.testing.assert_array_equal(getattr(lazy, part)[:], getattr(held, part)[:])
+    np.testing.assert_array_equal(lazy.images[lazy.test_rows], images[[1, 4, 8]])
+
+
+def test_files_over_the_limit_are_checked_as_others_are(tmp_path):
+    images, codes = samples()
+    write_flat(tmp_path / "CATS", images, np.where(np.arange(12) == 7, np.nan, 0.1)[:, None])
+    with pytest.raises(UserError, match="the code of row 7 is not finite"):
+        load(tmp_path / "CATS", memory_limit="0")
+    write_flat(tmp_path / "DOGS", images, codes, ids=["a", "b"])
+    with pytest.raises(UserError, match=r"id\.txt lists 2 ids and data\.hdf5 holds 12 images"):
+        load(tmp_path / "DOGS", memory_limit="0")
+    write_grouped(tmp_path / "OLD", images, codes, [str(i) for i in range(12)])
+    with pytest.raises(UserError, match=rf"exceed --memory_limit.* python download\.py --convert {tmp_path}/OLD"):
+        load(tmp_path / "OLD", memory_limit="500")
+
+
+def test_more_rows_than_any_memory_are_refused_at_once(tmp_path):
+    (tmp_path / "CATS").mkdir()
+    with h5py.File(tmp_path / "CATS" / "data.hdf5", "w") as file:  # a small file that says it holds 10^12 images
+        file.create_dataset("image", (10**12, 2, 2, 1), np.uint8, chunks=(10**6, 2, 2, 1))
+        file.create_dataset("code", (10**12, 4), np.float32, chunks=(10**6, 4))
+    with pytest.raises(UserError, match="GB are free"):
+        load(tmp_path / "CATS")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("65536", 65536), ("1.5K", 1536), ("500M", 500 << 20), ("4G", 4 << 30), ("2T", 2 << 40)],
+)
+def test_sizes(text, size):
+    assert memory.parse_size(text) == size
 
 
 # --- split --------------------------------------------------------------------------------------------------------

@@ -122,6 +122,16 @@ def test_evaluations_repeat_and_follow_the_seed(trained, tmp_path):
     assert not np.array_equal(one, other)
 
 
+def test_images_that_stay_in_the_file_give_the_same_evaluation(trained, tmp_path):
+    held, streamed = tmp_path / "held", tmp_path / "streamed"
+    evaluate("--checkpoint", trained, "--output_dir", held)
+    log = evaluate("--checkpoint", trained, "--output_dir", streamed, "--memory_limit", "1K").stderr
+    assert "stay in the file" in log
+    assert metrics(held) == metrics(streamed)
+    for picture in held.glob("*.png"):
+        assert picture.read_bytes() == (streamed / picture.name).read_bytes()
+
+
 def test_pairs_by_hand_and_samplers(trained, tmp_path):
     evaluate("--checkpoint", trained, "--interpolate", "--pairs", "3,17", "5,9", "--output_dir", tmp_path)
     assert metrics(tmp_path)["interpolate"]["pairs"] == [[3, 17], [5, 9]]

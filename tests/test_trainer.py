@@ -15,7 +15,7 @@ import tensorflow as tf
 import yaml
 from PIL import Image
 
-from glo import manifest, settings
+from glo import batches, manifest, settings
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, run, samples, write_flat, write_grouped
 
 FAST = ["--channels", 4, "--batch_size", 8, "--log_every", 5, "--save_every", 20]
@@ -216,28 +216,57 @@ def test_an_interrupted_run_saves_and_resumes_exactly(home, number, code):
     assert_same(newest(home, f"{name}whole") / f"model-{end}", folder / f"model-{end}")
 
 
-def test_kill_9_at_any_moment_loses_nothing_but_the_steps_since_the_last_save(home):
+@pytest.mark.parametrize("memory_limit", ["1G", "0"])
+def test_kill_9_at_any_moment_loses_nothing_but_the_steps_since_the_last_save(home, memory_limit):
     """Killed twice, in the middle of saves as likely as not, and resumed: the end is that of an undisturbed run."""
-    settings = ["--channels", "4", "--batch_size", "8", "--save_every", "2", "--log_every", "1"]
-    start = ["--dataset", "TOY", "--prefix", "killed", *settings]
+    settings = [
+        "--memory_limit",
+        memory_limit,
+        "--channels",
+        "4",
+        "--batch_size",
+        "8",
+        "--save_every",
+        "2",
+        "--log_every",
+        "1",
+    ]
+    start = ["--dataset", "TOY", "--prefix", f"killed{memory_limit}", *settings]
     for delay in (0.7, 0.35):
         line = [sys.executable, str(ROOT / "trainer.py"), *start]
         process = subprocess.Popen(line, cwd=home, stderr=subprocess.DEVNULL)
-        deadline, before = time.monotonic() + 90, set(home.glob("train_dir/killed-*/model-*.json"))
-        while not set(home.glob("train_dir/killed-*/model-*.json")) - before:
+        deadline, before = time.monotonic() + 90, set(home.glob(f"train_dir/killed{memory_limit}-*/model-*.json"))
+        while not set(home.glob(f"train_dir/killed{memory_limit}-*/model-*.json")) - before:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.02)
         time.sleep(delay)
         process.kill()
         process.wait()
-        start = ["--checkpoint", str(newest(home, "killed"))]
-    folder = newest(home, "killed")
+        start = ["--checkpoint", str(newest(home, f"killed{memory_limit}"))]
+    folder = newest(home, f"killed{memory_limit}")
     last = max(int(path.stem.split("-")[1]) for path in folder.glob("model-*.json"))
     assert_ok(call("trainer.py", "--checkpoint", folder, "--max_steps", last + 5))
     assert not list(folder.glob(".tmp*"))
-    assert_ok(call("trainer.py", "--dataset", "TOY", "--prefix", "calm", *settings, "--max_steps", last + 5))
-    assert_same(newest(home, "calm") / f"model-{last + 5}", folder / f"model-{last + 5}")
+    assert_ok(
+        call("trainer.py", "--dataset", "TOY", "--prefix", f"calm{memory_limit}", *settings, "--max_steps", last + 5)
+    )
+    assert_same(newest(home, f"calm{memory_limit}") / f"model-{last + 5}", folder / f"model-{last + 5}")
+
+
+def test_streaming_from_the_file_equals_training_in_memory(home, monkeypatch):
+    """Several windows an epoch; cut in the middle of one, resumed, and the memory changed in between."""
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 3 * 64)
+    monkeypatch.setattr(batches, "WINDOW_BYTES", 16 * 64)
+    train("--dataset", "TOY", "--prefix", "held", "--max_steps", 11)
+    log = assert_ok(train("--dataset", "TOY", "--prefix", "streamed", "--memory_limit", "1K", "--max_steps", 7))
+    assert "stay in the file" in log
+    assert_ok(train("--checkpoint", newest(home, "streamed"), "--max_steps", 9))
+    assert (
+        "stay in the file"
+        not in train("--checkpoint", newest(home, "streamed"), "--memory_limit", "1M", "--max_steps", 11).stderr
+    )
+    assert_same(newest(home, "held") / "model-11", newest(home, "streamed") / "model-11")
 
 
 def test_pictures_that_cannot_be_written_do_not_end_training(home):
