@@ -19,6 +19,9 @@ from glo.step import decode
 
 NEAREST = 3  # starts from the codes of this many nearest training images, beside the mean code
 RACE = 0.15  # share of the steps that all starts take
+CHECK = 10  # steps between looks at which images still gain
+TOLERANCE = 1e-3  # an image whose loss fell by no more than this share since the last look is done
+SETTLED = 3 / 4  # share of the steps after which that counts: the rate has fallen to a seventh
 ALPHA = 20.0  # as --alpha, but larger than it, since the generator stands still
 
 
@@ -38,55 +41,76 @@ def fit(
     steps: int,
     batch_size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit codes to images uint8 [n, H, W, C] from starts float32 [n, s, d].
+    """Fit codes to images uint8 [n, H, W, C] from starts float32 [n, s, d], in at most `steps` updates of each code.
 
-    Returns the best code met for each image, float32 [n, d], and its loss, float32 [n]. Deterministic.
+    An image whose loss has stopped falling is done, and the time goes to the others. Returns the best code met for
+    each image, float32 [n, d], and its loss, float32 [n]. Deterministic.
     """
     descend = make_descent(generator, loss, projection)
+    n, s, d = starts.shape
     race = max(1, round(RACE * steps))
-    codes, losses = [], []
-    with tqdm(total=len(images), desc="fitting", unit="img", disable=None, leave=False) as bar:
-        for first in range(0, len(images), batch_size):
-            batch, from_codes = images[first : first + batch_size], starts[first : first + batch_size]
-            n, s, d = from_codes.shape
-            raced, reached = descend(from_codes.reshape(n * s, d), np.repeat(batch, s, axis=0), race)
-            best = np.argmin(reached.numpy().reshape(n, s), axis=1)
-            winner = raced.numpy().reshape(n, s, d)[np.arange(n), best]
-            fitted, final = descend(winner, batch, steps - race)
-            codes.append(fitted.numpy())
-            losses.append(final.numpy())
-            bar.update(n)
-    return np.concatenate(codes), np.concatenate(losses)
+    winners = np.empty((n, d), np.float32)
+    with tqdm(total=n * steps, desc="fitting", unit="step", unit_scale=True, disable=None, leave=False) as bar:
+        for first in range(0, n, batch_size):
+            batch = slice(first, first + batch_size)
+            raced = descend(_begin(starts[batch].reshape(-1, d)), np.repeat(images[batch], s, axis=0), 0, race, race)
+            best = np.argmin(raced[-1].reshape(-1, s), axis=1)
+            winners[batch] = raced[-2].reshape(-1, s, d)[np.arange(len(best)), best]
+            bar.update(race * len(best))
+        state, active = _begin(winners), np.arange(n)
+        for done in range(0, steps - race, CHECK):
+            count, before = min(CHECK, steps - race - done), state[-1][active]
+            for first in range(0, len(active), batch_size):
+                rows = active[first : first + batch_size]
+                moved = descend([values[rows] for values in state], images[rows], done, count, steps - race)
+                for values, new in zip(state, moved, strict=True):
+                    values[rows] = new
+                bar.update(count * len(rows))
+            falls = state[-1][active] < (1 - TOLERANCE) * before
+            if done + count < SETTLED * (steps - race):
+                continue  # at high rates a loss stands still because the code jumps about, not because it converged
+            bar.total -= (steps - race - done - count) * int(np.sum(~falls))
+            active = active[falls]
+    return state[-2], state[-1]
+
+
+def _begin(codes: np.ndarray) -> list[np.ndarray]:
+    """What a descent keeps of each image: its code, Adam's two moments, the best code so far, and that one's loss."""
+    moments = np.zeros_like(codes), np.zeros_like(codes)
+    return [codes, *moments, codes.copy(), np.full(len(codes), np.inf, np.float32)]
 
 
 def make_descent(
     generator: keras.Model, loss: Loss, projection: str
-) -> Callable[[np.ndarray, np.ndarray, int], tuple[tf.Tensor, tf.Tensor]]:
-    """Compile (codes float32 [B, d], images uint8 [B, H, W, C], steps) -> the best codes met and their losses [B]."""
+) -> Callable[[list[np.ndarray], np.ndarray, int, int, int], list[np.ndarray]]:
+    """Compile (state, images uint8 [B, H, W, C], done, count, steps) -> the state after `count` more updates.
 
-    def evaluate(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(codes)
-            losses = loss(generator(codes, training=False), target)
-        return losses, tape.gradient(losses, codes)
+    state: see `_begin`. Of the planned `steps`, over which the rate falls to 0, `done` have been taken before.
+    """
 
-    @tf.function(reduce_retracing=True)
-    def descend(codes: tf.Tensor, target: tf.Tensor, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        best, best_losses = codes, loss(generator(codes, training=False), target)
-        first, second = tf.zeros_like(codes), tf.zeros_like(codes)
-        for step in tf.range(steps):
-            losses, gradients = evaluate(codes, target)
+    rows = tf.TensorSpec([None, generator.input_shape[1]], tf.float32)
+    pixels = tf.TensorSpec([None, *generator.output_shape[1:]], tf.uint8)
+    number = tf.TensorSpec([], tf.int32)
+
+    @tf.function(input_signature=[[rows] * 4 + [tf.TensorSpec([None], tf.float32)], pixels, number, number, number])
+    def descend(
+        state: list[tf.Tensor], images: tf.Tensor, done: tf.Tensor, count: tf.Tensor, steps: tf.Tensor
+    ) -> list[tf.Tensor]:
+        codes, first, second, best, best_losses = state
+        codes, target = project(codes, projection), decode(images)
+        for step in tf.range(done, done + count):
+            with tf.GradientTape() as tape:
+                tape.watch(codes)
+                losses = loss(generator(codes, training=False), target)
             better = losses < best_losses
             best, best_losses = tf.where(better[:, None], codes, best), tf.where(better, losses, best_losses)
             visits = tf.fill(tf.shape(losses), step + 1)
-            move, first, second = adam(first, second, visits, gradients)
+            move, first, second = adam(first, second, visits, tape.gradient(losses, codes))
             rate = ALPHA * (0.5 + 0.5 * tf.cos(math.pi * tf.cast(step, tf.float32) / tf.cast(steps, tf.float32)))
             codes = project(codes - rate * move, projection)
-        losses = loss(generator(codes, training=False), target)
-        better = losses < best_losses
-        return tf.where(better[:, None], codes, best), tf.where(better, losses, best_losses)
+        return [codes, first, second, best, best_losses]
 
-    def run(codes: np.ndarray, images: np.ndarray, steps: int) -> tuple[tf.Tensor, tf.Tensor]:
-        return descend(project(tf.constant(codes), projection), decode(images), tf.constant(steps))
+    def run(state: list[np.ndarray], images: np.ndarray, done: int, count: int, steps: int) -> list[np.ndarray]:
+        return [values.numpy() for values in descend(state, images, done, count, steps)]
 
     return run

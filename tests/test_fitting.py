@@ -48,6 +48,30 @@ def test_the_best_start_wins_and_nothing_gets_worse(world):
     assert losses.max() < 1e-3  # the pixels are rounded to 256 levels
 
 
+def test_images_that_converged_take_no_more_time(world, monkeypatch):
+    _, codes, _ = world
+    make_descent, updates = fitting.make_descent, []
+
+    def counted(*arguments):
+        descend = make_descent(*arguments)
+
+        def run(state, images, done, count, steps):
+            updates.append(len(images) * count)
+            return descend(state, images, done, count, steps)
+
+        return run
+
+    monkeypatch.setattr(fitting, "make_descent", counted)
+    starts = codes[:, None]
+    _, losses = fit(world, starts, steps=200)
+    assert 20 * 150 <= sum(updates) < 20 * 200
+    updates.clear()
+    monkeypatch.setattr(fitting, "TOLERANCE", -1)
+    _, patient = fit(world, starts, steps=200)
+    assert sum(updates) == 20 * 200
+    np.testing.assert_allclose(losses, patient, rtol=0.01)
+
+
 def test_fits_do_not_depend_on_the_batches_and_repeat(world):
     starts = np.zeros((20, 1, 4), np.float32)
     fitted, losses = fit(world, starts, steps=30)
