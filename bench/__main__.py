@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Measures the toolkit and prints one table; also writes bench/results.json.
+
+python -m bench
+python -m bench --only speed growth --rounds 3
+"""
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from glo import device, errors, log
+
+RESULTS = Path(__file__).with_name("results.json")
+PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "scikit-learn", "torch")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of each comparison (default 7)")
+    parser.add_argument("--data_dir", default="datasets", help="where MNIST is (default datasets)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these comparisons only; results.json stays")
+    asked = parser.parse_args(argv)
+    log.setup()
+    device.select("cpu")
+    from bench import comparisons
+
+    chosen = comparisons.ALL if asked.only is None else {name: comparisons.ALL[name] for name in asked.only}
+    rows = []
+    print(f"{'':58} {'median (range)':>28} {'':9} asked", flush=True)
+    for compare in chosen.values():
+        for row in compare(asked.rounds, asked.data_dir):
+            print(f"{row.name:58} {row.measured!s:>28} {row.unit:9} {row.asked}", flush=True)
+            rows.append(dataclasses.asdict(row))
+    if asked.only is None:
+        RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on, and when."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor()
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_GB": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))

@@ -1,0 +1,339 @@
+"""What is measured: each function takes the rounds and the folder of datasets, and gives the rows of a comparison."""
+
+import contextlib
+import dataclasses
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bench.timing import Range, Row, in_turn, rate, ratio
+from glo import build, checkpoint, config, data, fitting, loop, paths, precision, resume
+from glo.batches import batches
+from glo.block import Block
+from glo.data import Dataset
+from glo.decoder import Decoder
+from glo.losses import LOSSES
+from glo.settings import BuildSettings, TrainSettings
+from glo.step import Model, make_step
+
+ROOT = Path(__file__).resolve().parent.parent
+# A DCGAN for 32x32x1: 4x4x256, then 128, 64 and 1 channels.
+DCGAN = TrainSettings(
+    channels=64,
+    generator_optimizer="sgd",
+    learning_rate=1.0,
+    code_optimizer="sgd",
+    alpha=1.0,
+    schedule="constant",
+    precision="float32",
+)
+BATCH, DIMENSION, SHAPE = 128, 100, (32, 32, 1)
+GOAL = 27.0  # dB
+
+
+def random_data(n: int, shape: tuple[int, int, int], dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [n, *shape] and codes float32 [n, dimension] on the sphere."""
+    random = np.random.default_rng(0)
+    codes = random.standard_normal((n, dimension), np.float32)
+    return random.integers(0, 256, (n, *shape), np.uint8), codes / np.linalg.norm(codes, axis=1, keepdims=True)
+
+
+def stepper(images: np.ndarray, codes: np.ndarray, settings: TrainSettings, steps: int) -> Callable[[], float]:
+    """A contender: images/s of `steps` steps of the toolkit, the loss read back once, as training does every few."""
+    step = make_step(Model(images.shape[1:], codes, settings), settings, planned=10**6)
+    random = np.random.default_rng(1)
+
+    def run() -> None:
+        for _ in range(steps):
+            rows = random.choice(len(images), settings.batch_size, replace=False)
+            losses = step(rows, images[rows])
+        losses.numpy()
+
+    return lambda: rate(run, steps * settings.batch_size)
+
+
+def flops(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> int:
+    """Floating-point operations that one image costs a joint step: forward, and as many for each of two gradients.
+
+    A multiplication and an addition are two. The dense layer takes 2 d n for n values; an output pixel of a transposed
+    convolution by 4x4 kernels and strides of 2 meets 4 of their 16 taps: 2 * 4 * c_in * c_out * H_out * W_out. All
+    else (normalisation, activations, loss, updates) is left out.
+    """
+    model = Model(image_shape, np.zeros((1, dimension), np.float32), settings).generator
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            total += 2 * layer.kernel.shape[0] * layer.kernel.shape[1]
+        elif isinstance(layer, keras.layers.Conv2DTranspose):
+            _, height, width, out = layer.output.shape
+            total += 2 * 4 * layer.input.shape[3] * out * height * width
+    return 3 * total
+
+
+def matrix_peak(dtype: tf.DType) -> Callable[[], float]:
+    """A contender: operations/s of a product of two 2048 x 2048 matrices."""
+    n = 2048
+    a, b = (tf.cast(tf.random.stateless_normal((n, n), (0, seed)), dtype) for seed in (1, 2))
+    product = tf.function(tf.matmul)
+    return lambda: rate(lambda: product(a, b).numpy(), 2 * n**3, repeats=5)
+
+
+def speed(rounds: int, data_dir: str) -> Iterator[Row]:
+    """The training step, against PyTorch and against the matrix peak."""
+    from bench import torch_glo
+
+    images, codes = random_data(20_000, SHAPE, DIMENSION)
+    contenders: dict[str, Callable[[], float]] = {}
+    for name, changes in {
+        "float32": {},
+        "bfloat16": {"precision": "bfloat16"},
+        "alternate": {"update": "alternate"},
+        "XLA": {"jit": "on"},
+    }.items():
+        contenders[name] = stepper(images, codes, dataclasses.replace(DCGAN, **changes), 20)
+    for name, channels_last in (("PyTorch", False), ("PyTorch, channels last", True)):
+        twin = torch_glo.Loop(images, codes, DCGAN.channels, DCGAN.learning_rate, DCGAN.alpha, channels_last)
+        contenders[name] = _looper(twin.step, len(images), 20)
+    contenders |= {"peak float32": matrix_peak(tf.float32), "peak bfloat16": matrix_peak(tf.bfloat16)}
+    found = in_turn(contenders, rounds)
+    for name in ("float32", "alternate", "bfloat16", "XLA", "PyTorch", "PyTorch, channels last"):
+        yield Row(f"step, {name}", Range.of(found[name]), "images/s")
+    for name in ("PyTorch", "PyTorch, channels last"):
+        yield Row(f"float32 / {name}", ratio(found["float32"], found[name]), "x", "1.2")
+        yield Row(f"bfloat16 / {name}", ratio(found["bfloat16"], found[name]), "x", "1.5")
+    yield Row("bfloat16 / float32", ratio(found["bfloat16"], found["float32"]), "x")
+    yield Row("alternate / joint", ratio(found["alternate"], found["float32"]), "x", "0.55")
+    yield Row("XLA / none", ratio(found["XLA"], found["float32"]), "x")
+    cost = flops(DCGAN, SHAPE, DIMENSION)
+    for name, asked in (("float32", "0.6"), ("bfloat16", "")):
+        used, peak = [cost * each for each in found[name]], found[f"peak {name}"]
+        yield Row(f"matrix peak, {name}", Range.of([each / 1e9 for each in peak]), "GFLOP/s")
+        yield Row(f"share of the peak, {name}", ratio(used, peak), "x", asked)
+
+
+def _looper(step: Callable[[np.ndarray], None], n: int, steps: int) -> Callable[[], float]:
+    random = np.random.default_rng(1)
+
+    def run() -> None:
+        for _ in range(steps):
+            step(random.choice(n, BATCH, replace=False))
+
+    return lambda: rate(run, steps * BATCH)
+
+
+def growth(rounds: int, data_dir: str) -> Iterator[Row]:
+    """The step at 10^4, 10^5 and 10^6 images of 8x8, d = 64."""
+    settings = TrainSettings(channels=16)
+    contenders = {str(n): stepper(*random_data(n, (8, 8, 1), 64), settings, 200) for n in (10**4, 10**5, 10**6)}
+    found = in_turn(contenders, rounds)
+    for n in contenders:
+        yield Row(f"step, {int(n):,} images", Range.of(found[n]), "images/s")
+    for n in ("100000", "1000000"):
+        yield Row(f"{int(n):,} / 10,000 images", ratio(found[n], found["10000"]), "x", "0.95 to 1.05")
+
+
+def streaming(rounds: int, data_dir: str) -> Iterator[Row]:
+    """Training from the file against training from memory, batches and all: 100,000 images of 32x32x3."""
+    images, codes = random_data(100_000, (32, 32, 3), 64)
+    settings = TrainSettings()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "big").mkdir()
+        with h5py.File(Path(folder) / "big" / "data.hdf5", "w") as file:
+            file.create_dataset("image", data=images, chunks=(21, 32, 32, 3), fletcher32=True)
+            file["code"] = codes
+        contenders = {}
+        with contextlib.ExitStack() as stack:
+            for name, limit in (("memory", "4G"), ("file", "0")):
+                dataset = data.load(folder, "big", 0.1, 0, memory_limit=limit)
+                drawn = stack.enter_context(contextlib.closing(batches(dataset.train_images, BATCH, 0, 0)))
+                contenders[name] = _trainer(dataset, settings, drawn, 250)
+            found = in_turn(contenders, rounds)
+    for name in contenders:
+        yield Row(f"images in the {name}".replace("the memory", "memory"), Range.of(found[name]), "images/s")
+    yield Row("file / memory", ratio(found["file"], found["memory"]), "x", "0.9")
+
+
+def _trainer(dataset: Dataset, settings: TrainSettings, drawn: Iterator, steps: int) -> Callable[[], float]:
+    step = make_step(Model(dataset.image_shape, dataset.train_codes[:], settings), settings, planned=10**6)
+
+    def run() -> None:
+        for batch in itertools.islice(drawn, steps):
+            losses = step(*batch)
+        losses.numpy()
+
+    return lambda: rate(run, steps * settings.batch_size)
+
+
+def saving(rounds: int, data_dir: str) -> Iterator[Row]:
+    """How long a save of 200,000 codes of 128 with Adam's moments (310 MB) holds training up."""
+    images, codes = random_data(200_000, (8, 8, 1), 128)
+    settings = TrainSettings(channels=16, keep=1)
+    model = Model((8, 8, 1), codes, settings)
+    step, random = make_step(model, settings, planned=10**6), np.random.default_rng(1)
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        rows = random.choice(len(images), BATCH, replace=False)
+        step(rows, images[rows]).numpy()
+        return time.perf_counter() - start
+
+    with tempfile.TemporaryDirectory() as folder:
+        saver = checkpoint.Saver(Path(folder), settings, {})
+
+        def stall() -> float:
+            usual = np.median([seconds() for _ in range(50)])
+            start = time.perf_counter()
+            saver.save(model)
+            held_up = time.perf_counter() - start
+            longest = max(seconds() for _ in range(200))
+            saver.wait()
+            return held_up + longest - usual
+
+        found = in_turn({"stall": stall}, rounds)
+    yield Row("stall of a save, 310 MB", Range.of(found["stall"]), "s", "< 1")
+
+
+def around(rounds: int, data_dir: str) -> Iterator[Row]:
+    """What logging, pictures, TensorBoard and checkpoints cost: whole runs of MNIST against their bare steps."""
+    dataset, settings = mnist(data_dir)
+    steps = 1500
+
+    def bare() -> float:
+        step = make_step(Model(dataset.image_shape, dataset.train_codes[:], settings), settings, planned=steps)
+        with contextlib.closing(batches(dataset.train_images, settings.batch_size, 0, 0)) as drawn:
+            return rate(lambda: [step(*batch) for batch in itertools.islice(drawn, steps)][-1].numpy(), steps)
+
+    def whole() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            run = loop._Run(Path(folder), settings, dataset, None)
+            return rate(lambda: run.train(steps, steps), steps)
+
+    found = in_turn({"bare": bare, "whole": whole}, rounds)
+    cost = Range.of([1 - w / b for w, b in zip(found["whole"], found["bare"], strict=True)])
+    yield Row(f"all that is not a step, {steps} steps of MNIST", cost, "share", "< 0.03")
+
+
+def fit(rounds: int, data_dir: str, n: int = 1000, steps: int = 200) -> Iterator[Row]:
+    """Fitting held-out images against training on as many: n images x 200 steps."""
+    dataset, settings = mnist(data_dir)
+    model = Model(dataset.image_shape, dataset.train_codes[:], settings)
+    step, loss = make_step(model, settings, planned=500), LOSSES[settings.loss]
+    for batch in _first(dataset, settings, 500):
+        step(*batch)
+    held_out = dataset.images[dataset.test_rows[:n]]
+    codes = model.table.codes.numpy()
+
+    def fitting_rate() -> float:
+        def act() -> None:
+            starts = fitting.starts(held_out, dataset.train_images, codes)
+            fitting.fit(model.generator, loss, settings.projection, held_out, starts, steps, 256)
+
+        return rate(act, n * steps)
+
+    found = in_turn({"fit": fitting_rate, "train": stepper(dataset.train_images[:], codes, settings, 100)}, rounds)
+    yield Row("time of fitting / of joint steps on as many images", ratio(found["train"], found["fit"]), "x", "1.3")
+
+
+def building(rounds: int, data_dir: str) -> Iterator[Row]:
+    """Building a dataset of 20,000 images of 28x28 against HDF5 and scikit-learn's PCA doing the same alone."""
+    from sklearn.decomposition import PCA
+
+    images, _ = random_data(20_000, (28, 28, 1), 1)
+
+    def ours() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = BuildSettings(dimension=64)
+            return rate(lambda: build.build(Path(folder), "x", "x", [Block(images)], settings), len(images))
+
+    def alone() -> float:
+        def act() -> None:
+            flat = images.reshape(len(images), -1).astype(np.float32) / 255
+            codes = PCA(64, random_state=0).fit(flat).transform(flat)
+            with tempfile.TemporaryDirectory() as folder, h5py.File(Path(folder, "x.hdf5"), "w") as file:
+                file["image"], file["code"] = images, codes
+
+        return rate(act, len(images))
+
+    found = in_turn({"ours": ours, "alone": alone}, rounds)
+    yield Row("building a dataset", Range.of(found["ours"]), "images/s")
+    yield Row("building / HDF5 and PCA alone", ratio(found["ours"], found["alone"]), "x")
+
+
+def first_step(rounds: int, data_dir: str) -> Iterator[Row]:
+    """Seconds from the command to the end of the first step."""
+
+    def seconds() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            line = ["--dataset", "MNIST", "--data_dir", data_dir, "--train_dir", folder, "--log_every", "1"]
+            process = subprocess.Popen(
+                [sys.executable, ROOT / "trainer.py", *line], cwd=ROOT, stderr=subprocess.DEVNULL
+            )
+            while not any(path.stat().st_size for path in Path(folder).glob("*/metrics.jsonl")):
+                time.sleep(0.02)
+                if process.poll() is not None:
+                    raise RuntimeError(f"trainer.py ended with exit code {process.returncode}")
+            taken = time.perf_counter() - start
+            process.kill()
+            process.wait()
+            return taken
+
+    yield Row("command to first step, MNIST", Range.of(in_turn({"seconds": seconds}, rounds)["seconds"]), "s", "< 12")
+
+
+def quality(rounds: int, data_dir: str, epochs: int = 8) -> Iterator[Row]:
+    """Seconds of training until 2,000 training images of MNIST are reconstructed at 27 dB, looking each 100 steps."""
+    dataset, settings = mnist(data_dir)
+    model = Model(dataset.image_shape, dataset.train_codes[:], settings)
+    planned = resume.steps(dataclasses.replace(settings, epochs=epochs), dataset)[0]
+    step, decoder = make_step(model, settings, planned), Decoder(model.generator)
+    rows = data.permutation(len(dataset.train_rows), 0, data.GRID)[:2000]
+    shown, psnr, seconds = dataset.train_images[rows], 0.0, 0.0
+    start = time.perf_counter()
+    for number, batch in enumerate(_first(dataset, settings, planned), 1):
+        losses = step(*batch)
+        if number % 100 == 0 or number == planned:
+            losses.numpy()
+            seconds += time.perf_counter() - start
+            codes = model.table.gather(rows).numpy()
+            psnr = decoder.measure(codes, shown, LOSSES[settings.loss]).result()["psnr"]
+            if psnr >= GOAL:
+                break
+            start = time.perf_counter()
+    name = f"time to {GOAL:g} dB on MNIST" if psnr >= GOAL else f"time to {psnr:.1f} dB on MNIST, not {GOAL:g}"
+    yield Row(f"{name} (--epochs {epochs}, step {number})", Range.of([seconds]), "s")
+
+
+ALL: dict[str, Callable[[int, str], Iterator[Row]]] = {
+    "speed": speed,
+    "growth": growth,
+    "streaming": streaming,
+    "saving": saving,
+    "around": around,
+    "fit": fit,
+    "building": building,
+    "first_step": first_step,
+    "quality": quality,
+}
+
+
+def mnist(data_dir: str) -> tuple[Dataset, TrainSettings]:
+    """The dataset and the recipe's settings, in the precision that is faster here."""
+    recipe = config.read_yaml(paths.config_file("MNIST"))
+    settings = config.resolve(TrainSettings, recipe, config.Layer(config.FLAGS, {"dataset": "MNIST"}))
+    dataset = data.load(data_dir, "MNIST", settings.test_fraction, settings.seed)
+    return dataset, precision.decide(settings, dataset.image_shape, dataset.dimension)
+
+
+def _first(dataset: Dataset, settings: TrainSettings, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    with contextlib.closing(batches(dataset.train_images, settings.batch_size, 0, 0)) as drawn:
+        yield from itertools.islice(drawn, steps)
