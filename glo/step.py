@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from glo import generator
+from glo import device, generator, precision
 from glo.latents import CodeTable
 from glo.losses import LOSSES
 from glo.settings import TrainSettings
@@ -64,7 +64,9 @@ def make_step(
     weights = model.generator.trainable_variables
 
     def reconstruct(codes: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        return loss(model.generator(codes, training=True), target)
+        with precision.computing_in(model.generator, settings.precision):
+            images = model.generator(codes, training=True)
+        return loss(images, target)
 
     def move_generator(gradients: list[tf.Tensor], factor: tf.Tensor) -> None:
         rate = settings.learning_rate * factor
@@ -73,7 +75,7 @@ def make_step(
         model.optimizer.learning_rate.assign(rate)
         model.optimizer.apply(gradients, weights)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)], jit_compile=device.jit(settings.jit))
     def step(rows: tf.Tensor) -> tf.Tensor:
         codes = model.table.gather(rows)
         target = decode(tf.gather(pixels, rows))
