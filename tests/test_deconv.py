@@ -44,7 +44,7 @@ def test_equals_keras_with_all_gradients(size, filters, precision):
         assert a.shape == b.shape
         # bfloat16 has 8 bits of mantissa, in x, dy, the kernel and the result; sums must not be in it.
         error = np.abs(np.asarray(a, np.float32) - b).max() / np.abs(b).max()
-        assert error < (2e-6 if precision == "float32" else 0.01)
+        assert error < (2e-6 if precision == "float32" else 0.02)
 
 
 def test_names_and_shapes_are_keras():
