@@ -1,5 +1,6 @@
 # make quickstart   a trained model of handwritten digits, with its pictures, in about a minute
 # make test         style and tests
+# make bench        measures the toolkit, against PyTorch among others, in about half an hour
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: quickstart test clean
+.PHONY: quickstart test bench clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python download.py --datasets DIGITS --dimension 16
@@ -22,6 +23,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python download.py --datasets MNIST
+	$(BIN)/python -m bench
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,6 +39,11 @@ $(VENV)/.installed: requirements.txt constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 	$(INSTALL) -r requirements-test.txt -c constraints.txt
+	@touch $@
+
+# By pip: it also takes a CPU build of PyTorch that its configuration points to.
+$(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check -r requirements-bench.txt -c constraints.txt
 	@touch $@
 
 clean:

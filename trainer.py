@@ -40,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
 
         print(summary.describe(settings, dataset, planned, end))
         return 0
+    from glo import precision
+
+    settings = precision.decide(settings, dataset.image_shape, dataset.dimension)
     run = plan.run or paths.new_run_folder(
         settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
     )

@@ -35,6 +35,13 @@ def select(device: str) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
+def jit(setting: str) -> bool:
+    """Whether XLA compiles the training step, for --jit `auto`, `on` or `off`: it is fast on GPUs, and slow on CPUs."""
+    import tensorflow as tf
+
+    return setting == "on" or (setting == "auto" and bool(tf.config.get_visible_devices("GPU")))
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hold back what native code writes to stderr, and show it only if the block fails.

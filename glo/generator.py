@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from glo.deconv import Convolution, Deconvolution
 from glo.settings import TrainSettings
 
 COARSE_SIDE = 4  # the first map's shorter side is about this long unless `blocks` says otherwise
@@ -39,7 +40,7 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
         if block < blocks - 1:
             x = layers.LeakyReLU(0.2, name=f"up{block}_relu")(x)
     if blocks == 0:
-        x = layers.Conv2D(channels, 3, padding="same", kernel_initializer=_glorot(next(seeds)), name="out")(x)
+        x = Convolution(channels, 3, padding="same", kernel_initializer=_glorot(next(seeds)), name="out")(x)
     x = layers.Activation("tanh", name="tanh", dtype="float32")(x)
     x = layers.Cropping2D(_margins((rows << blocks) - height, (columns << blocks) - width), name="crop")(x)
     return keras.Model(z, x, name="generator")
@@ -52,9 +53,9 @@ def upsampling_blocks(height: int, width: int) -> int:
 
 def _double(x: keras.KerasTensor, channels: int, kind: str, seed: int, name: str) -> keras.KerasTensor:
     if kind == "deconv":
-        return layers.Conv2DTranspose(channels, 4, 2, padding="same", kernel_initializer=_glorot(seed), name=name)(x)
+        return Deconvolution(channels, kernel_initializer=_glorot(seed), name=name)(x)
     x = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_resize")(x)
-    return layers.Conv2D(channels, 3, padding="same", kernel_initializer=_glorot(seed), name=name)(x)
+    return Convolution(channels, 3, padding="same", kernel_initializer=_glorot(seed), name=name)(x)
 
 
 def _glorot(seed: int) -> keras.initializers.Initializer:

@@ -33,7 +33,8 @@ class Manifest:
 
     def resolved(self, prefix: Path) -> TrainSettings:
         """The settings, checked like any other input."""
-        return config.resolve(TrainSettings, config.Layer(str(paths.manifest(prefix)), self.settings))
+        settings = {"precision": "float32", **self.settings}  # all there was before it was a setting
+        return config.resolve(TrainSettings, config.Layer(str(paths.manifest(prefix)), settings))
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

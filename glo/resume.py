@@ -50,6 +50,8 @@ def plan(typed: Layer) -> Plan:
     if asked.config:
         layers.append(config.read_yaml(Path(asked.config)))
     settings = config.resolve(TrainSettings, *layers, typed)
+    if resume and settings.precision == "auto":  # the choice was made when the run began
+        settings = dataclasses.replace(settings, precision=before.precision)
     for field in dataclasses.fields(TrainSettings):
         old, new = getattr(before, field.name), getattr(settings, field.name)
         frozen = not field.metadata.get("resume") if resume else field.metadata.get("architecture")

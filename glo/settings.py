@@ -139,6 +139,15 @@ class TrainSettings:
     max_steps: int | None = setting(
         None, "stop at this many steps in all, even if more are planned", low=1, resume=True
     )
+    # speed
+    precision: str = setting(
+        "float32",
+        "the generator's hidden maps in training; auto: bfloat16 if the device has it and it is faster",
+        choices=("float32", "bfloat16", "auto"),
+    )
+    jit: str = setting(
+        "auto", "compile the training step with XLA; auto: on GPUs only", choices=("auto", "on", "off"), resume=True
+    )
     # records
     log_every: int = setting(50, "steps between lines of metrics.jsonl and TensorBoard", low=1, resume=True)
     save_every: int = setting(1000, "steps between checkpoints; one is always saved at the end", low=1, resume=True)

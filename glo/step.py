@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from glo import generator
+from glo import device, generator, precision
 from glo.latents import CodeTable
 from glo.losses import LOSSES
 from glo.settings import TrainSettings
@@ -59,38 +59,41 @@ def make_step(model: Model, settings: TrainSettings, planned: int) -> Callable[[
     """
     loss = LOSSES[settings.loss]
     weights = model.generator.trainable_variables
-
-    def reconstruct(codes: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        return loss(model.generator(codes, training=True), target)
-
-    def move_generator(gradients: list[tf.Tensor], factor: tf.Tensor) -> None:
-        rate = settings.learning_rate * factor
-        if settings.lr_weight_decay:
-            rate *= 0.5 ** tf.cast(model.step // HALVING_STEPS, tf.float32)
-        model.optimizer.learning_rate.assign(rate)
-        model.optimizer.apply(gradients, weights)
-
     image = tf.TensorSpec([None, *model.generator.output_shape[1:]], tf.uint8)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), image])
-    def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        codes, target = model.table.gather(rows), decode(images)
-        factor = rate_factor(model.step, planned, settings.schedule)
+    def reconstruct(codes: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        with precision.computing_in(model.generator, settings.precision):
+            images = model.generator(codes, training=True)
+        return loss(images, target)
+
+    # Compiled by XLA or not, it holds all that is costly; the code table cannot take part, as it is not on the device.
+    @tf.function(jit_compile=device.jit(settings.jit))
+    def learn(codes: tf.Tensor, images: tf.Tensor, rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Move the generator. Returns the losses [B], and the gradients of each code's own loss [B, d]."""
+        target = decode(images)
         with tf.GradientTape() as tape:
             tape.watch(codes)
             losses = reconstruct(codes, target)
             mean = tf.reduce_mean(losses)
-        if settings.update == "joint":
-            *to_weights, to_codes = tape.gradient(mean, [*weights, codes])
-            move_generator(to_weights, factor)
-            # The mean divides each sample's own gradient by the batch size; a code must not feel that.
-            to_codes *= tf.cast(tf.size(rows), tf.float32)
-        else:
-            move_generator(tape.gradient(mean, weights), factor)
+        *to_weights, to_codes = tape.gradient(mean, [*weights, codes])
+        model.optimizer.learning_rate.assign(rate)
+        model.optimizer.apply(to_weights, weights)
+        if settings.update == "alternate":
             with tf.GradientTape() as tape:
                 tape.watch(codes)
                 total = tf.reduce_sum(reconstruct(codes, target))
-            to_codes = tape.gradient(total, codes)
+            return losses, tape.gradient(total, codes)
+        # The mean divides each sample's own gradient by the batch size; a code must not feel that.
+        return losses, to_codes * tf.cast(tf.shape(codes)[0], tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), image])
+    def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        factor = rate_factor(model.step, planned, settings.schedule)
+        rate = settings.learning_rate * factor
+        if settings.lr_weight_decay:
+            rate *= 0.5 ** tf.cast(model.step // HALVING_STEPS, tf.float32)
+        codes = model.table.gather(rows)
+        losses, to_codes = learn(codes, images, rate)
         model.table.update(rows, codes, to_codes, settings.alpha * factor)
         model.step.assign_add(1)
         return losses

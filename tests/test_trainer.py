@@ -401,3 +401,40 @@ def test_every_setting_is_documented_in_the_help():
     for field in dataclasses.fields(settings.TrainSettings):
         assert f"--{field.name}" in result.stdout
         assert len(field.metadata["help"]) > 10
+
+
+def test_the_precision_that_auto_chose_is_recorded_and_kept(home, monkeypatch):
+    from glo import precision
+
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "measure", lambda *_: {"float32": 1.0, "bfloat16": 2.0})
+    result = train("--dataset", "TOY", "--prefix", "auto", "--precision", "auto", "--max_steps", 4)
+    assert "precision auto: bfloat16" in result.stderr
+    begun = newest(home, "auto")
+    assert yaml.safe_load((begun / "config.yaml").read_text())["precision"] == "bfloat16"
+    # Another machine would choose otherwise, but is not asked.
+    monkeypatch.setattr(precision, "measure", lambda *_: {"float32": 2.0, "bfloat16": 1.0})
+    train("--checkpoint", begun, "--precision", "auto", "--max_steps", 8)
+    assert manifest.read(begun / "model-8").settings["precision"] == "bfloat16"
+    assert_one_line_error(
+        train("--checkpoint", begun, "--precision", "float32", "--max_steps", 9, expect_ok=False), "precision"
+    )
+    train("--dataset", "TOY", "--prefix", "whole-auto", "--precision", "bfloat16", "--max_steps", 8)
+    assert_same(newest(home, "whole-auto") / "model-8", begun / "model-8")
+
+
+def test_checkpoints_from_before_the_setting_were_float32(home):
+    train("--dataset", "TOY", "--prefix", "older", "--max_steps", 2)
+    found = manifest.read(newest(home, "older") / "model-2")
+    del found.settings["precision"]
+    assert found.resolved(newest(home, "older") / "model-2").precision == "float32"
+
+
+def test_xla_compiles_the_same_step(home):
+    for jit in ("on", "off"):
+        train("--dataset", "TOY", "--prefix", f"jit-{jit}", "--jit", jit, "--max_steps", 3)
+    compiled, plain = (tensors(newest(home, f"jit-{jit}") / "model-3") for jit in ("on", "off"))
+    assert compiled.keys() == plain.keys()
+    for name, values in plain.items():
+        if values.dtype == np.float32:
+            np.testing.assert_allclose(compiled[name], values, atol=0.01, err_msg=name)
