@@ -163,7 +163,7 @@ def streaming(rounds: int, data_dir: str) -> Iterator[Row]:
 
 
 def _trainer(dataset: Dataset, settings: TrainSettings, drawn: Iterator, steps: int) -> Callable[[], float]:
-    step = make_step(Model(dataset.image_shape, dataset.train_codes[:], settings), settings, planned=10**6)
+    step = make_step(Model(dataset.image_shape, dataset.train_codes, settings), settings, planned=10**6)
 
     def run() -> None:
         for batch in itertools.islice(drawn, steps):
@@ -208,7 +208,7 @@ def around(rounds: int, data_dir: str) -> Iterator[Row]:
     steps = 1500
 
     def bare() -> float:
-        step = make_step(Model(dataset.image_shape, dataset.train_codes[:], settings), settings, planned=steps)
+        step = make_step(Model(dataset.image_shape, dataset.train_codes, settings), settings, planned=steps)
         with contextlib.closing(batches(dataset.train_images, settings.batch_size, 0, 0)) as drawn:
             return rate(lambda: [step(*batch) for batch in itertools.islice(drawn, steps)][-1].numpy(), steps)
 
@@ -225,7 +225,7 @@ def around(rounds: int, data_dir: str) -> Iterator[Row]:
 def fit(rounds: int, data_dir: str, n: int = 1000, steps: int = 200) -> Iterator[Row]:
     """Fitting held-out images against training on as many: n images x 200 steps."""
     dataset, settings = mnist(data_dir)
-    model = Model(dataset.image_shape, dataset.train_codes[:], settings)
+    model = Model(dataset.image_shape, dataset.train_codes, settings)
     step, loss = make_step(model, settings, planned=500), LOSSES[settings.loss]
     for batch in _first(dataset, settings, 500):
         step(*batch)
@@ -293,7 +293,7 @@ def first_step(rounds: int, data_dir: str) -> Iterator[Row]:
 def quality(rounds: int, data_dir: str, epochs: int = 8) -> Iterator[Row]:
     """Seconds of training until 2,000 training images of MNIST are reconstructed at 27 dB, looking each 100 steps."""
     dataset, settings = mnist(data_dir)
-    model = Model(dataset.image_shape, dataset.train_codes[:], settings)
+    model = Model(dataset.image_shape, dataset.train_codes, settings)
     planned = resume.steps(dataclasses.replace(settings, epochs=epochs), dataset)[0]
     step, decoder = make_step(model, settings, planned), Decoder(model.generator)
     rows = data.permutation(len(dataset.train_rows), 0, data.GRID)[:2000]

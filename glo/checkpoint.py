@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from glo import config, files, manifest, paths
 from glo.errors import UserError
+from glo.latents import BLOCK
 from glo.manifest import Manifest
 from glo.settings import TrainSettings
 from glo.step import Model
@@ -121,10 +122,26 @@ def restore(model: Model, prefix: Path) -> None:
             )
             raise ValueError(f"{odd[0]} differs")
         for name, variable in named.items():
-            variable.assign(reader.get_tensor(name))
+            _read(prefix, name, variable)
     except (tf.errors.OpError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"{prefix} does not fit the model that its settings describe ({reason})") from None
+
+
+def _read(prefix: Path, name: str, variable: tf.Variable) -> None:
+    """Assign what a checkpoint holds of a variable, in blocks of rows: a second code table may not fit in memory."""
+    shape = variable.shape.as_list()
+    n = shape[0] if shape else 1
+    for start in range(0, n, BLOCK):
+        count = min(BLOCK, n - start)
+        part = "" if count == n else f"{' '.join(map(str, shape))} {start},{count}{':-' * (len(shape) - 1)}"
+        (values,) = tf.raw_ops.RestoreV2(
+            prefix=str(prefix), tensor_names=[name], shape_and_slices=[part], dtypes=[variable.dtype]
+        )
+        if count == n:
+            variable.assign(values)
+        else:
+            variable[start : start + count].assign(values)
 
 
 def sweep(run: Path) -> None:

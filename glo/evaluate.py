@@ -1,6 +1,7 @@
 """The evaluation tasks: each takes a trained model and writes pictures and numbers to the output folder."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Evaluation:
         """Training images, uint8 [n, H, W, C], in the order of the code table."""
         return self.dataset.train_images
 
-    @property
+    @cached_property
     def codes(self) -> np.ndarray:
         """Learned codes, float32 [n, d]."""
         return self.model.table.codes.numpy()
@@ -53,7 +54,7 @@ class Evaluation:
 
 def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSettings, folder: Path) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
-    model = Model(dataset.image_shape, dataset.train_codes[:], trained)
+    model = Model(dataset.image_shape, dataset.train_codes, trained)
     checkpoint.restore(model, prefix)
     return Evaluation(model, Decoder(model.generator, asked.batch_size), dataset, trained, asked, folder)
 

@@ -3,10 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
+from glo.stored import Rows
+
 # Adam moves every coordinate by about its rate whatever the gradient's size: in the unit ball that must be small. One
 # alpha in thousandths lets values that are usual for gradient steps, such as 5 or 10, suit Adam as well.
 ADAM_SCALE = 0.001
 BETA_1, BETA_2, EPSILON = 0.5, 0.9, 1e-8
+BLOCK = 1 << 16  # rows
 
 
 def project(codes: tf.Tensor, projection: str) -> tf.Tensor:
@@ -25,16 +28,17 @@ class CodeTable(tf.Module):
     memory, since it may be larger than the device's: only the rows of the batch travel.
     """
 
-    def __init__(self, initial: np.ndarray, optimizer: str, projection: str):
+    def __init__(self, initial: np.ndarray | Rows, optimizer: str, projection: str):
         super().__init__(name="codes")
         self.projection = projection
         with tf.device("cpu"):
-            self.codes = tf.Variable(
-                project(tf.constant(initial, tf.float32), projection), trainable=False, name="codes"
-            )
+            self.codes = tf.Variable(tf.zeros(initial.shape), trainable=False, name="codes")
+            for start in range(0, len(initial), BLOCK):  # never a second table in memory
+                part = project(tf.constant(initial[start : start + BLOCK], tf.float32), projection)
+                self.codes[start : start + BLOCK].assign(part)
             if optimizer == "adam":
-                self.first = tf.Variable(tf.zeros_like(self.codes), trainable=False, name="first_moment")
-                self.second = tf.Variable(tf.zeros_like(self.codes), trainable=False, name="second_moment")
+                self.first = tf.Variable(tf.zeros(initial.shape), trainable=False, name="first_moment")
+                self.second = tf.Variable(tf.zeros(initial.shape), trainable=False, name="second_moment")
                 self.visits = tf.Variable(tf.zeros(len(initial), tf.int32), trainable=False, name="visits")
         self._move = {"sgd": self._sgd, "adam": self._adam}[optimizer]
 

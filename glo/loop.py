@@ -48,7 +48,7 @@ class _Run:
     def __init__(self, run: Path, settings: TrainSettings, dataset: Dataset, start: Path | None):
         self.run, self.settings = run, settings
         self.images = dataset.train_images
-        self.model = Model(dataset.image_shape, dataset.train_codes[:], settings)
+        self.model = Model(dataset.image_shape, dataset.train_codes, settings)
         if start:
             checkpoint.restore(self.model, start)
         seeded = data.permutation(len(self.images), settings.seed, data.GRID)

@@ -14,6 +14,7 @@ from glo import device, generator, precision
 from glo.latents import CodeTable
 from glo.losses import LOSSES
 from glo.settings import TrainSettings
+from glo.stored import Rows
 
 WARM_UP = 0.02  # share of the planned steps in which the rates rise to their full values
 HALVING_STEPS = 10_000
@@ -22,7 +23,7 @@ HALVING_STEPS = 10_000
 class Model(tf.Module):
     """All that a checkpoint holds: generator, its optimizer, code table, and the number of steps taken."""
 
-    def __init__(self, image_shape: tuple[int, int, int], initial_codes: np.ndarray, settings: TrainSettings):
+    def __init__(self, image_shape: tuple[int, int, int], initial_codes: np.ndarray | Rows, settings: TrainSettings):
         super().__init__(name="glo")
         self.generator = generator.build(image_shape, initial_codes.shape[1], settings)
         self.optimizer = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from glo import h5
 
-PIECE_BYTES = 1 << 20  # most that one read takes: other threads wait for HDF5's lock no longer than for that
+PIECE_BYTES = 1 << 20  # the most that one read takes: other threads wait for HDF5's lock no longer than for that
 
 
 class Stored:

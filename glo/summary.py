@@ -14,7 +14,7 @@ from glo.step import Model
 def describe(settings: TrainSettings, dataset: Dataset, planned: int, end: int) -> str:
     """The text of --dry_run."""
     n = len(dataset.train_rows)
-    model = Model(dataset.image_shape, dataset.train_codes[:], settings)
+    model = Model(dataset.image_shape, dataset.train_codes, settings)
     layers: list[str] = []
     model.generator.summary(print_fn=layers.append)
     lines = [

@@ -30,7 +30,9 @@ def save(run, step=5, model=None, settings=SETTINGS):
     return saver.saved
 
 
-def test_restoring_gives_every_variable_back(tmp_path):
+@pytest.mark.parametrize("block", [1 << 16, 4], ids=["whole", "in blocks"])
+def test_restoring_gives_every_variable_back(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(checkpoint, "BLOCK", block)
     model, other = made(1), made(2)
     for variable in model.optimizer.variables:
         variable.assign(variable + 1 if variable.dtype != "uint32" else variable)

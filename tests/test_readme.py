@@ -111,5 +111,5 @@ def test_a_recipe_says_its_command_and_trains(recipe, tmp_path, monkeypatch):
     assert_ok(result)
     (run,) = tmp_path.glob("train_dir/*")
     for line in recipe.read_text().splitlines():
-        if not line.startswith("#"):
+        if not line.startswith("#") and line != "precision: auto":  # the file of the run holds what that came to
             assert f"\n{line}\n".replace("batch_size: 64", "batch_size: 4") in "\n" + (run / "config.yaml").read_text()

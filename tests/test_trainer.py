@@ -18,7 +18,7 @@ from PIL import Image
 from glo import batches, manifest, settings
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, run, samples, write_flat, write_grouped
 
-FAST = ["--channels", 4, "--batch_size", 8, "--log_every", 5, "--save_every", 20]
+FAST = ["--precision", "float32", "--channels", 4, "--batch_size", 8, "--log_every", 5, "--save_every", 20]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def _in_home(home, monkeypatch):
 
 
 def train(*args, expect_ok=True):
-    result = call("trainer.py", *args, *FAST)
+    result = call("trainer.py", *FAST, *args)
     if expect_ok:
         assert_ok(result)
     return result
@@ -219,18 +219,7 @@ def test_an_interrupted_run_saves_and_resumes_exactly(home, number, code):
 @pytest.mark.parametrize("memory_limit", ["1G", "0"])
 def test_kill_9_at_any_moment_loses_nothing_but_the_steps_since_the_last_save(home, memory_limit):
     """Killed twice, in the middle of saves as likely as not, and resumed: the end is that of an undisturbed run."""
-    settings = [
-        "--memory_limit",
-        memory_limit,
-        "--channels",
-        "4",
-        "--batch_size",
-        "8",
-        "--save_every",
-        "2",
-        "--log_every",
-        "1",
-    ]
+    settings = ["--memory_limit", memory_limit, *map(str, FAST), "--save_every", "2", "--log_every", "1"]
     start = ["--dataset", "TOY", "--prefix", f"killed{memory_limit}", *settings]
     for delay in (0.7, 0.35):
         line = [sys.executable, str(ROOT / "trainer.py"), *start]
