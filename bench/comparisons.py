@@ -217,12 +217,12 @@ def around(rounds: int, data_dir: str) -> Iterator[Row]:
             run = loop._Run(Path(folder), settings, dataset, None)
             return rate(lambda: run.train(steps, steps), steps)
 
-    found = in_turn({"bare": bare, "whole": whole}, rounds)
+    found = in_turn({"bare": bare, "whole": whole}, (rounds + 1) // 2)
     cost = Range.of([1 - w / b for w, b in zip(found["whole"], found["bare"], strict=True)])
     yield Row(f"all that is not a step, {steps} steps of MNIST", cost, "share", "< 0.03")
 
 
-def fit(rounds: int, data_dir: str, n: int = 1000, steps: int = 200) -> Iterator[Row]:
+def fit(rounds: int, data_dir: str, n: int = 512, steps: int = 200) -> Iterator[Row]:
     """Fitting held-out images against training on as many: n images x 200 steps."""
     dataset, settings = mnist(data_dir)
     model = Model(dataset.image_shape, dataset.train_codes, settings)
@@ -239,7 +239,8 @@ def fit(rounds: int, data_dir: str, n: int = 1000, steps: int = 200) -> Iterator
 
         return rate(act, n * steps)
 
-    found = in_turn({"fit": fitting_rate, "train": stepper(dataset.train_images[:], codes, settings, 100)}, rounds)
+    training = stepper(dataset.train_images[:], codes, settings, 100)
+    found = in_turn({"fit": fitting_rate, "train": training}, (rounds + 1) // 2)
     yield Row("time of fitting / of joint steps on as many images", ratio(found["train"], found["fit"]), "x", "1.3")
 
 
@@ -290,7 +291,7 @@ def first_step(rounds: int, data_dir: str) -> Iterator[Row]:
     yield Row("command to first step, MNIST", Range.of(in_turn({"seconds": seconds}, rounds)["seconds"]), "s", "< 12")
 
 
-def quality(rounds: int, data_dir: str, epochs: int = 8) -> Iterator[Row]:
+def quality(rounds: int, data_dir: str, epochs: int = 6) -> Iterator[Row]:
     """Seconds of training until 2,000 training images of MNIST are reconstructed at 27 dB, looking each 100 steps."""
     dataset, settings = mnist(data_dir)
     model = Model(dataset.image_shape, dataset.train_codes, settings)
