@@ -4,10 +4,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# uv installs in seconds what takes pip a minute; it is used if it is there.
+# uv installs in seconds what takes pip a minute; it is used if it is there. Compiled, as by pip, TensorFlow loads twice
+# as fast wherever Python may not write the bytecode itself.
 UV := $(shell command -v uv 2>/dev/null)
 ifdef UV
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif

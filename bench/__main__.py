@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None) -> None:
     device.select("cpu")
     from bench import comparisons
 
-    chosen = comparisons.ALL if asked.only is None else {name: comparisons.ALL[name] for name in asked.only}
+    if unknown := set(asked.only or ()) - comparisons.ALL.keys():
+        raise errors.UserError(f"no comparison {min(unknown)}: there are {', '.join(comparisons.ALL)}")
+    chosen = {name: compare for name, compare in comparisons.ALL.items() if name in (asked.only or comparisons.ALL)}
     rows = []
     print(f"{'':58} {'median (range)':>28} {'':9} asked", flush=True)
     for compare in chosen.values():

@@ -29,7 +29,7 @@ from glo.step import Model, make_step
 from glo.stored import Rows
 
 GRID = 64  # images of the reconstruction grid, the same ones each epoch
-SAMPLED = 10_000  # training images that speak for all in samples and in the final figure, however many there are
+SAMPLED = 4096  # training images that speak for all in samples and in the final figure, however many there are
 WARN_SECONDS = 60  # least time between two warnings of a disk that refuses writes
 CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
 TELL_SECONDS = 10  # least time between two log lines, and pictures for TensorBoard: epochs can take milliseconds
