@@ -15,7 +15,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from glo import device, errors, log
+from glo import device, errors, files, log
 
 RESULTS = Path(__file__).with_name("results.json")
 PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "scikit-learn", "torch")
@@ -25,7 +25,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of each comparison (default 7)")
     parser.add_argument("--data_dir", default="datasets", help="where MNIST is (default datasets)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these comparisons only; results.json stays")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="these comparisons only; the others stay in results.json"
+    )
     asked = parser.parse_args(argv)
     log.setup()
     device.select("cpu")
@@ -34,14 +36,14 @@ def main(argv: list[str] | None = None) -> None:
     if unknown := set(asked.only or ()) - comparisons.ALL.keys():
         raise errors.UserError(f"no comparison {min(unknown)}: there are {', '.join(comparisons.ALL)}")
     chosen = {name: compare for name, compare in comparisons.ALL.items() if name in (asked.only or comparisons.ALL)}
-    rows = []
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if asked.only and RESULTS.exists() else {}
     print(f"{'':58} {'median (range)':>28} {'':9} asked", flush=True)
-    for compare in chosen.values():
+    for name, compare in chosen.items():
+        results[name] = {"machine": machine(), "rows": []}
         for row in compare(asked.rounds, asked.data_dir):
             print(f"{row.name:58} {row.measured!s:>28} {row.unit:9} {row.asked}", flush=True)
-            rows.append(dataclasses.asdict(row))
-    if asked.only is None:
-        RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+            results[name]["rows"].append(dataclasses.asdict(row))
+        files.write_text(RESULTS, json.dumps(results, indent=1) + "\n")
 
 
 def machine() -> dict[str, object]:
