@@ -16,8 +16,8 @@ import numpy as np
 from glo.data import permutation
 from glo.stored import Rows
 
-BLOCK_BYTES = 1 << 19
-WINDOW_BYTES = 1 << 25
+BLOCK_BYTES = 1 << 18
+WINDOW_BYTES = 1 << 24
 _BLOCKS = 2**63 - 1  # the part of an epoch's stream that orders the blocks; the others are its windows
 
 
