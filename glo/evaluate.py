@@ -96,7 +96,7 @@ def generate(this: Evaluation) -> dict[str, Any]:
     )
     images = this.decoder.images(codes)
     compared = images[:NEIGHBORS]
-    closest = this.images[nearest(compared, this.images)[:, 0]]
+    closest = this.images[nearest(compared, this.images)[1][:, 0]]
     picture = viz.below(
         viz.captioned(f"samples, {this.asked.sampler}", viz.grid(images, viz.columns(len(images)))),
         viz.captioned("some of them, above", viz.grid(compared, len(compared))),

@@ -27,7 +27,7 @@ ALPHA = 20.0  # as --alpha, but larger than it, since the generator stands still
 
 def starts(images: np.ndarray, train_images: np.ndarray, train_codes: np.ndarray) -> np.ndarray:
     """Codes to start from, float32 [n, s, d]: the mean code, and those of the nearest training images in pixels."""
-    near = train_codes[nearest(images, train_images, NEAREST)]
+    near = train_codes[nearest(images, train_images, NEAREST)[1]]
     mean = np.broadcast_to(train_codes.mean(axis=0), (len(images), 1, train_codes.shape[1]))
     return np.concatenate([mean, near], axis=1).astype(np.float32)
 

@@ -6,7 +6,6 @@ import pytest
 from glo import fitting, generator
 from glo.decoder import Decoder
 from glo.losses import LOSSES
-from glo.neighbors import nearest
 from glo.settings import TrainSettings
 from tests.support import samples
 
@@ -88,13 +87,3 @@ def test_starts_are_the_mean_and_the_codes_of_the_nearest_images(world):
     assert found.shape == (2, 1 + fitting.NEAREST, 4)
     np.testing.assert_allclose(found[:, 0], np.broadcast_to(codes.mean(axis=0), (2, 4)), rtol=1e-5)
     np.testing.assert_array_equal(found[:, 1], codes[:2])  # an image is its own nearest
-
-
-@pytest.mark.parametrize("block_bytes", [1, 10_000, 1 << 28])
-def test_nearest_against_all_distances(block_bytes, monkeypatch):
-    monkeypatch.setattr("glo.neighbors.BLOCK_BYTES", block_bytes)
-    images, _ = samples(40, (4, 4, 1))
-    queries, _ = samples(6, (4, 4, 1), seed=9)
-    distances = np.square(queries[:, None].astype(float) - images[None]).sum(axis=(2, 3, 4))
-    np.testing.assert_array_equal(nearest(queries, images, 3), np.argsort(distances, axis=1)[:, :3])
-    assert nearest(queries, images[:2], 5).shape == (6, 2)
