@@ -12,12 +12,13 @@ from glo import config, errors
 from glo.errors import UserError
 from glo.settings import EvalSettings
 
-TASKS = ("reconstruct", "generate", "interpolate")
+TASKS = ("reconstruct", "generate", "interpolate")  # those that are done if none is named
+MORE_TASKS = ("metrics",)
 
 
 def main(argv: list[str] | None = None) -> None:
     asked = config.resolve(EvalSettings, config.parse(EvalSettings, argv, __doc__.splitlines()[0]))
-    tasks = [task for task in TASKS if getattr(asked, task)] or list(TASKS)
+    tasks = [task for task in TASKS + MORE_TASKS if getattr(asked, task)] or list(TASKS)
 
     from glo import data, files, log, manifest, paths, results
 
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     from glo import device
 
     device.select(asked.device)
-    from glo import evaluate
+    from glo import evaluate, quality
 
     this = evaluate.load(prefix, trained, dataset, asked, folder)
     measured = {}
@@ -49,6 +50,8 @@ def main(argv: list[str] | None = None) -> None:
         result = evaluate.TASKS[task](this)
         measured |= result if task == "reconstruct" else {task: result}
     results.write(folder, prefix, asked.seed, measured)
+    if "metrics" in tasks:
+        print(quality.table(measured["metrics"]))
     log.logger.info("written to %s", folder)
 
 

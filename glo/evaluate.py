@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from glo import checkpoint, files, fitting, samplers, viz
+from glo import checkpoint, files, fitting, quality, samplers, viz
 from glo.data import Dataset
 from glo.decoder import Decoder
 from glo.interpolation import PATHS
@@ -128,7 +128,7 @@ def interpolate(this: Evaluation) -> dict[str, Any]:
     return {"pairs": pairs.tolist()}
 
 
-TASKS = {"reconstruct": reconstruct, "generate": generate, "interpolate": interpolate}
+TASKS = {"reconstruct": reconstruct, "generate": generate, "interpolate": interpolate, "metrics": quality.measure}
 
 
 def _pair(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:

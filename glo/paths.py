@@ -26,6 +26,11 @@ def dataset_file(folder: Path) -> Path | None:
     return next((folder / name for name in OLDER_DATASET_FILES if os.path.exists(folder / name)), None)
 
 
+def classifier(folder: Path, key: str) -> Path:
+    """The classifier that was trained on a dataset, beside its data file."""
+    return folder / f"classifier-{key}.npz"
+
+
 def config_file(dataset: str) -> Path:
     """The shipped recipe of a dataset, else the default one."""
     own = CONFIG_FOLDER / f"{dataset.lower()}.yaml"

@@ -169,10 +169,16 @@ class EvalSettings:
     reconstruct: bool = setting(False, "training images from their codes, held-out images from fitted codes")
     generate: bool = setting(False, "images from codes drawn from a distribution fitted to the learned ones")
     interpolate: bool = setting(False, "paths between the codes of pairs of training images")
+    metrics: bool = setting(
+        False, "how samples differ from held-out images, in numbers, and how well images are reconstructed"
+    )
     num_fit: int = setting(1000, "held-out images to fit, at most", low=1)
     fit_steps: int = setting(200, "code updates for each held-out image", low=1)
     sampler: str = setting("gaussian", "distribution of new codes", choices=SAMPLERS)
     num_samples: int = setting(64, "images to generate", low=1)
+    num_metric_samples: int = setting(
+        10000, "samples that are measured, but no more than there are held-out or training images", low=10
+    )
     pairs: tuple[str, ...] = setting(
         (),
         "training images to interpolate between, such as 3,17 5,9 (default: random)",

@@ -1,0 +1,85 @@
+"""The task `metrics`: how good reconstructions and samples are, in numbers, each beside what real images would get."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glo import distances, extractors, memorization, samplers
+from glo.extractors import Extractor
+from glo.log import logger
+from glo.manifold import prdc
+
+if TYPE_CHECKING:
+    from glo.evaluate import Evaluation
+
+LEAST = 10  # images of each kind, below which none of this means anything
+SAMPLED = ("samples", "floor")
+
+
+def measure(this: "Evaluation") -> dict[str, Any]:
+    """Train and held-out reconstruction; samples against held-out images, in the features of a named extractor.
+
+    As many samples are drawn as --num_metric_samples, but no more than there are held-out or training images, and are
+    compared with as many held-out ones. `floor` is what as many training images get in the samples' place: a perfect
+    generator would. Deterministic.
+    """
+    dataset, asked = this.dataset, this.asked
+    n = min(asked.num_metric_samples, len(dataset.test_rows), len(this.images))
+    real = dataset.images[np.sort(this.random(4).permutation(dataset.test_rows)[:n])]
+    known = this.images[np.sort(this.random(5).permutation(len(this.images))[:n])]
+    codes = samplers.sample(asked.sampler, this.codes, n, asked.seed, this.trained.projection)
+    generated = this.decoder.images(codes)
+    extractor = extractors.make(asked, dataset)
+    of_real, of_known, of_generated = (
+        extractors.features(extractor, images, asked.batch_size) for images in (real, known, generated)
+    )
+    if n <= of_real.shape[1]:
+        logger.warning(
+            "%d images and %d features: frechet_%s is too large; compare it with its floor alone",
+            n, of_real.shape[1], extractor.name,
+        )  # fmt: skip
+    sampled = _compare(extractor, real, of_real, generated, of_generated)
+    floor = _compare(extractor, real, of_real, known, of_known)
+    logger.info("comparing samples with their nearest training images")
+    sampled["memorized"] = memorization.share(generated, this.images, real)
+    floor["memorized"] = memorization.HONEST
+    return {
+        "n": n,
+        "sampler": asked.sampler,
+        "extractor": extractor.describe(),
+        "samples": sampled,
+        "floor": floor,
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The results for people: a line for each metric, its value and its floor."""
+    extractor = results["extractor"]
+    about = ", ".join(f"{key} {_short(value)}" for key, value in extractor.items() if key != "name")
+    width = max(map(len, results["samples"]))
+    lines = [
+        f"{results['n']} samples ({results['sampler']}) against as many held-out images; "
+        f"floor: as many training images; features: {extractor['name']} ({about})",
+        f"{'metric':{width}}  {'samples':>10}  {'floor':>10}",
+    ]
+    for name, value in results["samples"].items():
+        lines.append(f"{name:{width}}  {value:10.4f}  {results['floor'][name]:10.4f}")
+    return "\n".join(lines)
+
+
+def _compare(
+    extractor: Extractor, real: np.ndarray, of_real: np.ndarray, images: np.ndarray, features: np.ndarray
+) -> dict[str, float]:
+    """Distances of images uint8 [n, H, W, C] and of their features [n, d] from the real ones."""
+    name = extractor.name
+    return {
+        "chi_square": distances.chi_square(real, images),
+        "sliced_wasserstein": distances.sliced_wasserstein(real, images),
+        f"frechet_{name}": distances.frechet(of_real, features),
+        f"kid_{name}": distances.kid(of_real, features),
+        **{f"{key}_{name}": value for key, value in prdc(of_real, features).items()},
+    }
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) else f"{value:.4f}"
