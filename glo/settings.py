@@ -11,7 +11,7 @@ MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
-SAMPLERS = ("gaussian", "diagonal", "unit")
+SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "kde")
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,9 @@ class TrainSettings:
     projection: str = setting(
         "ball", "where codes are kept: the unit ball, the unit sphere, or anywhere", choices=PROJECTIONS
     )
+    sampler: str = setting(
+        "gmm", "distribution of new codes, which evaler.py fits to the learned ones", choices=SAMPLERS, resume=True
+    )
     # length
     schedule: str = setting(
         "cosine",
@@ -174,7 +177,12 @@ class EvalSettings:
     )
     num_fit: int = setting(1000, "held-out images to fit, at most", low=1)
     fit_steps: int = setting(200, "code updates for each held-out image", low=1)
-    sampler: str = setting("gaussian", "distribution of new codes", choices=SAMPLERS)
+    sampler: str = setting(
+        "auto", "distribution of new codes; auto: the one that the run's settings name", choices=("auto", *SAMPLERS)
+    )
+    components: int | None = setting(
+        None, "with the sampler gmm: number of Gaussians (default: chosen by held-out likelihood)", low=1, high=10000
+    )
     num_samples: int = setting(64, "images to generate", low=1)
     num_metric_samples: int = setting(
         10000, "samples that are measured, but no more than there are held-out or training images", low=10
