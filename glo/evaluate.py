@@ -12,10 +12,10 @@ from glo.data import Dataset
 from glo.decoder import Decoder
 from glo.interpolation import PATHS
 from glo.log import logger
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.neighbors import nearest
 from glo.samplers import NEAR_MEMORISING
-from glo.samplers.cache import fitted
+from glo.samplers.cache import Fitted, fitted
 from glo.settings import EvalSettings, TrainSettings
 from glo.step import Model
 from glo.stored import Rows
@@ -48,10 +48,29 @@ class Evaluation:
         """Learned codes, float32 [n, d]."""
         return self.model.table.codes.numpy()
 
-    @property
-    def sampler(self) -> str:
-        """The name of the sampler: as asked, or the run's own."""
-        return self.trained.sampler if self.asked.sampler == "auto" else self.asked.sampler
+    @cached_property
+    def sampler(self) -> Fitted:
+        """The sampler that was asked for, or the run's own, fitted to the learned codes."""
+        name = self.trained.sampler if self.asked.sampler == "auto" else self.asked.sampler
+        options = {"components": self.asked.components} if self.asked.components else {}
+        file = paths.sampler(self.prefix.parent, name, int(self.model.step))
+        return fitted(file, name, self.codes, self.asked.seed, self.trained.projection, options)
+
+    @cached_property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """Held-out images uint8 [n, H, W, C], --num_fit of them, and the codes fitted to them, float32 [n, d]."""
+        rows = np.sort(self.random(1).permutation(self.dataset.test_rows)[: self.asked.num_fit])
+        images = self.dataset.images[rows]
+        codes, _ = fitting.fit(
+            self.model.generator,
+            build_loss(self.trained.loss),
+            self.trained.projection,
+            images,
+            fitting.starts(images, self.images, self.codes),
+            self.asked.fit_steps,
+            self.asked.batch_size,
+        )
+        return images, codes
 
     def random(self, stream: int) -> np.random.Generator:
         """A generator that depends on --seed and the task alone."""
@@ -70,26 +89,15 @@ def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSett
 
 def reconstruct(this: Evaluation) -> dict[str, Any]:
     """Training images from their learned codes, all of them; held-out images from fitted codes, --num_fit of them."""
-    loss = LOSSES[this.trained.loss]
+    loss = build_loss(this.trained.loss)
     images, codes = this.images, this.codes
     results = {"train": this.decoder.measure(codes, images, loss).result()}
     shown = np.sort(this.random(0).permutation(len(images))[:SHOWN])
     panels = [_pair("train", results["train"], images[shown], this.decoder.images(codes[shown]))]
     if len(this.dataset.test_rows):
-        rows = np.sort(this.random(1).permutation(this.dataset.test_rows)[: this.asked.num_fit])
-        held_out = this.dataset.images[rows]
-        starts = fitting.starts(held_out, images, codes)
-        fitted, _ = fitting.fit(
-            this.model.generator,
-            loss,
-            this.trained.projection,
-            held_out,
-            starts,
-            this.asked.fit_steps,
-            this.asked.batch_size,
-        )
-        results["test"] = this.decoder.measure(fitted, held_out, loss).result()
-        panels.append(_pair("held-out", results["test"], held_out[:SHOWN], this.decoder.images(fitted[:SHOWN])))
+        held_out, found = this.held_out
+        results["test"] = this.decoder.measure(found, held_out, loss).result()
+        panels.append(_pair("held-out", results["test"], held_out[:SHOWN], this.decoder.images(found[:SHOWN])))
     else:
         logger.warning("%s holds no held-out images: only training images are reconstructed", this.dataset.path)
     viz.save(this.path("reconstruct", "png"), viz.below(*panels))
@@ -100,12 +108,9 @@ def reconstruct(this: Evaluation) -> dict[str, Any]:
 
 def generate(this: Evaluation) -> dict[str, Any]:
     """Images from codes drawn from the sampler; some of them above their nearest training image."""
-    asked, projection = this.asked, this.trained.projection
-    name = this.sampler
-    options = {"components": asked.components} if asked.components else {}
-    file = paths.sampler(this.prefix.parent, name, int(this.model.step))
-    sampler = fitted(file, name, this.codes, asked.seed, projection, options)
-    codes = sampler.draw(max(asked.num_samples, COMPARED), asked.seed, projection)
+    asked, sampler = this.asked, this.sampler
+    name = sampler.name
+    codes = sampler.draw(max(asked.num_samples, COMPARED), asked.seed, this.trained.projection)
     copied = _memorised(this, codes[:COMPARED])
     codes = codes[: asked.num_samples]
     images = this.decoder.images(codes)
