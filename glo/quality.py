@@ -4,16 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glo import distances, extractors, memorization, samplers
+from glo import distances, extractors, memorization
 from glo.extractors import Extractor
 from glo.log import logger
+from glo.losses import mse
 from glo.manifold import prdc
+from glo.similarity import similarities
+from glo.stored import Rows
 
 if TYPE_CHECKING:
     from glo.evaluate import Evaluation
 
 LEAST = 10  # images of each kind, below which none of this means anything
-SAMPLED = ("samples", "floor")
+BATCH = 256  # images whose similarities are taken at once
 
 
 def measure(this: "Evaluation") -> dict[str, Any]:
@@ -27,8 +30,7 @@ def measure(this: "Evaluation") -> dict[str, Any]:
     n = min(asked.num_metric_samples, len(dataset.test_rows), len(this.images))
     real = dataset.images[np.sort(this.random(4).permutation(dataset.test_rows)[:n])]
     known = this.images[np.sort(this.random(5).permutation(len(this.images))[:n])]
-    codes = samplers.sample(asked.sampler, this.codes, n, asked.seed, this.trained.projection)
-    generated = this.decoder.images(codes)
+    generated = this.decoder.images(this.sampler.draw(n, asked.seed, this.trained.projection))
     extractor = extractors.make(asked, dataset)
     of_real, of_known, of_generated = (
         extractors.features(extractor, images, asked.batch_size) for images in (real, known, generated)
@@ -43,9 +45,12 @@ def measure(this: "Evaluation") -> dict[str, Any]:
     logger.info("comparing samples with their nearest training images")
     sampled["memorized"] = memorization.share(generated, this.images, real)
     floor["memorized"] = memorization.HONEST
+    held_out, held_out_codes = this.held_out
     return {
+        "train": _reconstruction(this, this.codes, this.images),
+        "test": _reconstruction(this, held_out_codes, held_out),
         "n": n,
-        "sampler": asked.sampler,
+        "sampler": this.sampler.name,
         "extractor": extractor.describe(),
         "samples": sampled,
         "floor": floor,
@@ -53,18 +58,35 @@ def measure(this: "Evaluation") -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The results for people: a line for each metric, its value and its floor."""
+    """The results for people: a line for each metric."""
     extractor = results["extractor"]
     about = ", ".join(f"{key} {_short(value)}" for key, value in extractor.items() if key != "name")
-    width = max(map(len, results["samples"]))
-    lines = [
-        f"{results['n']} samples ({results['sampler']}) against as many held-out images; "
-        f"floor: as many training images; features: {extractor['name']} ({about})",
-        f"{'metric':{width}}  {'samples':>10}  {'floor':>10}",
-    ]
-    for name, value in results["samples"].items():
-        lines.append(f"{name:{width}}  {value:10.4f}  {results['floor'][name]:10.4f}")
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"reconstruction of {results['train']['n']} training and {results['test']['n']} held-out images",
+            *_lines(results, "train", "test"),
+            "",
+            f"{results['n']} samples ({results['sampler']}) against as many held-out images, in features of "
+            f"{extractor['name']} ({about}); floor: as many training images in the place of the samples",
+            *_lines(results, "samples", "floor"),
+        ]
+    )
+
+
+def _lines(results: dict[str, Any], left: str, right: str) -> list[str]:
+    names = [name for name in results[left] if name != "n"]
+    width = max(map(len, names))
+    rows = [f"{name:{width}}  {results[left][name]:10.4f}  {results[right][name]:10.4f}" for name in names]
+    return [f"{'metric':{width}}  {left:>10}  {right:>10}", *rows]
+
+
+def _reconstruction(this: "Evaluation", codes: np.ndarray, images: np.ndarray | Rows) -> dict[str, float | int]:
+    """PSNR as the task `reconstruct` gives it, and means of the similarities, of images uint8 [n, H, W, C]."""
+    psnr = this.decoder.measure(codes, images, mse).result()["psnr"]
+    parts = [slice(start, start + BATCH) for start in range(0, len(codes), BATCH)]
+    found = [similarities(images[part], this.decoder.images(codes[part])) for part in parts]
+    means = {name: float(np.concatenate([part[name] for part in found]).mean(dtype=np.float64)) for name in found[0]}
+    return {"psnr": psnr, **means, "n": len(codes)}
 
 
 def _compare(
