@@ -7,13 +7,18 @@ python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 -
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glo import config, errors
 from glo.errors import UserError
-from glo.settings import EvalSettings
+from glo.settings import EXTRACTORS, EvalSettings
+
+if TYPE_CHECKING:
+    from glo.data import Dataset
 
 TASKS = ("reconstruct", "generate", "interpolate")  # those that are done if none is named
 MORE_TASKS = ("metrics",)
+LEAST_IMAGES = 10  # of either split, below which none of --metrics means anything
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -36,6 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     for pair in asked.pairs:
         if max(map(int, pair.split(","))) >= n:
             raise UserError(f"--pairs {pair}: training images are numbered 0 to {n - 1}")
+    if "metrics" in tasks:
+        _check_metrics(asked, dataset)
     folder = Path(asked.output_dir) if asked.output_dir else paths.evaluation(prefix.parent, found.step)
     if asked.output_dir and not asked.force:
         results.require_free(folder, asked.prefix)
@@ -56,6 +63,22 @@ def main(argv: list[str] | None = None) -> None:
     if "metrics" in tasks:
         print(quality.table(measured["metrics"]))
     log.logger.info("written to %s", folder)
+
+
+def _check_metrics(asked: EvalSettings, dataset: "Dataset") -> None:
+    """Raise `UserError` for what --metrics cannot be taken of, or with."""
+    from glo import weights
+
+    least = min(len(dataset.train_rows), len(dataset.test_rows))
+    if least < LEAST_IMAGES:
+        raise UserError(f"--metrics needs {LEAST_IMAGES} training and held-out images, {dataset.path} has {least}")
+    if asked.extractor not in EXTRACTORS:
+        weights.verify(Path(asked.extractor), asked.extractor_sha256)
+    elif asked.extractor == "classifier" and dataset.labels is None:
+        raise UserError(
+            f"{dataset.path} has no labels to train a classifier on: name another extractor, "
+            "such as --extractor InceptionV3"
+        )
 
 
 def _newest_run(asked: EvalSettings) -> Path:

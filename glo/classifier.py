@@ -41,12 +41,7 @@ class Classifier:
     name = "classifier"
 
     def __init__(self, dataset: Dataset):
-        """Take the dataset's classifier from its cache, or train it. Raises `UserError` where there are no labels."""
-        if dataset.labels is None:
-            raise UserError(
-                f"{dataset.path} has no labels to train a classifier on: name another extractor, "
-                "such as --extractor InceptionV3"
-            )
+        """Take the classifier of a dataset with labels from its cache, or train it."""
         rows = np.flatnonzero(dataset.split == TRAIN)
         classes = np.unique(dataset.labels[rows])
         self._network = _build(dataset.image_shape, len(classes))

@@ -14,18 +14,19 @@ import h5py
 from glo.errors import UserError
 
 READ_BYTES = 1 << 26
+REBUILD = "build it again with download.py --force"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def opened(path: Path, advice: str = REBUILD) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading; whatever turns out to be broken inside is a `UserError` naming the file."""
-    with reading(path), h5py.File(path, "r") as file:
+    with reading(path, advice), h5py.File(path, "r") as file:
         yield file
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Around all that reads an HDF5 file: what turns out to be broken is a `UserError` naming the file."""
+def reading(path: Path, advice: str = REBUILD) -> Iterator[None]:
+    """Around all that reads an HDF5 file: what turns out to be broken is a `UserError` naming the file and `advice`."""
     try:
         yield
     except FileNotFoundError:
@@ -40,8 +41,7 @@ def reading(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UserError(
-            f"{path} is not a sound HDF5 file ({reason}): it is damaged or of another kind, "
-            "build it again with download.py --force"
+            f"{path} is not a sound HDF5 file ({reason}): it is damaged or of another kind, {advice}"
         ) from None
 
 

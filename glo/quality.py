@@ -15,7 +15,6 @@ from glo.stored import Rows
 if TYPE_CHECKING:
     from glo.evaluate import Evaluation
 
-LEAST = 10  # images of each kind, below which none of this means anything
 BATCH = 256  # images whose similarities are taken at once
 
 

@@ -12,6 +12,7 @@ MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
+EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")
 SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "kde")
 
 
@@ -192,6 +193,16 @@ class EvalSettings:
     num_samples: int = setting(64, "images to generate", low=1)
     num_metric_samples: int = setting(
         10000, "samples that are measured, but no more than there are held-out or training images", low=10
+    )
+    extractor: str = setting(
+        "classifier",
+        f"network whose features --metrics compares: {', '.join(EXTRACTORS)}, or a file of InceptionV3 weights",
+        pattern=rf"{'|'.join(EXTRACTORS)}|.+\.(h5|npz)",
+        example=f"{', '.join(EXTRACTORS)}, or FILE.h5 or FILE.npz",
+        metavar="NAME",
+    )
+    extractor_sha256: str | None = setting(
+        None, "of the file that --extractor names", pattern="[0-9a-f]{64}", example="64 of 0-9 and a-f", metavar="HEX"
     )
     pairs: tuple[str, ...] = setting(
         (),

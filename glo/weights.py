@@ -28,6 +28,19 @@ def sha256(weights: Sequence[np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+def verify(path: Path, expected: str | None) -> None:
+    """Raise `UserError` unless the file is there and has this SHA-256: results name their extractor by it."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"--extractor {path}: {error.strerror or error}") from None
+    if expected is None:
+        raise UserError(f"--extractor {path} also needs --extractor_sha256, as its publisher gives it; it has {found}")
+    if found != expected:
+        raise UserError(f"--extractor {path} has the SHA-256 {found}, not {expected}: it is damaged or another file")
+
+
 def write(path: Path, weights: Sequence[np.ndarray], about: dict[str, Any]) -> None:
     """Write an .npz file of arrays arr_0, arr_1, ... and a JSON object. Raises `files.WriteError`."""
     with files.replacing(path) as temporary, temporary.open("wb") as file:
@@ -66,7 +79,7 @@ def read_h5(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
 
     Attributes layer_names, and weight_names in each layer's group, give the order. Raises `UserError`.
     """
-    with h5.opened(path) as file:
+    with h5.opened(path, "give a file of Keras weights") as file:
         found = []
         for array in _listed(file):
             if len(found) == len(shapes) or array.shape != tuple(shapes[len(found)]):
