@@ -23,6 +23,8 @@ LEAST_IMAGES = 10  # of either split, below which none of --metrics means anythi
 
 def main(argv: list[str] | None = None) -> None:
     asked = config.resolve(EvalSettings, config.parse(EvalSettings, argv, __doc__.splitlines()[0]))
+    if asked.compare:
+        return _compare(asked)
     tasks = [task for task in TASKS + MORE_TASKS if getattr(asked, task)] or list(TASKS)
 
     from glo import data, files, log, manifest, paths, results
@@ -63,6 +65,18 @@ def main(argv: list[str] | None = None) -> None:
     if "metrics" in tasks:
         print(quality.table(measured["metrics"]))
     log.logger.info("written to %s", folder)
+
+
+def _compare(asked: EvalSettings) -> None:
+    from glo import compare, log
+
+    if asked.checkpoint or any(getattr(asked, task) for task in TASKS + MORE_TASKS):
+        raise UserError("--compare reads what was measured before: drop --checkpoint and the tasks")
+    log.setup()
+    runs = compare.read(asked.compare)
+    written = compare.write(runs, Path(asked.output_dir or asked.train_dir), asked.prefix, asked.force)
+    print(compare.table(runs))
+    log.logger.info("written to %s and %s", *written)
 
 
 def _check_metrics(asked: EvalSettings, dataset: "Dataset") -> None:

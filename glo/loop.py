@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from glo import checkpoint, data, files, manifest, metrics, paths, records, viz
+from glo import checkpoint, data, files, history, manifest, metrics, paths, records, viz
 from glo.batches import batches, steps_per_epoch
 from glo.checkpoint import Saver
 from glo.data import Dataset
@@ -184,7 +184,7 @@ class _Run:
         frames = viz.evenly(sorted(paths.grids(self.run).glob("*.png")))
         if frames:
             viz.save_gif(paths.animation(self.run), [imageio.imread(path) for path in frames])
-        viz.save_loss(paths.loss_curve(self.run), records.read(self.run))
+        viz.save_loss(paths.loss_curve(self.run), history.read(self.run))
 
     def _summarize(self, step: int) -> None:
         rows = self.sampled_rows

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from glo import files, paths
-from glo.errors import UserError
+from glo import files, history, paths
 
 
 class Records:
@@ -18,7 +17,7 @@ class Records:
 
     def __init__(self, run: Path, step: int):
         self.path = paths.metrics(run)
-        kept = [record for record in read(run) if record["step"] <= step]
+        kept = [record for record in history.read(run) if record["step"] <= step]
         files.write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
         try:
             self._file = self.path.open("ab", buffering=0)
@@ -50,15 +49,3 @@ class Records:
     def close(self) -> None:
         self._file.close()
         self._events.close()
-
-
-def read(run: Path) -> list[dict[str, Any]]:
-    """The records of a run, oldest first; lines cut off by a kill or a full disk are left out."""
-    path = paths.metrics(run)
-    if not path.exists():
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None

@@ -182,6 +182,9 @@ class EvalSettings:
     metrics: bool = setting(
         False, "how samples differ from held-out images, in numbers, and how well images are reconstructed"
     )
+    compare: tuple[str, ...] = setting(
+        (), "run folders, or a folder of them, to put side by side in a table and a plot; nothing else", metavar="RUN"
+    )
     num_fit: int = setting(1000, "held-out images to fit, at most", low=1)
     fit_steps: int = setting(200, "code updates for each held-out image", low=1)
     sampler: str = setting(
@@ -216,6 +219,8 @@ class EvalSettings:
     memory_limit: str | None = setting(None, MEMORY_HELP, **MEMORY)
     data_dir: str | None = setting(None, "folder of all datasets (default: as in training)", metavar="DIR")
     train_dir: str = setting("train_dir", "folder of all runs", metavar="DIR")
-    output_dir: str | None = setting(None, "folder to write to (default: <run>/eval-<step>)", metavar="DIR")
+    output_dir: str | None = setting(
+        None, "folder to write to (default: <run>/eval-<step>; --train_dir with --compare)", metavar="DIR"
+    )
     device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", **DEVICE)
     force: bool = setting(False, "replace files in --output_dir that are not an earlier evaluation's")
