@@ -66,7 +66,9 @@ def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> tuple[list[np.ndarray
             about = json.loads(str(file[ABOUT])) if ABOUT in file.files else {}
             if not isinstance(about, dict):
                 raise ValueError("what it says of itself is no JSON object")
-            return _checked([file[name] for name in names], shapes), about
+            arrays = [file[name] for name in names]
+            _check_shapes(arrays, shapes)
+            return _finite(arrays), about
     except OSError as error:
         reason = error.strerror or error
     except (ValueError, LookupError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
@@ -80,13 +82,12 @@ def read_h5(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
     Attributes layer_names, and weight_names in each layer's group, give the order. Raises `UserError`.
     """
     with h5.opened(path, "give a file of Keras weights") as file:
-        found = []
-        for array in _listed(file):
-            if len(found) == len(shapes) or array.shape != tuple(shapes[len(found)]):
-                break
-            found.append(array[:])
+        listed = list(_listed(file))
         try:
-            return _checked(found, shapes)
+            if len(listed) != len(shapes):
+                raise ValueError(f"it has {len(listed)} arrays, not {len(shapes)}")
+            _check_shapes(listed, shapes)  # before any is read: a small file can announce any size
+            return _finite([array[:] for array in listed])
         except ValueError as error:
             raise UserError(f"{path} holds no weights of this network: {error}") from None
 
@@ -115,12 +116,14 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
     ]
 
 
-def _checked(arrays: Sequence[np.ndarray], shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """Raises `ValueError` unless the arrays have these shapes, and are finite."""
-    for index, shape in enumerate(shapes):
-        if index >= len(arrays) or arrays[index].shape != tuple(shape):
-            found = f"is {list(arrays[index].shape)}" if index < len(arrays) else "is missing or of another shape"
-            raise ValueError(f"array {index} {found}, not {list(shape)}")
-        if arrays[index].dtype.kind != "f" or not np.isfinite(arrays[index]).all():
-            raise ValueError(f"array {index} holds values that are no finite numbers")
+def _check_shapes(arrays: Sequence[np.ndarray | h5py.Dataset], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raises `ValueError` unless the arrays have these shapes and hold floats."""
+    for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        if array.shape != tuple(shape) or array.dtype.kind != "f":
+            raise ValueError(f"array {index} is {array.dtype} {list(array.shape)}, not floats {list(shape)}")
+
+
+def _finite(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("some of its values are not finite")
     return [array.astype(np.float32) for array in arrays]
