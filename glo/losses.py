@@ -13,7 +13,7 @@ from glo import filters, objective
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 PATCH, STRIDE = 4, 2  # of local_moment
-WINDOW, SIGMA, K1, K2, DATA_RANGE = 11, 1.5, 0.01, 0.03, 2.0  # of ssim
+WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # of ssim
 
 
 def build(text: str) -> Loss:
@@ -75,8 +75,8 @@ def lap_l1(prediction: tf.Tensor, target: tf.Tensor, levels: int, sigma: float, 
 def local_moment(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """L1 of the means, plus L1 of the (biased) variances, of 4x4 patches at every second pixel, each channel alone.
 
-    Patches lie within the image, so that no patch sees an odd last row or column; a side below 4 has one patch of its
-    whole length.
+    It leaves the pixels of a patch open, so it is meant as a part of a sum. Patches lie within the image, and none sees
+    an odd last row or column; a side below 4 has one patch of its whole length.
     """
     x, y = filters.planes(prediction), filters.planes(target)
     rows, columns = (filters.windows(n, filters.box(min(PATCH, n)), STRIDE) for n in x.shape[2:])
@@ -101,17 +101,17 @@ def pairwise_mse(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 def ssim(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Structural similarity (Wang, Bovik, Sheikh, Simoncelli, 2004) in (-1, 1], 1 for equal images; float32 [B].
 
-    Mean over channels and over all places where a Gaussian window of 11x11 with sigma 1.5 fits, K1 = 0.01, K2 = 0.03,
-    data range 2. On a side below 11 the window is as long as the side.
+    Of pixels in [0, 1]: mean over channels and over all places where a Gaussian window of 11x11 with sigma 1.5 fits,
+    K1 = 0.01, K2 = 0.03, data range 1. On a side below 11 the window is as long as the side.
     """
-    x, y = filters.planes(prediction), filters.planes(target)
+    # Means must not be negative: of pixels in [-1, 1], an image and its inverse have a *high* index.
+    x, y = (filters.planes(images + 1) / 2 for images in (prediction, target))
     rows, columns = (filters.windows(n, filters.gaussian(min(WINDOW, n), SIGMA), 1) for n in x.shape[2:])
     stacked = filters.apply(rows, columns, tf.concat([x, y, x * y, tf.square(x) + tf.square(y)], axis=1))
     mean_x, mean_y, product, squares = tf.split(stacked, 4, axis=1)
     means, mean_squares = mean_x * mean_y, tf.square(mean_x) + tf.square(mean_y)
-    c1, c2 = (K1 * DATA_RANGE) ** 2, (K2 * DATA_RANGE) ** 2
-    luminance = (2 * means + c1) / (mean_squares + c1)
-    structure = (2 * (product - means) + c2) / (squares - mean_squares + c2)
+    luminance = (2 * means + K1**2) / (mean_squares + K1**2)
+    structure = (2 * (product - means) + K2**2) / (squares - mean_squares + K2**2)
     return _mean(luminance * structure)
 
 

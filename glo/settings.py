@@ -112,7 +112,7 @@ class TrainSettings:
     # objective
     loss: str = setting(
         "lap_l1",
-        f"reconstruction loss: one of {objective.describe()}, or a sum such as lap_l1(levels=4)+0.5*mse",
+        f"reconstruction loss: one of {objective.describe()}, or a sum, in quotes: 'lap_l1(levels=4)+0.5*mse'",
         check=objective.parse,
         metavar="LOSS",
     )

@@ -131,9 +131,10 @@ def test_ssim_is_that_of_wang_et_al(shape):
             windows = np.lib.stride_tricks.sliding_window_view(values, window.shape)
             return np.einsum("ijkl,kl->ij", windows, window)
 
+        x, y = (x + 1) / 2, (y + 1) / 2
         mx, my = mean(x), mean(y)
         covariance = mean(x * y) - mx * my
-        c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+        c1, c2 = 0.01**2, 0.03**2
         above = (2 * mx * my + c1) * (2 * covariance + c2)
         return (above / ((mx**2 + my**2 + c1) * (mean(x * x) - mx**2 + mean(y * y) - my**2 + c2))).mean()
 
@@ -141,7 +142,7 @@ def test_ssim_is_that_of_wang_et_al(shape):
     np.testing.assert_allclose(losses.ssim(a, b), expected, rtol=1e-4)
     np.testing.assert_allclose(losses.build("ssim")(a, b), 1 - np.array(expected), rtol=1e-3, atol=1e-5)
     if shape[1] == shape[2] or min(shape[1:3]) >= 11:
-        known = tf.image.ssim(tf.constant(a), tf.constant(b), max_val=2.0, filter_size=min(11, *shape[1:3]))
+        known = tf.image.ssim((a + 1) / 2, (b + 1) / 2, max_val=1.0, filter_size=min(11, *shape[1:3]))
         np.testing.assert_allclose(losses.ssim(a, b), known, rtol=1e-4)
 
 
@@ -187,3 +188,10 @@ def test_a_step_down_the_gradient_lowers_each_samples_loss(name, shape):
     assert np.isfinite(slope).all()
     assert (norm > 0).all()
     assert np.all(loss(a - 0.01 * slope / norm, b) < loss(a, b))
+
+
+def test_ssim_of_an_image_and_its_inverse_is_low():
+    a, _ = pair((3, 16, 16, 1))
+    assert np.all(losses.ssim(a, -a) < 0)
+    bright = 0.9 + 0.1 * a
+    assert np.all(losses.ssim(bright, -bright) < 0)
