@@ -60,8 +60,9 @@ class Application:
             self._network = _downloaded(kind, build)
         else:
             self._network = build(weights=None)
-            read = weights.read if file.suffix == ".npz" else weights.read_h5
-            self._network.set_weights(read(file, [array.shape for array in self._network.get_weights()]))
+            shapes = [array.shape for array in self._network.get_weights()]
+            npz = file.suffix == ".npz"
+            self._network.set_weights(weights.read(file, shapes)[0] if npz else weights.read_h5(file, shapes))
             self.name += f"_{sha256[:8]}"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -53,9 +53,10 @@ def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> tuple[list[np.ndarray
     Returns them and what was written about them, {} if nothing was. Raises `UserError` for any other file.
     """
     try:
+        with path.open("rb") as opened:
+            if not zipfile.is_zipfile(opened):  # a single array otherwise, of any size
+                raise ValueError("it is no .npz file, or a damaged one")
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it is a single array")
             # Checked before anything is unpacked: a small file can announce any size.
             unpacked = sum(member.file_size for member in file.zip.infolist())
             if unpacked > sum(4 * math.prod(shape) for shape in shapes) + MEMBER_SLACK * (len(shapes) + 1):

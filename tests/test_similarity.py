@@ -28,9 +28,9 @@ def test_scales_are_weighted_products(shape, count):
     noisy = np.clip(images + random.normal(0, 20, images.shape), 0, 255).astype(np.uint8)
     found = similarities(images, noisy)
     assert list(found) == ["ssim", f"ms_ssim_{count}"]
-    np.testing.assert_allclose(found["ssim"], tf.image.ssim(images, noisy, 255), atol=1e-5)
+    np.testing.assert_allclose(found["ssim"], tf.image.ssim(images, noisy, 255), atol=1e-4)
     if count == 5:
-        np.testing.assert_allclose(found["ms_ssim_5"], tf.image.ssim_multiscale(images, noisy, 255), atol=1e-5)
+        np.testing.assert_allclose(found["ms_ssim_5"], tf.image.ssim_multiscale(images, noisy, 255), atol=1e-4)
     assert (found[f"ms_ssim_{count}"] > found["ssim"]).all()  # coarser scales average the noise away
     assert sum(WEIGHTS) == pytest.approx(1, abs=1e-3)
-    np.testing.assert_allclose(similarities(images, images)[f"ms_ssim_{count}"], 1, atol=1e-5)
+    np.testing.assert_allclose(similarities(images, images)[f"ms_ssim_{count}"], 1, atol=1e-4)
