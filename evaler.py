@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Reconstruct, generate and interpolate with a trained model, from its checkpoint alone.
+"""Reconstruct, generate, interpolate with and measure a trained model, from its checkpoint alone; compare runs.
 
 python evaler.py --dataset MNIST
 python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --prefix mnist --reconstruct
+python evaler.py --dataset MNIST --metrics
+python evaler.py --compare train_dir
 """
 
 import sys

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import pairwise_distances_chunked
 
 NEIGHBORS = 5
+MEGABYTES = 128  # of distances at once
 
 
 def prdc(real: np.ndarray, generated: np.ndarray) -> dict[str, float]:
@@ -17,7 +18,7 @@ def prdc(real: np.ndarray, generated: np.ndarray) -> dict[str, float]:
     real_radii, generated_radii = _radii(real), _radii(generated)
     precise, balls, covered, recalled = 0, 0, np.zeros(len(real), bool), np.zeros(len(real), bool)
     start = 0
-    for distances in pairwise_distances_chunked(generated, real):
+    for distances in pairwise_distances_chunked(generated, real, working_memory=MEGABYTES):
         within = distances < real_radii
         precise += int(within.any(axis=1).sum())
         balls += int(within.sum())
@@ -38,4 +39,4 @@ def _radii(features: np.ndarray) -> np.ndarray:
     def kth(distances: np.ndarray, _: int) -> np.ndarray:
         return np.partition(distances, NEIGHBORS, axis=1)[:, NEIGHBORS]  # the nearest is the sample itself
 
-    return np.concatenate(list(pairwise_distances_chunked(features, reduce_func=kth)))
+    return np.concatenate(list(pairwise_distances_chunked(features, reduce_func=kth, working_memory=MEGABYTES)))

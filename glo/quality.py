@@ -42,8 +42,8 @@ def measure(this: "Evaluation") -> dict[str, Any]:
     sampled = _compare(extractor, real, of_real, generated, of_generated)
     floor = _compare(extractor, real, of_real, known, of_known)
     logger.info("comparing samples with their nearest training images")
-    sampled["memorized"] = memorization.share(generated, this.images, real)
-    floor["memorized"] = memorization.HONEST
+    sampled["memorisation_share"] = memorization.share(generated, this.images, real)
+    floor["memorisation_share"] = memorization.HONEST
     held_out, held_out_codes = this.held_out
     return {
         "train": _reconstruction(this, this.codes, this.images),

@@ -169,7 +169,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class EvalSettings:
-    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: all three."""
+    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: reconstruct, generate, interpolate."""
 
     dataset: str | None = setting(None, "name of the dataset that the checkpoint was trained on", **NAME)
     checkpoint: str | None = setting(

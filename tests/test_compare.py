@@ -11,7 +11,7 @@ from PIL import Image
 from glo import history
 from tests.support import assert_ok, assert_one_line_error, call, run
 
-SAMPLES = {"frechet_classifier": 2.5, "memorized": 0.04}
+SAMPLES = {"frechet_classifier": 2.5, "memorisation_share": 0.04}
 
 
 def make_run(folder, records, evaluations=(), batch_size=10):

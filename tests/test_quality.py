@@ -59,7 +59,7 @@ def test_everything_is_there_repeats_and_agrees_with_the_formulas(home, tmp_path
     assert measured["train"]["n"] == N
     assert measured["test"]["n"] == 8
     kinds = ["frechet", "kid", "precision", "recall", "density", "coverage"]
-    names = {"chi_square", "sliced_wasserstein", "memorized", *(f"{kind}_classifier" for kind in kinds)}
+    names = {"chi_square", "sliced_wasserstein", "memorisation_share", *(f"{kind}_classifier" for kind in kinds)}
     assert set(measured["samples"]) == set(measured["floor"]) == names
     assert all(np.isfinite(list(measured[part].values())).all() for part in ("samples", "floor", "train", "test"))
     # Untrained samples are further from the held-out images than training images are.
