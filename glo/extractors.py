@@ -29,6 +29,7 @@ APPLICATIONS = {
     "MobileNetV2": ("mobilenet_v2", 224),
     "ResNet50": ("resnet50", 224),
 }
+BATCH = 32  # images at once: InceptionV3's maps take some 30 MB for each
 
 
 class Extractor(Protocol):
@@ -96,8 +97,8 @@ def _downloaded(kind: str, build: Callable[..., keras.Model]) -> keras.Model:
         ) from None
 
 
-def features(extractor: Extractor, images: np.ndarray, batch_size: int) -> np.ndarray:
+def features(extractor: Extractor, images: np.ndarray) -> np.ndarray:
     """Features float32 [n, d] of images uint8 [n, H, W, C], in batches."""
-    starts = range(0, len(images), batch_size)
+    starts = range(0, len(images), BATCH)
     shown = tqdm(starts, desc=f"features by {extractor.name}", unit="batch", disable=None, leave=False)
-    return np.concatenate([extractor(images[start : start + batch_size]) for start in shown])
+    return np.concatenate([extractor(images[start : start + BATCH]) for start in shown])

@@ -31,9 +31,7 @@ def measure(this: "Evaluation") -> dict[str, Any]:
     known = this.images[np.sort(this.random(5).permutation(len(this.images))[:n])]
     generated = this.decoder.images(this.sampler.draw(n, asked.seed, this.trained.projection))
     extractor = extractors.make(asked, dataset)
-    of_real, of_known, of_generated = (
-        extractors.features(extractor, images, asked.batch_size) for images in (real, known, generated)
-    )
+    of_real, of_known, of_generated = (extractors.features(extractor, images) for images in (real, known, generated))
     if n <= of_real.shape[1]:
         logger.warning(
             "%d images and %d features: frechet_%s is too large; compare it with its floor alone",

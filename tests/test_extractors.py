@@ -39,7 +39,8 @@ def test_features_of_grey_and_of_colour(monkeypatch):
     assert extractor.name == "mobilenet_v2"
     grey, _ = samples(3, (8, 9, 1))
     colour = np.repeat(grey, 3, axis=3)
-    found = extractors.features(extractor, grey, 2)
+    monkeypatch.setattr(extractors, "BATCH", 2)
+    found = extractors.features(extractor, grey)
     assert found.shape == (3, 1280)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, extractor(colour), atol=1e-5)
