@@ -56,7 +56,7 @@ def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSett
     """Rebuild the model from the checkpoint's own settings and restore it."""
     model = Model(dataset.image_shape, dataset.train_codes, trained)
     checkpoint.restore(model, prefix)
-    return Evaluation(model, Decoder(model.generator, asked.batch_size), dataset, trained, asked, folder)
+    return Evaluation(model, Decoder(model.evaluated, asked.batch_size), dataset, trained, asked, folder)
 
 
 def reconstruct(this: Evaluation) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def reconstruct(this: Evaluation) -> dict[str, Any]:
         held_out = this.dataset.images[rows]
         starts = fitting.starts(held_out, images, codes)
         fitted, _ = fitting.fit(
-            this.model.generator,
+            this.model.evaluated,
             loss,
             this.trained.projection,
             held_out,

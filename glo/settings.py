@@ -113,6 +113,11 @@ class TrainSettings:
     generator_optimizer: str = setting("adam", "optimizer of the generator", choices=("adam", "sgd"))
     learning_rate: float = setting(0.005, "the generator's rate", above=0)
     lr_weight_decay: bool = setting(False, "halve the generator's rate every 10,000 steps")
+    weight_decay: float = setting(0.0, "decay of the generator's kernels: each step takes rate x this off them", low=0)
+    clip_norm: float | None = setting(None, "scale the generator's gradient down to this norm", above=0)
+    ema: float = setting(
+        0.0, "decay of an average of the generator's weights, which evaluation then uses (0: none)", low=0, high=0.99999
+    )
     # code step
     alpha: float = setting(5.0, "step of the code update, on each sample's own loss", low=0)
     code_optimizer: str = setting("adam", "optimizer of the codes, row by row", choices=("sgd", "adam"))
@@ -121,6 +126,15 @@ class TrainSettings:
         "joint: generator and codes move on one pass; alternate: codes on a second pass",
         choices=("joint", "alternate"),
     )
+    code_noise: float = setting(
+        0.0, "standard deviation of the noise that training adds to each coordinate of the generator's input", low=0
+    )
+    noise_schedule: str = setting(
+        "constant",
+        "the noise over the learning steps: constant, or falling to 0 along a line or half a cosine",
+        choices=("constant", "linear", "cosine"),
+    )
+    code_decay: float = setting(0.0, "weight of the squared norm of each code in its own loss", low=0)
     projection: str = setting(
         "ball", "where codes are kept: the unit ball, the unit sphere, or anywhere", choices=PROJECTIONS
     )
@@ -135,6 +149,9 @@ class TrainSettings:
         "planned length, over which the schedule runs (default: 30, or as many as make 4,000 steps)",
         low=1,
         resume=True,
+    )
+    refine_epochs: int = setting(
+        0, "last epochs of the planned ones in which the generator stands still and only codes move", low=0
     )
     max_steps: int | None = setting(
         None, "stop at this many steps in all, even if more are planned", low=1, resume=True
