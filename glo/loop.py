@@ -65,7 +65,7 @@ class _Run:
     def train(self, length: Length) -> int:
         settings, end = self.settings, length.end
         learn = make_step(self.model, settings, length.learned)
-        refine = make_refinement(self.model, settings, length.learned, length.planned)
+        refine = make_refinement(self.model, settings)
         first, per_epoch = int(self.model.step), steps_per_epoch(len(self.images), settings.batch_size)
         # Each epoch, but no more often than an animation shows: epochs can take milliseconds.
         picture_every = per_epoch * math.ceil(end / per_epoch / viz.GIF_FRAMES)

@@ -1,7 +1,6 @@
 """Which settings a run has, which checkpoint it starts from, and how many steps it takes; all before TensorFlow."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -76,21 +75,16 @@ class Length(NamedTuple):
 
 
 def length(settings: TrainSettings, dataset: Dataset) -> Length:
-    """How many steps a run takes. Raises `UserError` if nothing is left to learn beside --refine_epochs."""
+    """How many steps a run takes."""
     per_epoch = steps_per_epoch(len(dataset.train_rows), settings.batch_size)
     if settings.epochs is not None:
-        planned = settings.epochs * per_epoch
+        learned = settings.epochs * per_epoch
     else:
-        planned = max(DEFAULT_EPOCHS * per_epoch, DEFAULT_STEPS)
-    end = planned if settings.max_steps is None else settings.max_steps
-    planned = max(planned, end)
-    learned = planned - settings.refine_epochs * per_epoch
-    if learned <= 0:
-        raise UserError(
-            f"--refine_epochs {settings.refine_epochs} leaves none of {math.ceil(planned / per_epoch)} epochs to learn "
-            "in: lower it, or raise --epochs"
-        )
-    return Length(learned, planned, end)
+        learned = max(DEFAULT_EPOCHS * per_epoch, DEFAULT_STEPS)
+    refined = per_epoch if settings.refine_steps else 0
+    end = learned + refined if settings.max_steps is None else settings.max_steps
+    learned = max(learned, end - refined)
+    return Length(learned, learned + refined, end)
 
 
 def check(plan: Plan, dataset: Dataset, end: int) -> None:

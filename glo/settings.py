@@ -150,8 +150,8 @@ class TrainSettings:
         low=1,
         resume=True,
     )
-    refine_epochs: int = setting(
-        0, "last epochs of the planned ones in which the generator stands still and only codes move", low=0
+    refine_steps: int = setting(
+        0, "updates of each code in one more epoch at the end, in which the generator stands still", low=0, high=1000
     )
     max_steps: int | None = setting(
         None, "stop at this many steps in all, even if more are planned", low=1, resume=True

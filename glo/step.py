@@ -10,15 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from glo import device, generator, precision
-from glo.latents import CodeTable
+from glo.latents import CodeTable, adam, project
 from glo.losses import LOSSES
 from glo.schedules import noise_factor, rate_factor, refinement_factor
 from glo.settings import TrainSettings
 from glo.stored import Rows
 
 HALVING_STEPS = 10_000
-# Codes alone can take larger steps than codes whose generator moves as well; see fitting.ALPHA.
-REFINEMENT = 4.0
+REFINEMENT = 6.0  # alpha of the refinement, where it starts from
 
 Step = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 
@@ -115,30 +114,36 @@ def make_step(model: Model, settings: TrainSettings, learned: int) -> Step:
     return step
 
 
-def make_refinement(model: Model, settings: TrainSettings, learned: int, planned: int) -> Step:
-    """Compile the step of the last epochs, in which only codes move: as `make_step`, with the generator as evaluated.
+def make_refinement(model: Model, settings: TrainSettings) -> Step:
+    """Compile the step of the last epoch, in which the generator, as evaluated, stands still and only codes move.
 
-    Its schedule runs from step `learned` to `planned`.
+    As `make_step`, but each code of the batch takes `settings.refine_steps` updates, at a rate that falls to 0: while
+    the generator learned, the codes, seen once an epoch, ran after it.
     """
     loss = LOSSES[settings.loss]
 
     @tf.function(jit_compile=device.jit(settings.jit))
-    def learn(codes: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def gradients(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(codes)
-            with precision.computing_in(model.evaluated, settings.precision):
-                losses = loss(model.evaluated(codes, training=False), decode(images))
+            losses = loss(model.evaluated(codes, training=False), target)
         return losses, tape.gradient(losses, codes)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        codes = model.table.gather(rows)
-        losses, to_codes = learn(codes, images)
-        to_codes += 2 * settings.code_decay * codes
-        alpha = REFINEMENT * settings.alpha * refinement_factor(model.step, learned, planned)
-        model.table.update(rows, codes, to_codes, alpha)
+        target, codes = decode(images), model.table.gather(rows)
+        first = second = tf.zeros_like(codes)
+        before = tf.zeros_like(codes[:, 0])
+        for update in tf.range(settings.refine_steps):
+            losses, to_codes = gradients(codes, target)
+            before = tf.where(update == 0, losses, before)
+            to_codes += 2 * settings.code_decay * codes
+            move, first, second = adam(first, second, tf.fill(tf.shape(losses), update + 1), to_codes)
+            alpha = REFINEMENT * refinement_factor(update, settings.refine_steps)
+            codes = project(codes - alpha * move, settings.projection)
+        model.table.assign(rows, codes)
         model.step.assign_add(1)
-        return losses
+        return before
 
     return step
 

@@ -26,7 +26,7 @@ def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
         f"{_megabytes(model.table.variables):,.1f} MB codes with their optimizer, "
         f"{_megabytes([*model.generator.weights, *model.optimizer.variables]):,.1f} MB generator with its own",
         f"steps        {steps_per_epoch(n, settings.batch_size):,} an epoch, {length.end:,} in all, "
-        f"schedule over {length.planned:,}, the last {length.planned - length.learned:,} of them for codes alone",
+        f"schedule over {length.learned:,}, {length.planned - length.learned:,} more for codes alone",
     ]
     return "\n".join(lines)
 
