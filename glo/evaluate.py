@@ -12,7 +12,7 @@ from glo.data import Dataset
 from glo.decoder import Decoder
 from glo.interpolation import PATHS
 from glo.log import logger
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.neighbors import nearest
 from glo.settings import EvalSettings, TrainSettings
 from glo.step import Model
@@ -61,7 +61,7 @@ def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSett
 
 def reconstruct(this: Evaluation) -> dict[str, Any]:
     """Training images from their learned codes, all of them; held-out images from fitted codes, --num_fit of them."""
-    loss = LOSSES[this.trained.loss]
+    loss = build_loss(this.trained.loss)
     images, codes = this.images, this.codes
     results = {"train": this.decoder.measure(codes, images, loss).result()}
     shown = np.sort(this.random(0).permutation(len(images))[:SHOWN])

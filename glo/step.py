@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from glo import device, generator, precision
 from glo.latents import CodeTable, adam, project
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.schedules import noise_factor, rate_factor, refinement_factor
 from glo.settings import TrainSettings
 from glo.stored import Rows
@@ -65,7 +65,7 @@ def make_step(model: Model, settings: TrainSettings, learned: int) -> Step:
 
     learned: the steps over which the schedules run.
     """
-    loss = LOSSES[settings.loss]
+    loss = build_loss(settings.loss)
     weights = model.generator.trainable_variables
 
     def reconstruct(codes: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -120,7 +120,7 @@ def make_refinement(model: Model, settings: TrainSettings) -> Step:
     As `make_step`, but each code of the batch takes `settings.refine_steps` updates, at a rate that falls to 0: while
     the generator learned, the codes, seen once an epoch, ran after it.
     """
-    loss = LOSSES[settings.loss]
+    loss = build_loss(settings.loss)
 
     @tf.function(jit_compile=device.jit(settings.jit))
     def gradients(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -5,7 +5,7 @@ import pytest
 
 from glo import fitting, generator
 from glo.decoder import Decoder
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.neighbors import nearest
 from glo.settings import TrainSettings
 from tests.support import samples
@@ -21,7 +21,7 @@ def world():
 
 def fit(world, starts, steps=120, batch_size=8, rows=slice(None)):
     model, _, images = world
-    return fitting.fit(model, LOSSES["mse"], "ball", images[rows], starts, steps, batch_size)
+    return fitting.fit(model, build_loss("mse"), "ball", images[rows], starts, steps, batch_size)
 
 
 def test_fits_images_that_the_generator_can_make(world):

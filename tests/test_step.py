@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.schedules import rate_factor
 from glo.settings import TrainSettings
 from glo.step import Model, decode, make_step
@@ -43,7 +43,7 @@ def test_one_step_by_hand(update):
     twin, _, _ = made(code_optimizer="sgd", generator_optimizer="sgd", update=update)
     with tf.GradientTape() as tape:
         mean = tf.reduce_mean(
-            LOSSES["mse"](twin.generator(twin.table.gather(rows), training=True), decode(images[rows]))
+            build_loss("mse")(twin.generator(twin.table.gather(rows), training=True), decode(images[rows]))
         )
     gradients = tape.gradient(mean, twin.generator.trainable_variables)
     expected_weights = [
