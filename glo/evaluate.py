@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from glo import checkpoint, files, fitting, samplers, viz
+from glo import checkpoint, files, fitting, restoration, samplers, viz
 from glo.data import Dataset
 from glo.decoder import Decoder
 from glo.interpolation import PATHS
 from glo.log import logger
 from glo.losses import LOSSES
 from glo.neighbors import nearest
+from glo.prior import GaussianPrior
 from glo.settings import EvalSettings, TrainSettings
 from glo.step import Model
 from glo.stored import Rows
@@ -25,7 +26,10 @@ PAIRS, PATH_STEPS = 8, 10
 
 @dataclass
 class Evaluation:
-    """A model restored from a checkpoint, its dataset, and what was asked for."""
+    """A model restored from a checkpoint, its dataset, and what was asked for.
+
+    pictures: of --images, uint8 [n, H, W, C], and their names. hole: of --inpaint, bool [H, W, 1].
+    """
 
     model: Model
     decoder: Decoder
@@ -33,6 +37,8 @@ class Evaluation:
     trained: TrainSettings
     asked: EvalSettings
     folder: Path
+    pictures: tuple[np.ndarray, list[str]] | None = None
+    hole: np.ndarray | None = None
 
     @property
     def images(self) -> Rows:
@@ -44,6 +50,26 @@ class Evaluation:
         """Learned codes, float32 [n, d]."""
         return self.model.table.codes.numpy()
 
+    @cached_property
+    def held_out(self) -> np.ndarray:
+        """Rows of held-out images, at most --num_fit of them, int64, ascending."""
+        return np.sort(self.random(1).permutation(self.dataset.test_rows)[: self.asked.num_fit])
+
+    def fit(self, images: np.ndarray, hole: np.ndarray | None = None) -> np.ndarray:
+        """Fit codes, float32 [n, d], to images uint8 [n, H, W, C] but for the hole, bool [H, W, 1]."""
+        codes, _ = fitting.fit(
+            self.model.generator,
+            LOSSES[self.trained.loss],
+            self.trained.projection,
+            images,
+            fitting.starts(images, self.images, self.codes, hole),
+            self.asked.fit_steps,
+            self.asked.batch_size,
+            GaussianPrior(self.codes, self.asked.prior_weight) if self.asked.prior_weight else None,
+            hole,
+        )
+        return codes
+
     def random(self, stream: int) -> np.random.Generator:
         """A generator that depends on --seed and the task alone."""
         return np.random.default_rng([self.asked.seed, stream])
@@ -52,11 +78,21 @@ class Evaluation:
         return self.folder / f"{task}_{self.asked.prefix}.{suffix}"
 
 
-def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSettings, folder: Path) -> Evaluation:
+def load(
+    prefix: Path,
+    trained: TrainSettings,
+    dataset: Dataset,
+    asked: EvalSettings,
+    folder: Path,
+    pictures: tuple[np.ndarray, list[str]] | None = None,
+    hole: np.ndarray | None = None,
+) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
     model = Model(dataset.image_shape, dataset.train_codes, trained)
     checkpoint.restore(model, prefix)
-    return Evaluation(model, Decoder(model.generator, asked.batch_size), dataset, trained, asked, folder)
+    return Evaluation(
+        model, Decoder(model.generator, asked.batch_size), dataset, trained, asked, folder, pictures, hole
+    )
 
 
 def reconstruct(this: Evaluation) -> dict[str, Any]:
@@ -67,18 +103,8 @@ def reconstruct(this: Evaluation) -> dict[str, Any]:
     shown = np.sort(this.random(0).permutation(len(images))[:SHOWN])
     panels = [_pair("train", results["train"], images[shown], this.decoder.images(codes[shown]))]
     if len(this.dataset.test_rows):
-        rows = np.sort(this.random(1).permutation(this.dataset.test_rows)[: this.asked.num_fit])
-        held_out = this.dataset.images[rows]
-        starts = fitting.starts(held_out, images, codes)
-        fitted, _ = fitting.fit(
-            this.model.generator,
-            loss,
-            this.trained.projection,
-            held_out,
-            starts,
-            this.asked.fit_steps,
-            this.asked.batch_size,
-        )
+        held_out = this.dataset.images[this.held_out]
+        fitted = this.fit(held_out)
         results["test"] = this.decoder.measure(fitted, held_out, loss).result()
         panels.append(_pair("held-out", results["test"], held_out[:SHOWN], this.decoder.images(fitted[:SHOWN])))
     else:
@@ -128,14 +154,13 @@ def interpolate(this: Evaluation) -> dict[str, Any]:
     return {"pairs": pairs.tolist()}
 
 
-TASKS = {"reconstruct": reconstruct, "generate": generate, "interpolate": interpolate}
+TASKS = {"reconstruct": reconstruct, "restore": restoration.restore, "generate": generate, "interpolate": interpolate}
 
 
 def _pair(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
-    columns = min(len(originals), 8)
     return viz.beside(
-        viz.captioned(f"{name}: originals", viz.grid(originals, columns)),
-        viz.captioned(f"reconstructions, {result['psnr']:.1f} dB", viz.grid(reconstructions, columns)),
+        viz.panel(f"{name}: originals", originals),
+        viz.panel(f"reconstructions, {result['psnr']:.1f} dB", reconstructions),
     )
 
 

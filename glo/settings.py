@@ -11,6 +11,8 @@ MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
+# The prior's weights that restored held-out MNIST digits best; see "Restore" in README.md.
+INPAINT_PRIOR, DENOISE_PRIOR = 0.03, 0.03
 SAMPLERS = ("gaussian", "diagonal", "unit")
 
 
@@ -159,7 +161,10 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class EvalSettings:
-    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: all three."""
+    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: all three.
+
+    images, inpaint and denoise say what is to be reconstructed, and so imply that task.
+    """
 
     dataset: str | None = setting(None, "name of the dataset that the checkpoint was trained on", **NAME)
     checkpoint: str | None = setting(
@@ -170,7 +175,29 @@ class EvalSettings:
     generate: bool = setting(False, "images from codes drawn from a distribution fitted to the learned ones")
     interpolate: bool = setting(False, "paths between the codes of pairs of training images")
     num_fit: int = setting(1000, "held-out images to fit, at most", low=1)
-    fit_steps: int = setting(200, "code updates for each held-out image", low=1)
+    fit_steps: int = setting(200, "code updates for each fitted image", low=1)
+    images: str | None = setting(
+        None, "reconstruct the pictures of this folder, not held-out images: any sizes and formats", metavar="DIR"
+    )
+    inpaint: str | None = setting(
+        None,
+        "fill what is white in this picture, cropped and resized as they are, in held-out images or --images",
+        metavar="MASK",
+    )
+    denoise: float | None = setting(
+        None,
+        "denoise held-out images or --images after adding normal noise of this sigma, in 0 to 255; 0 adds none",
+        low=0,
+        high=255,
+        metavar="SIGMA",
+    )
+    prior: float | None = setting(
+        None,
+        "weight of a fitted code's unlikeliness among the learned ones (default: "
+        f"{INPAINT_PRIOR} with --inpaint, {DENOISE_PRIOR} with --denoise, else 0)",
+        low=0,
+        metavar="WEIGHT",
+    )
     sampler: str = setting("gaussian", "distribution of new codes", choices=SAMPLERS)
     num_samples: int = setting(64, "images to generate", low=1)
     pairs: tuple[str, ...] = setting(
@@ -188,3 +215,10 @@ class EvalSettings:
     output_dir: str | None = setting(None, "folder to write to (default: <run>/eval-<step>)", metavar="DIR")
     device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", **DEVICE)
     force: bool = setting(False, "replace files in --output_dir that are not an earlier evaluation's")
+
+    @property
+    def prior_weight(self) -> float:
+        """--prior, or what suits the task."""
+        if self.prior is not None:
+            return self.prior
+        return INPAINT_PRIOR if self.inpaint is not None else DENOISE_PRIOR if self.denoise is not None else 0.0

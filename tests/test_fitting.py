@@ -18,9 +18,9 @@ def world():
     return model, codes, Decoder(model).images(codes)
 
 
-def fit(world, starts, steps=120, batch_size=8, rows=slice(None)):
+def fit(world, starts, steps=120, batch_size=8, rows=slice(None), loss="mse", **options):
     model, _, images = world
-    return fitting.fit(model, LOSSES["mse"], "ball", images[rows], starts, steps, batch_size)
+    return fitting.fit(model, LOSSES[loss], "ball", images[rows], starts, steps, batch_size, **options)
 
 
 def test_fits_images_that_the_generator_can_make(world):
