@@ -12,7 +12,7 @@ from glo.data import Dataset
 from glo.decoder import Decoder
 from glo.interpolation import PATHS
 from glo.log import logger
-from glo.losses import LOSSES
+from glo.losses import LOSSES, Loss
 from glo.neighbors import nearest
 from glo.prior import GaussianPrior
 from glo.settings import EvalSettings, TrainSettings
@@ -55,20 +55,15 @@ class Evaluation:
         """Rows of held-out images, at most --num_fit of them, int64, ascending."""
         return np.sort(self.random(1).permutation(self.dataset.test_rows)[: self.asked.num_fit])
 
-    def fit(self, images: np.ndarray, hole: np.ndarray | None = None) -> np.ndarray:
+    def fit(self, images: np.ndarray, loss: Loss, hole: np.ndarray | None = None) -> np.ndarray:
         """Fit codes, float32 [n, d], to images uint8 [n, H, W, C] but for the hole, bool [H, W, 1]."""
-        codes, _ = fitting.fit(
-            self.model.generator,
-            LOSSES[self.trained.loss],
-            self.trained.projection,
-            images,
-            fitting.starts(images, self.images, self.codes, hole),
-            self.asked.fit_steps,
-            self.asked.batch_size,
-            GaussianPrior(self.codes, self.asked.prior_weight) if self.asked.prior_weight else None,
-            hole,
-        )
-        return codes
+        asked, projection = self.asked, self.trained.projection
+        drawn = samplers.sample("gaussian", self.codes, asked.draws, asked.seed, projection) if asked.draws else None
+        starts = fitting.starts(images, self.images, self.codes, drawn, hole)
+        prior = GaussianPrior(self.codes, asked.prior_weight) if asked.prior_weight else None
+        return fitting.fit(
+            self.model.generator, loss, projection, images, starts, asked.fit_steps, asked.batch_size, prior, hole
+        )[0]
 
     def random(self, stream: int) -> np.random.Generator:
         """A generator that depends on --seed and the task alone."""
@@ -104,7 +99,7 @@ def reconstruct(this: Evaluation) -> dict[str, Any]:
     panels = [_pair("train", results["train"], images[shown], this.decoder.images(codes[shown]))]
     if len(this.dataset.test_rows):
         held_out = this.dataset.images[this.held_out]
-        fitted = this.fit(held_out)
+        fitted = this.fit(held_out, loss)
         results["test"] = this.decoder.measure(fitted, held_out, loss).result()
         panels.append(_pair("held-out", results["test"], held_out[:SHOWN], this.decoder.images(fitted[:SHOWN])))
     else:

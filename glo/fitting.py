@@ -20,6 +20,7 @@ from glo.losses import Loss
 from glo.neighbors import nearest
 from glo.prior import GaussianPrior
 from glo.step import decode
+from glo.stored import Rows
 
 NEAREST = 3  # starts from the codes of this many nearest training images, beside the mean code
 RACE = 0.15  # share of the steps that all starts take
@@ -30,15 +31,20 @@ ALPHA = 20.0  # as --alpha, but larger than it, since the generator stands still
 
 
 def starts(
-    images: np.ndarray, train_images: np.ndarray, train_codes: np.ndarray, hole: np.ndarray | None = None
+    images: np.ndarray,
+    train_images: np.ndarray | Rows,
+    train_codes: np.ndarray,
+    drawn: np.ndarray | None = None,
+    hole: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Codes to start from, float32 [n, s, d]: the mean code, and those of the nearest training images in pixels.
+    """Codes to start from, float32 [n, s, d]: the mean code, those of the nearest training images in pixels, and drawn.
 
-    Pixels in the hole, bool [H, W, 1], are not compared.
+    drawn: float32 [k, d], the same for all images. Pixels in the hole, bool [H, W, 1], are not compared.
     """
     near = train_codes[nearest(images, train_images, NEAREST, hole)[1]]
-    mean = np.broadcast_to(train_codes.mean(axis=0), (len(images), 1, train_codes.shape[1]))
-    return np.concatenate([mean, near], axis=1).astype(np.float32)
+    mean = train_codes.mean(axis=0, keepdims=True)
+    shared = mean if drawn is None else np.concatenate([mean, drawn])
+    return np.concatenate([np.broadcast_to(shared, (len(images), *shared.shape)), near], axis=1).astype(np.float32)
 
 
 def fit(

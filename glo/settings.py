@@ -11,8 +11,7 @@ MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
-# The prior's weights that restored held-out MNIST digits best; see "Restore" in README.md.
-INPAINT_PRIOR, DENOISE_PRIOR = 0.03, 0.03
+RESTORING_PRIOR = 0.03  # restored held-out MNIST digits best, with holes and with noise
 SAMPLERS = ("gaussian", "diagonal", "unit")
 
 
@@ -181,22 +180,26 @@ class EvalSettings:
     )
     inpaint: str | None = setting(
         None,
-        "fill what is white in this picture, cropped and resized as they are, in held-out images or --images",
+        "fill held-out images, or --images, where this picture is white; it is cropped as they are",
         metavar="MASK",
     )
     denoise: float | None = setting(
         None,
-        "denoise held-out images or --images after adding normal noise of this sigma, in 0 to 255; 0 adds none",
+        "add normal noise of this sigma (on 0 to 255) to held-out images, or --images, and denoise them; "
+        "0: they are noisy already",
         low=0,
         high=255,
         metavar="SIGMA",
     )
     prior: float | None = setting(
         None,
-        "weight of a fitted code's unlikeliness among the learned ones (default: "
-        f"{INPAINT_PRIOR} with --inpaint, {DENOISE_PRIOR} with --denoise, else 0)",
+        "weight of how unlikely a fitted code is among the learned ones "
+        f"(default: {RESTORING_PRIOR} with --inpaint and --denoise, else 0)",
         low=0,
         metavar="WEIGHT",
+    )
+    draws: int = setting(
+        0, "fit from this many drawn codes too, beside the mean code and those of the nearest training images", low=0
     )
     sampler: str = setting("gaussian", "distribution of new codes", choices=SAMPLERS)
     num_samples: int = setting(64, "images to generate", low=1)
@@ -218,7 +221,6 @@ class EvalSettings:
 
     @property
     def prior_weight(self) -> float:
-        """--prior, or what suits the task."""
-        if self.prior is not None:
-            return self.prior
-        return INPAINT_PRIOR if self.inpaint is not None else DENOISE_PRIOR if self.denoise is not None else 0.0
+        """--prior, or its default."""
+        restores = self.inpaint is not None or self.denoise is not None
+        return self.prior if self.prior is not None else RESTORING_PRIOR if restores else 0.0

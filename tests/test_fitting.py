@@ -87,3 +87,7 @@ def test_starts_are_the_mean_and_the_codes_of_the_nearest_images(world):
     assert found.shape == (2, 1 + fitting.NEAREST, 4)
     np.testing.assert_allclose(found[:, 0], np.broadcast_to(codes.mean(axis=0), (2, 4)), rtol=1e-5)
     np.testing.assert_array_equal(found[:, 1], codes[:2])  # an image is its own nearest
+    more = fitting.starts(images[:2], images, codes, codes[5:7] / 2)
+    assert more.shape == (2, 3 + fitting.NEAREST, 4)
+    for row in more:
+        np.testing.assert_array_equal(row[1:3], codes[5:7] / 2)
