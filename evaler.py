@@ -31,6 +31,9 @@ def main(argv: list[str] | None = None) -> None:
     prefix, _ = manifest.locate(asked.checkpoint or str(_newest_run(asked)))
     found = manifest.read(prefix)
     trained = found.resolved(prefix)
+    sampler = trained.sampler if asked.sampler == "auto" else asked.sampler
+    if asked.components and sampler != "gmm":
+        raise UserError(f"--components {asked.components} is for --sampler gmm, and the sampler is {sampler}: drop one")
     name, data_dir = asked.dataset or trained.dataset, asked.data_dir or trained.data_dir
     dataset = data.load(data_dir, name, trained.test_fraction, trained.seed, trained.max_samples, asked.memory_limit)
     manifest.check_dataset(found, dataset, prefix)

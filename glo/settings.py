@@ -11,8 +11,8 @@ MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
-RESTORING_PRIOR = 0.03  # restored held-out MNIST digits best, with holes and with noise
-SAMPLERS = ("gaussian", "diagonal", "unit")
+INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # what restored held-out MNIST digits best
+SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "kde")
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,9 @@ class TrainSettings:
     projection: str = setting(
         "ball", "where codes are kept: the unit ball, the unit sphere, or anywhere", choices=PROJECTIONS
     )
+    sampler: str = setting(
+        "gmm", "distribution of new codes, which evaler.py fits to the learned ones", choices=SAMPLERS, resume=True
+    )
     # length
     schedule: str = setting(
         "cosine",
@@ -194,14 +197,19 @@ class EvalSettings:
     prior: float | None = setting(
         None,
         "weight of how unlikely a fitted code is among the learned ones "
-        f"(default: {RESTORING_PRIOR} with --inpaint and --denoise, else 0)",
+        f"(default: {INPAINTING_PRIOR} with --inpaint, {DENOISING_PRIOR} with --denoise, else 0)",
         low=0,
         metavar="WEIGHT",
     )
     draws: int = setting(
         0, "fit from this many drawn codes too, beside the mean code and those of the nearest training images", low=0
     )
-    sampler: str = setting("gaussian", "distribution of new codes", choices=SAMPLERS)
+    sampler: str = setting(
+        "auto", "distribution of new codes; auto: the one that the run's settings name", choices=("auto", *SAMPLERS)
+    )
+    components: int | None = setting(
+        None, "with the sampler gmm: number of Gaussians (default: chosen by held-out likelihood)", low=1, high=10000
+    )
     num_samples: int = setting(64, "images to generate", low=1)
     pairs: tuple[str, ...] = setting(
         (),
@@ -222,5 +230,5 @@ class EvalSettings:
     @property
     def prior_weight(self) -> float:
         """--prior, or its default."""
-        restores = self.inpaint is not None or self.denoise is not None
-        return self.prior if self.prior is not None else RESTORING_PRIOR if restores else 0.0
+        default = DENOISING_PRIOR if self.denoise is not None else INPAINTING_PRIOR if self.inpaint is not None else 0.0
+        return default if self.prior is None else self.prior
