@@ -22,7 +22,7 @@ from glo.batches import batches
 from glo.block import Block
 from glo.data import Dataset
 from glo.decoder import Decoder
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.settings import BuildSettings, TrainSettings
 from glo.step import Model, make_step
 
@@ -236,7 +236,7 @@ def fit(rounds: int, data_dir: str, n: int = 512, steps: int = 200) -> Iterator[
     """Fitting held-out images against training on as many: n images x 200 steps."""
     dataset, settings = mnist(data_dir)
     model = Model(dataset.image_shape, dataset.train_codes, settings)
-    step, loss = make_step(model, settings, planned=500), LOSSES[settings.loss]
+    step, loss = make_step(model, settings, planned=500), build_loss(settings.loss)
     for batch in _first(dataset, settings, 500):
         step(*batch)
     held_out = dataset.images[dataset.test_rows[:n]]
@@ -316,7 +316,7 @@ def quality(rounds: int, data_dir: str, epochs: int = 8) -> Iterator[Row]:
             losses.numpy()
             seconds += time.perf_counter() - start
             codes = model.table.gather(rows).numpy()
-            psnr = decoder.measure(codes, shown, LOSSES[settings.loss]).result()["psnr"]
+            psnr = decoder.measure(codes, shown, build_loss(settings.loss)).result()["psnr"]
             if psnr >= GOAL:
                 break
             start = time.perf_counter()

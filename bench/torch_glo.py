@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from glo import losses
+from glo import filters, objective
 
 
 class Generator(nn.Module):
@@ -30,10 +30,12 @@ class Generator(nn.Module):
 
 
 def lap_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The Laplacian-pyramid L1 of glo.losses, with its matrices; float32 [B, C, H, W] -> [B]."""
+    """The Laplacian-pyramid L1 of glo.losses with its defaults and matrices; float32 [B, C, H, W] -> [B]."""
+    (term,) = objective.parse("lap_l1")
     rest, total = prediction - target, 0.0
-    for _ in range(losses.LEVELS):
-        blur, halve = (torch.from_numpy(matrix(rest.shape[2])) for matrix in (losses._blur, losses._halve))
+    for _ in range(term.arguments["levels"]):
+        n = rest.shape[2]
+        blur, halve = map(torch.from_numpy, (filters.blur(n, term.arguments["sigma"]), filters.halve(n)))
         blurred = blur @ rest @ blur.T
         total = total + (rest - blurred).abs().mean((1, 2, 3))
         rest = halve @ blurred @ halve.T

@@ -7,17 +7,16 @@ every value and builds the dataclass. Every problem is one `UserError` that name
 
 import argparse
 import dataclasses
-import difflib
 import math
 import re
 import reprlib
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from glo.errors import UserError
+from glo.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"  # short enough to be part of a file name
@@ -42,14 +41,23 @@ def setting(
     above: float | None = None,
     high: float | None = None,
     pattern: str | None = None,
+    check: Callable[[str], Any] | None = None,
     stored: bool = True,
     **metadata: Any,
 ) -> Any:
-    """A dataclass field with its help text and limits: low <= value <= high, value > above, a full match of `pattern`.
+    """A dataclass field with its help text and limits: low <= value <= high, value > above, a full match of `pattern`,
+    and whatever else `check` looks at, which raises `ValueError` with what is wrong.
 
     `stored=False` keeps it out of the saved settings: it says what to do once, not what the run is.
     """
-    limits = {"choices": choices and tuple(choices), "low": low, "above": above, "high": high, "pattern": pattern}
+    limits = {
+        "choices": choices and tuple(choices),
+        "low": low,
+        "above": above,
+        "high": high,
+        "pattern": pattern,
+        "check": check,
+    }
     return dataclasses.field(default=default, metadata={"help": help, "stored": stored, **limits, **metadata})
 
 
@@ -77,7 +85,7 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
         if not word.startswith("-"):
             raise UserError(f"unexpected word '{word}' on the command line: settings are flags, see --help")
         known = [f"--{field.name}" for field in dataclasses.fields(cls)]
-        raise UserError(f"unknown flag {word}{_nearest(word, known)}; --help lists them all")
+        raise UserError(f"unknown flag {word}{did_you_mean(word, known)}; --help lists them all")
     return Layer(FLAGS, vars(values))
 
 
@@ -121,7 +129,7 @@ def resolve(cls: type[T], *layers: Layer) -> T:
     for layer in layers:
         for name, value in layer.values.items():
             if name not in fields:
-                raise UserError(f"{layer.origin}: unknown setting '{name}'{_nearest(name, fields)}")
+                raise UserError(f"{layer.origin}: unknown setting '{name}'{did_you_mean(name, fields)}")
             label = f"--{name}" if layer.origin == FLAGS else f"{layer.origin}: {name}"
             merged[name] = _checked(value, hints[name], fields[name].metadata, label)
     return cls(**merged)
@@ -130,11 +138,6 @@ def resolve(cls: type[T], *layers: Layer) -> T:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> typing.NoReturn:
         raise UserError(f"{message}; --help lists all flags")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f", did you mean {match[0]}?" if match else ""
 
 
 def _unwrap(hint: Any) -> tuple[type, bool]:
@@ -157,7 +160,7 @@ def _checked(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str
     choices, low, above, high = (limits[key] for key in ("choices", "low", "above", "high"))
     if choices and value not in choices:
         words = [str(choice) for choice in choices]
-        raise UserError(f"{label} must be one of {', '.join(words)}, not '{value}'{_nearest(str(value), words)}")
+        raise UserError(f"{label} must be one of {', '.join(words)}, not '{value}'{did_you_mean(str(value), words)}")
     if low is not None and value < low:
         raise UserError(f"{label} must be at least {low}, not {value}")
     if above is not None and value <= above:
@@ -166,6 +169,11 @@ def _checked(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str
         raise UserError(f"{label} must be at most {high}, not {value}")
     if limits["pattern"] and not re.fullmatch(limits["pattern"], value):
         raise UserError(f"{label} must look like {limits.get('example', limits['pattern'])}, not '{value}'")
+    if limits["check"]:
+        try:
+            limits["check"](value)
+        except ValueError as error:
+            raise UserError(f"{label}: {error}") from None
     return value
 
 

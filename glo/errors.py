@@ -1,11 +1,18 @@
 """Errors for people: one line that says what is wrong, where, and what to type next."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
     """Something the user can mend. Its text is the whole message: one line, no traceback, exit code 2."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """', did you mean X?' with the known word that is closest, or nothing if none is close."""
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean {match[0]}?" if match else ""
 
 
 def run(command: Callable[[], int | None]) -> int:

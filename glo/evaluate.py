@@ -13,7 +13,8 @@ from glo.decoder import Decoder
 from glo.initial_codes import project
 from glo.interpolation import PATHS
 from glo.log import logger
-from glo.losses import LOSSES, Loss
+from glo.losses import Loss
+from glo.losses import build as build_loss
 from glo.neighbors import nearest
 from glo.prior import GaussianPrior
 from glo.samplers import NEAR_MEMORISING
@@ -104,7 +105,7 @@ def load(
 
 def reconstruct(this: Evaluation) -> dict[str, Any]:
     """Training images from their learned codes, all of them; held-out images from fitted codes, --num_fit of them."""
-    loss = LOSSES[this.trained.loss]
+    loss = build_loss(this.trained.loss)
     images, codes = this.images, this.codes
     results = {"train": this.decoder.measure(codes, images, loss).result()}
     shown = np.sort(this.random(0).permutation(len(images))[:SHOWN])

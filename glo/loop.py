@@ -24,7 +24,7 @@ from glo.files import WriteError
 from glo.initial_codes import project
 from glo.interrupt import Interrupt
 from glo.log import logger
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.samplers.normal import Gaussian
 from glo.settings import TrainSettings
 from glo.step import Model, make_step
@@ -188,7 +188,7 @@ class _Run:
 
     def _summarize(self, step: int) -> None:
         rows = self.sampled_rows
-        measured = self.decoder.measure(self._codes(rows), Rows(self.images, rows), LOSSES[self.settings.loss])
+        measured = self.decoder.measure(self._codes(rows), Rows(self.images, rows), build_loss(self.settings.loss))
         logger.info(
             "done: %d steps, train PSNR %.2f dB (%d images); next: python evaler.py --dataset %s --checkpoint %s",
             step, measured.result()["psnr"], len(rows), self.settings.dataset, self.run,

@@ -9,7 +9,7 @@ import numpy as np
 
 from glo import files, viz
 from glo.log import logger
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.metrics import psnr
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def restore(this: "Evaluation") -> dict[str, Any]:
     hole, sigma = this.hole, this.asked.denoise
     task = "inpaint" if hole is not None else "images" if sigma is None else "denoise"
     given = noisy(images, sigma, this.random(5)) if sigma else images
-    codes = this.fit(given, LOSSES[DENOISING_LOSS if task == "denoise" else this.trained.loss], hole)
+    codes = this.fit(given, build_loss(DENOISING_LOSS if task == "denoise" else this.trained.loss), hole)
     restored = this.decoder.images(codes)
     if hole is not None:
         given, restored = np.where(hole, np.uint8(UNKNOWN), images), np.where(hole, restored, images)

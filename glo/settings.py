@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from glo import objective
 from glo.config import PLAIN_NAME, setting
 from glo.memory import SIZE
 
@@ -109,7 +110,12 @@ class TrainSettings:
     )
     max_channels: int = setting(512, "most channels of any map", low=1, high=8192, architecture=True)
     # objective
-    loss: str = setting("lap_l1", "reconstruction loss", choices=("mse", "l1", "lap_l1"))
+    loss: str = setting(
+        "lap_l1",
+        f"reconstruction loss: one of {objective.describe()}, or a sum, in quotes: 'lap_l1(levels=4)+0.5*mse'",
+        check=objective.parse,
+        metavar="LOSS",
+    )
     # generator step
     generator_optimizer: str = setting("adam", "optimizer of the generator", choices=("adam", "sgd"))
     learning_rate: float = setting(0.005, "the generator's rate", above=0)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from glo import device, generator, precision
 from glo.latents import CodeTable
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.settings import TrainSettings
 from glo.stored import Rows
 
@@ -58,7 +58,7 @@ def make_step(model: Model, settings: TrainSettings, planned: int) -> Callable[[
 
     planned: the steps over which the schedule runs.
     """
-    loss = LOSSES[settings.loss]
+    loss = build_loss(settings.loss)
     weights = model.generator.trainable_variables
     image = tf.TensorSpec([None, *model.generator.output_shape[1:]], tf.uint8)
 

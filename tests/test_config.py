@@ -21,6 +21,7 @@ class Settings:
     pairs: tuple[str, ...] = setting((), "pairs", pattern=r"\d,\d", example="3,7")
     dump: bool = setting(False, "a switch")
     once: str | None = setting(None, "not stored", stored=False)
+    hexadecimal: str = setting("ff", "a text that a function reads", check=lambda text: int(text, 16))
 
 
 def resolved(*argv, file=None):
@@ -82,6 +83,7 @@ def test_a_flag_beats_the_file_even_with_the_default_value(tmp_path):
         (["--once", "\udcff"], ["--once must be a text"]),
         (["--pairs", "1,2", "x"], ["--pairs must look like 3,7, not 'x'"]),
         (["--dump=3"], ["--dump"]),
+        (["--hexadecimal", "fg"], ["--hexadecimal: invalid literal for int() with base 16: 'fg'"]),
     ],
 )
 def test_bad_flags(argv, words):

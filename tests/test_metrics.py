@@ -5,7 +5,7 @@ import pytest
 
 from glo import generator
 from glo.decoder import Decoder
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.metrics import psnr
 from glo.settings import TrainSettings
 from tests.support import samples
@@ -15,7 +15,7 @@ from tests.support import samples
 def test_every_image_counts_once(batch_size):
     images, codes = samples(15, (6, 5, 3), 4)
     model = generator.build((6, 5, 3), 4, TrainSettings(channels=4))
-    result = Decoder(model, batch_size).measure(codes, images, LOSSES["mse"]).result()
+    result = Decoder(model, batch_size).measure(codes, images, build_loss("mse")).result()
     difference = (np.asarray(model(codes, training=False)).astype(float) + 1) / 2 - images / 255
     assert result["n"] == 15
     assert result["psnr"] == pytest.approx(-10 * np.log10(np.mean(difference**2)), abs=1e-4)

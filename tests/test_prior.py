@@ -15,11 +15,10 @@ def test_it_is_the_negative_log_density_a_dimension_up_to_a_constant():
     covariance = np.cov(learned.T, bias=True)
     covariance += FLOOR * np.trace(covariance) / 4 * np.eye(4)
     expected = -multivariate_normal(learned.mean(0), covariance).logpdf(codes) / 4
-    found = np.asarray(GaussianPrior(Gaussian.fit(learned, 0), 0.5)(codes))
+    prior = GaussianPrior(Gaussian.fit(learned, 0), 0.5)
+    found = np.asarray(prior(codes))
     np.testing.assert_allclose(found - found[0], 0.5 * (expected - expected[0]), rtol=1e-3)
-    assert np.asarray(GaussianPrior(Gaussian.fit(learned, 0), 0.5)(learned.mean(0)[None]))[0] == pytest.approx(
-        0, abs=1e-6
-    )
+    assert np.asarray(prior(learned.mean(axis=0)[None]))[0] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_typical_code_costs_half_the_weight():

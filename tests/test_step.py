@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo.losses import LOSSES
+from glo.losses import build as build_loss
 from glo.settings import TrainSettings
 from glo.step import Model, decode, make_step, rate_factor
 from tests.support import samples
@@ -42,7 +42,7 @@ def test_one_step_by_hand(update):
     twin, _, _ = made(code_optimizer="sgd", generator_optimizer="sgd", update=update)
     with tf.GradientTape() as tape:
         mean = tf.reduce_mean(
-            LOSSES["mse"](twin.generator(twin.table.gather(rows), training=True), decode(images[rows]))
+            build_loss("mse")(twin.generator(twin.table.gather(rows), training=True), decode(images[rows]))
         )
     gradients = tape.gradient(mean, twin.generator.trainable_variables)
     expected_weights = [

@@ -342,13 +342,30 @@ def test_a_flag_beats_the_file_and_the_file_the_default(home):
     )
 
 
+def test_a_sum_of_losses_trains_resumes_and_is_evaluated(home):
+    loss = "lap_l1(levels=2,weights=pixels) + 0.5*ssim + 0.1*local_moment + pairwise_mse + huber(delta=0.5)"
+    train("--dataset", "TOY", "--prefix", "sum", "--loss", loss, "--epochs", 10)
+    folder = newest(home, "sum")
+    assert yaml.safe_load((folder / "config.yaml").read_text())["loss"] == loss
+    values = [r["loss"] for r in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()) if "loss" in r]
+    assert values[-1] < 0.9 * values[0]
+    assert_ok(call("trainer.py", "--checkpoint", folder, "--max_steps", 42))
+    refused = call("trainer.py", "--checkpoint", folder, "--max_steps", 44, "--loss", "mse")
+    assert_one_line_error(refused, "was trained with loss lap_l1(levels=2", "not mse")
+    small = ["--reconstruct", "--num_fit", 3, "--fit_steps", 2]
+    assert_ok(call("evaler.py", "--dataset", "TOY", "--checkpoint", folder, *small))
+    (results,) = folder.glob("eval-42/*.json")
+    assert 0 < json.loads(results.read_text())["train"]["loss"] < values[0]
+
+
 @pytest.mark.parametrize(
     ("args", "fragments"),
     [
         (["--dataset", "TOY", "--alpha", "-1"], ["--alpha must be at least 0"]),
         (["--dataset", "TOY", "--alpah", "1"], ["--alpah", "did you mean --alpha"]),
         (["--dataset", "TOY", "--epochs", "many"], ["--epochs", "whole number"]),
-        (["--dataset", "TOY", "--loss", "lapl1"], ["--loss", "lap_l1"]),
+        (["--dataset", "TOY", "--loss", "lapl1"], ["--loss: 'lapl1' is not one of", "did you mean lap_l1?"]),
+        (["--dataset", "TOY", "--loss", "lap_l1(levels=9)+mse"], ["--loss: levels of lap_l1", "from 1 to 8"]),
         (["--dataset", "NOWHERE"], ["python download.py --datasets NOWHERE"]),
         (["--dataset", "../TOY"], ["--dataset"]),
         ([], ["--dataset is missing"]),

@@ -1,0 +1,76 @@
+"""The text of --loss: what is understood, and the errors that name the wrong word."""
+
+import re
+
+import pytest
+
+from glo import objective
+from glo.objective import Term
+
+LAP = {"levels": 3, "sigma": 1.0, "weights": "plain"}
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("mse", [Term(1.0, "mse", {})]),
+        ("lap_l1", [Term(1.0, "lap_l1", LAP)]),
+        ("lap_l1()", [Term(1.0, "lap_l1", LAP)]),
+        (
+            "lap_l1(levels=4,sigma=1.5,weights=paper)+0.5*mse",
+            [Term(1.0, "lap_l1", {"levels": 4, "sigma": 1.5, "weights": "paper"}), Term(0.5, "mse", {})],
+        ),
+        (" 2 * huber( delta = 1e-1 ) + ssim ", [Term(2.0, "huber", {"delta": 0.1}), Term(1.0, "ssim", {})]),
+        ("1e+2*l1+1.E+0*mse", [Term(100.0, "l1", {}), Term(1.0, "mse", {})]),
+        ("lap_l1(sigma=1e+0)+l1", [Term(1.0, "lap_l1", LAP), Term(1.0, "l1", {})]),
+    ],
+)
+def test_what_an_objective_says(text, terms):
+    assert objective.parse(text) == terms
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lapl1", ["'lapl1' is not one of mse, l1, huber, lap_l1", "did you mean lap_l1?"]),
+        ("mse+", ["'' is not one of mse"]),
+        ("mse l1", ["'mse l1' is not one of"]),
+        ("mse*2", ["'2' is not one of"]),
+        ("mse-l1", ["'mse-l1' is not one of"]),
+        ("lap_l1(levels=4", ["'lap_l1(levels=4' must look like"]),
+        ("2*0.5*mse", ["'2*0.5*mse' must look like"]),
+        ("0*mse", ["the weight of mse must be a number from 1e-06 to 1e+06, not '0'"]),
+        ("mse+-1*l1", ["the weight of l1 must be a number", "not '-1'"]),
+        ("nan*mse", ["the weight of mse"]),
+        ("inf*mse", ["the weight of mse"]),
+        ("*mse", ["the weight of mse"]),
+        ("mse(delta=1)", ["mse takes no arguments, not 'delta'"]),
+        ("lap_l1(level=4)", ["lap_l1 takes levels, sigma, weights, not 'level', did you mean levels?"]),
+        ("lap_l1(levels)", ["lap_l1 must be given levels once, as lap_l1(levels=3)"]),
+        ("lap_l1(levels=2,levels=3)", ["lap_l1 must be given levels once"]),
+        ("lap_l1(levels=2,)", ["not ''"]),
+        ("lap_l1(levels=9)", ["levels of lap_l1 must be a whole number from 1 to 8, not '9'"]),
+        ("lap_l1(levels=2.5)", ["levels of lap_l1 must be a whole number"]),
+        ("lap_l1(sigma=0.01)", ["sigma of lap_l1 must be a number from 0.1 to 10, not '0.01'"]),
+        ("lap_l1(sigma=nan)", ["sigma of lap_l1 must be a number"]),
+        ("lap_l1(weights=papr)", ["weights of lap_l1 must be one of plain, paper, pixels", "did you mean paper?"]),
+        ("huber(delta=0)", ["delta of huber"]),
+        ("mse+" * 200, ["at most 500 characters, not 800"]),
+    ],
+)
+def test_a_wrong_objective_is_named(text, words):
+    first, *others = words
+    with pytest.raises(ValueError, match=re.escape(first)) as caught:
+        objective.parse(text)
+    for word in others:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 150
+
+
+def test_the_description_is_an_objective_for_each_first_word():
+    text = objective.describe()
+    assert "lap_l1(levels=3,sigma=1,weights=plain|paper|pixels)" in text
+    assert "huber(delta=1)" in text
+    first_words = text.replace("|paper|pixels", "").replace(", ", "+")
+    assert objective.parse(first_words) == objective.parse("+".join(objective.LOSSES))
