@@ -3,6 +3,7 @@
 
 python evaler.py --dataset MNIST
 python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --prefix mnist --reconstruct
+python evaler.py --dataset MNIST --images photos --inpaint mask.png
 """
 
 import sys

@@ -69,8 +69,9 @@ def fit(
     race = max(1, round(RACE * steps))
     winners = np.empty((n, d), np.float32)
     with tqdm(total=n * steps, desc="fitting", unit="step", unit_scale=True, disable=None, leave=False) as bar:
-        for first in range(0, n, batch_size):
-            batch = slice(first, first + batch_size)
+        together = max(1, batch_size * (1 + NEAREST) // s)  # more starts take no more memory
+        for first in range(0, n, together):
+            batch = slice(first, first + together)
             raced = descend(_begin(starts[batch].reshape(-1, d)), np.repeat(images[batch], s, axis=0), 0, race, race)
             best = np.argmin(raced[-1].reshape(-1, s), axis=1)
             winners[batch] = raced[-2].reshape(-1, s, d)[np.arange(len(best)), best]

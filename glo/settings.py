@@ -208,7 +208,10 @@ class EvalSettings:
         metavar="WEIGHT",
     )
     draws: int = setting(
-        0, "fit from this many drawn codes too, beside the mean code and those of the nearest training images", low=0
+        0,
+        "fit from this many drawn codes too, beside the mean code and those of the nearest training images",
+        low=0,
+        high=1000,
     )
     sampler: str = setting(
         "auto", "distribution of new codes; auto: the one that the run's settings name", choices=("auto", *SAMPLERS)
