@@ -7,32 +7,45 @@ from typing import Any
 
 import numpy as np
 
-from glo import checkpoint, files, fitting, samplers, viz
+from glo import checkpoint, files, fitting, memorization, paths, restoration, viz
 from glo.data import Dataset
 from glo.decoder import Decoder
+from glo.initial_codes import project
 from glo.interpolation import PATHS
 from glo.log import logger
+from glo.losses import Loss
 from glo.losses import build as build_loss
 from glo.neighbors import nearest
+from glo.prior import GaussianPrior
+from glo.samplers import NEAR_MEMORISING
+from glo.samplers.cache import fitted
+from glo.samplers.normal import Gaussian
 from glo.settings import EvalSettings, TrainSettings
 from glo.step import Model
 from glo.stored import Rows
 
 SHOWN = 32  # images of a panel in the picture of reconstructions
 NEIGHBORS = 10  # samples that are shown with their nearest training image
+COMPARED = 1000  # samples, and held-out images, that the memorisation share is taken of
 PAIRS, PATH_STEPS = 8, 10
 
 
 @dataclass
 class Evaluation:
-    """A model restored from a checkpoint, its dataset, and what was asked for."""
+    """A model restored from a checkpoint, its dataset, and what was asked for.
 
+    pictures: of --images, uint8 [n, H, W, C], and their names. hole: of --inpaint, bool [H, W, 1].
+    """
+
+    prefix: Path
     model: Model
     decoder: Decoder
     dataset: Dataset
     trained: TrainSettings
     asked: EvalSettings
     folder: Path
+    pictures: tuple[np.ndarray, list[str]] | None = None
+    hole: np.ndarray | None = None
 
     @property
     def images(self) -> Rows:
@@ -44,6 +57,27 @@ class Evaluation:
         """Learned codes, float32 [n, d]."""
         return self.model.table.codes.numpy()
 
+    @property
+    def sampler(self) -> str:
+        """The name of the sampler: as asked, or the run's own."""
+        return self.trained.sampler if self.asked.sampler == "auto" else self.asked.sampler
+
+    @cached_property
+    def held_out(self) -> np.ndarray:
+        """Rows of held-out images, at most --num_fit of them, int64, ascending."""
+        return np.sort(self.random(1).permutation(self.dataset.test_rows)[: self.asked.num_fit])
+
+    def fit(self, images: np.ndarray, loss: Loss, hole: np.ndarray | None = None) -> np.ndarray:
+        """Fit codes, float32 [n, d], to images uint8 [n, H, W, C] but for the hole, bool [H, W, 1]."""
+        asked, projection = self.asked, self.trained.projection
+        gaussian = Gaussian.fit(self.codes, asked.seed)
+        drawn = project(gaussian.draw(asked.draws, self.random(4)), projection)
+        starts = fitting.starts(images, self.images, self.codes, drawn, hole)
+        prior = GaussianPrior(gaussian, asked.prior_weight) if asked.prior_weight else None
+        return fitting.fit(
+            self.model.evaluated, loss, projection, images, starts, asked.fit_steps, asked.batch_size, prior, hole
+        )[0]
+
     def random(self, stream: int) -> np.random.Generator:
         """A generator that depends on --seed and the task alone."""
         return np.random.default_rng([self.asked.seed, stream])
@@ -52,11 +86,21 @@ class Evaluation:
         return self.folder / f"{task}_{self.asked.prefix}.{suffix}"
 
 
-def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSettings, folder: Path) -> Evaluation:
+def load(
+    prefix: Path,
+    trained: TrainSettings,
+    dataset: Dataset,
+    asked: EvalSettings,
+    folder: Path,
+    pictures: tuple[np.ndarray, list[str]] | None = None,
+    hole: np.ndarray | None = None,
+) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
     model = Model(dataset.image_shape, dataset.train_codes, trained)
     checkpoint.restore(model, prefix)
-    return Evaluation(model, Decoder(model.evaluated, asked.batch_size), dataset, trained, asked, folder)
+    return Evaluation(
+        prefix, model, Decoder(model.evaluated, asked.batch_size), dataset, trained, asked, folder, pictures, hole
+    )
 
 
 def reconstruct(this: Evaluation) -> dict[str, Any]:
@@ -67,18 +111,8 @@ def reconstruct(this: Evaluation) -> dict[str, Any]:
     shown = np.sort(this.random(0).permutation(len(images))[:SHOWN])
     panels = [_pair("train", results["train"], images[shown], this.decoder.images(codes[shown]))]
     if len(this.dataset.test_rows):
-        rows = np.sort(this.random(1).permutation(this.dataset.test_rows)[: this.asked.num_fit])
-        held_out = this.dataset.images[rows]
-        starts = fitting.starts(held_out, images, codes)
-        fitted, _ = fitting.fit(
-            this.model.evaluated,
-            loss,
-            this.trained.projection,
-            held_out,
-            starts,
-            this.asked.fit_steps,
-            this.asked.batch_size,
-        )
+        held_out = this.dataset.images[this.held_out]
+        fitted = this.fit(held_out, loss)
         results["test"] = this.decoder.measure(fitted, held_out, loss).result()
         panels.append(_pair("held-out", results["test"], held_out[:SHOWN], this.decoder.images(fitted[:SHOWN])))
     else:
@@ -91,21 +125,42 @@ def reconstruct(this: Evaluation) -> dict[str, Any]:
 
 def generate(this: Evaluation) -> dict[str, Any]:
     """Images from codes drawn from the sampler; some of them above their nearest training image."""
-    codes = samplers.sample(
-        this.asked.sampler, this.codes, this.asked.num_samples, this.asked.seed, this.trained.projection
-    )
+    asked, projection = this.asked, this.trained.projection
+    name = this.sampler
+    options = {"components": asked.components} if asked.components else {}
+    file = paths.sampler(this.prefix.parent, name, int(this.model.step))
+    sampler = fitted(file, name, this.codes, asked.seed, projection, options)
+    codes = sampler.draw(max(asked.num_samples, COMPARED), asked.seed, projection)
+    copied = _memorised(this, codes[:COMPARED])
+    codes = codes[: asked.num_samples]
     images = this.decoder.images(codes)
+    title = f"{name}, near-memorising" if name in NEAR_MEMORISING else name
     compared = images[:NEIGHBORS]
-    closest = this.images[nearest(compared, this.images)[:, 0]]
+    closest = this.images[nearest(compared, this.images)[1][:, 0]]
     picture = viz.below(
-        viz.captioned(f"samples, {this.asked.sampler}", viz.grid(images, viz.columns(len(images)))),
+        viz.captioned(f"samples, {title}", viz.grid(images, viz.columns(len(images)))),
         viz.captioned("some of them, above", viz.grid(compared, len(compared))),
         viz.captioned("their nearest training images", viz.grid(closest, len(compared))),
     )
     viz.save(this.path("generate", "png"), picture)
     with files.replacing(this.path("generate", "npz")) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, image=images, code=codes)
-    return {"sampler": this.asked.sampler, "n": len(images)}
+    scores = {"log_likelihood": sampler.log_likelihood, "energy_distance": sampler.energy_distance}
+    told = ", ".join(f"{score.replace('_', ' ')} {value:.4g}" for score, value in scores.items() if value is not None)
+    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, told or "too few")
+    if copied is not None:
+        logger.info(
+            "memorisation: %.1f %% of samples are as near to a training image as the nearest %.0f %% of held-out "
+            "images are", 100 * copied, 100 * memorization.HONEST,
+        )  # fmt: skip
+    return {
+        "sampler": name,
+        "n": len(images),
+        **scores,
+        "fitting_seconds": sampler.seconds,
+        "memorisation_share": copied,
+        "near_memorising": name in NEAR_MEMORISING,
+    }
 
 
 def interpolate(this: Evaluation) -> dict[str, Any]:
@@ -128,14 +183,19 @@ def interpolate(this: Evaluation) -> dict[str, Any]:
     return {"pairs": pairs.tolist()}
 
 
-TASKS = {"reconstruct": reconstruct, "generate": generate, "interpolate": interpolate}
+def _memorised(this: Evaluation, codes: np.ndarray) -> float | None:
+    """The memorisation share of the images of codes [n, d]; None where no image was held out."""
+    rows = np.sort(this.random(8).permutation(this.dataset.test_rows)[:COMPARED])
+    return memorization.share(this.decoder.images(codes), this.images, this.dataset.images[rows]) if len(rows) else None
+
+
+TASKS = {"reconstruct": reconstruct, "restore": restoration.restore, "generate": generate, "interpolate": interpolate}
 
 
 def _pair(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
-    columns = min(len(originals), 8)
     return viz.beside(
-        viz.captioned(f"{name}: originals", viz.grid(originals, columns)),
-        viz.captioned(f"reconstructions, {result['psnr']:.1f} dB", viz.grid(reconstructions, columns)),
+        viz.panel(f"{name}: originals", originals),
+        viz.panel(f"reconstructions, {result['psnr']:.1f} dB", reconstructions),
     )
 
 

@@ -14,17 +14,19 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from glo import checkpoint, data, files, manifest, metrics, paths, records, samplers, viz
+from glo import checkpoint, data, files, manifest, metrics, paths, records, viz
 from glo.batches import batches, steps_per_epoch
 from glo.checkpoint import Saver
 from glo.data import Dataset
 from glo.decoder import Decoder
 from glo.errors import UserError
 from glo.files import WriteError
+from glo.initial_codes import project
 from glo.interrupt import Interrupt
 from glo.log import logger
 from glo.losses import build as build_loss
 from glo.resume import Length
+from glo.samplers.normal import Gaussian
 from glo.settings import TrainSettings
 from glo.step import Model, make_refinement, make_step
 from glo.stored import Rows
@@ -171,7 +173,10 @@ class _Run:
         self.records.scalars(step, epoch=epoch, train_psnr=psnr)
         if time.monotonic() - self.told > TELL_SECONDS:
             known = self._codes(self.sampled_rows)
-            drawn = samplers.sample("gaussian", known, GRID, self.settings.seed, self.settings.projection)
+            seed = self.settings.seed
+            # The cheapest sampler, whatever --sampler says of evaluations: these show progress.
+            drawn = Gaussian.fit(known, seed).draw(GRID, np.random.default_rng([seed, 3]))
+            drawn = project(drawn, self.settings.projection)
             self.records.picture(step, "reconstructions", pictured)
             self.records.picture(step, "samples", viz.grid(self.decoder.images(drawn), viz.columns(GRID)))
             logger.info("epoch %d, step %d: PSNR %.2f dB on %d training images", epoch, step, psnr, len(shown))

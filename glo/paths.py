@@ -106,6 +106,11 @@ def dump(run: Path, step: int) -> Path:
     return run / f"dump_result_{step}.hdf5"
 
 
+def sampler(run: Path, name: str, step: int) -> Path:
+    """What keeps a sampler that was fitted to the codes of this checkpoint."""
+    return run / "samplers" / f"{name}-{step}.npz"
+
+
 def evaluation(run: Path, step: int) -> Path:
     """The folder that an evaluation of this checkpoint writes to."""
     return run / f"eval-{step}"

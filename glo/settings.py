@@ -12,7 +12,8 @@ MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
-SAMPLERS = ("gaussian", "diagonal", "unit")
+INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # what restored held-out MNIST digits best
+SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "kde")
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,9 @@ class TrainSettings:
     projection: str = setting(
         "ball", "where codes are kept: the unit ball, the unit sphere, or anywhere", choices=PROJECTIONS
     )
+    sampler: str = setting(
+        "gmm", "distribution of new codes, which evaler.py fits to the learned ones", choices=SAMPLERS, resume=True
+    )
     # length
     schedule: str = setting(
         "cosine",
@@ -182,7 +186,10 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class EvalSettings:
-    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: all three."""
+    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: all three.
+
+    images, inpaint and denoise say what is to be reconstructed, and so imply that task.
+    """
 
     dataset: str | None = setting(None, "name of the dataset that the checkpoint was trained on", **NAME)
     checkpoint: str | None = setting(
@@ -193,8 +200,42 @@ class EvalSettings:
     generate: bool = setting(False, "images from codes drawn from a distribution fitted to the learned ones")
     interpolate: bool = setting(False, "paths between the codes of pairs of training images")
     num_fit: int = setting(1000, "held-out images to fit, at most", low=1)
-    fit_steps: int = setting(200, "code updates for each held-out image", low=1)
-    sampler: str = setting("gaussian", "distribution of new codes", choices=SAMPLERS)
+    fit_steps: int = setting(200, "code updates for each fitted image", low=1)
+    images: str | None = setting(
+        None, "reconstruct the pictures of this folder, not held-out images: any sizes and formats", metavar="DIR"
+    )
+    inpaint: str | None = setting(
+        None,
+        "fill held-out images, or --images, where this picture is white; it is cropped as they are",
+        metavar="MASK",
+    )
+    denoise: float | None = setting(
+        None,
+        "add normal noise of this sigma (on 0 to 255) to held-out images, or --images, and denoise them; "
+        "0: they are noisy already",
+        low=0,
+        high=255,
+        metavar="SIGMA",
+    )
+    prior: float | None = setting(
+        None,
+        "weight of how unlikely a fitted code is among the learned ones "
+        f"(default: {INPAINTING_PRIOR} with --inpaint, {DENOISING_PRIOR} with --denoise, else 0)",
+        low=0,
+        metavar="WEIGHT",
+    )
+    draws: int = setting(
+        0,
+        "fit from this many drawn codes too, beside the mean code and those of the nearest training images",
+        low=0,
+        high=1000,
+    )
+    sampler: str = setting(
+        "auto", "distribution of new codes; auto: the one that the run's settings name", choices=("auto", *SAMPLERS)
+    )
+    components: int | None = setting(
+        None, "with the sampler gmm: number of Gaussians (default: chosen by held-out likelihood)", low=1, high=10000
+    )
     num_samples: int = setting(64, "images to generate", low=1)
     pairs: tuple[str, ...] = setting(
         (),
@@ -211,3 +252,9 @@ class EvalSettings:
     output_dir: str | None = setting(None, "folder to write to (default: <run>/eval-<step>)", metavar="DIR")
     device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", **DEVICE)
     force: bool = setting(False, "replace files in --output_dir that are not an earlier evaluation's")
+
+    @property
+    def prior_weight(self) -> float:
+        """--prior, or its default."""
+        default = DENOISING_PRIOR if self.denoise is not None else INPAINTING_PRIOR if self.inpaint is not None else 0.0
+        return default if self.prior is None else self.prior

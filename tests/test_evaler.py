@@ -98,7 +98,8 @@ def test_the_train_psnr_is_that_of_the_checkpoints_codes(home, trained, tmp_path
 
 
 def test_samples_come_from_a_gaussian_fitted_to_the_codes(trained, tmp_path):
-    evaluate("--checkpoint", trained, "--generate", "--num_samples", 3000, "--output_dir", tmp_path)
+    sampler = ["--sampler", "gaussian", "--num_samples", 3000]
+    evaluate("--checkpoint", trained, "--generate", *sampler, "--output_dir", tmp_path)
     reader = tf.train.load_checkpoint(str(trained / "model-300"))
     learned = reader.get_tensor("table/codes")
     with np.load(tmp_path / "generate_default.npz") as file:

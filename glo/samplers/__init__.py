@@ -1,0 +1,41 @@
+"""Distributions fitted to the learned codes, by name, from which new codes are drawn (section 5.4 of the paper).
+
+A sampler is a frozen dataclass of arrays, so that a fit can be kept in a file. `fitting.fitted` fits one, or reads it.
+"""
+
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+
+from glo.samplers.kernel import Kernel
+from glo.samplers.mixture import Mixture
+from glo.samplers.normal import Diagonal, Gaussian, Unit
+
+
+class Sampler(Protocol):
+    """Its fields are float arrays, and `SHAPES` names their axes: a letter each, equal letters for equal lengths.
+
+    d is the dimension of the codes.
+    """
+
+    SHAPES: ClassVar[dict[str, str]]
+
+    @classmethod
+    def fit(cls, codes: np.ndarray, seed: int) -> Self:
+        """Fit to learned codes float32 [N, d]."""
+
+    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+        """n new codes, float32 [n, d], not yet projected."""
+
+    def log_likelihood(self, codes: np.ndarray) -> float | None:
+        """Mean log density of codes [n, d], in nats a code; None where there is no closed form."""
+
+
+SAMPLERS: dict[str, type[Sampler]] = {
+    "gaussian": Gaussian,
+    "diagonal": Diagonal,
+    "unit": Unit,
+    "gmm": Mixture,
+    "kde": Kernel,
+}
+NEAR_MEMORISING = ("kde",)  # what they draw lies around single learned codes

@@ -1,0 +1,62 @@
+"""Kernel density estimate: a learned code, picked at random, plus noise (Bishop, PRML, section 2.5.1)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import logsumexp
+
+from glo.samplers.held_out import split
+from glo.samplers.whitening import Whitening
+
+BANDWIDTHS = np.geomspace(0.02, 2, 24)
+SCORED = 1000  # held-out codes that choose the bandwidth, at most
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Whitening (mean [d], scaled [d, d]), whitened codes float32 [n, d], and the noise's deviation, float64 [1]."""
+
+    mean: np.ndarray
+    scaled: np.ndarray
+    white: np.ndarray
+    bandwidth: np.ndarray
+
+    SHAPES: ClassVar = {"mean": "d", "scaled": "dd", "white": "nd", "bandwidth": "1"}
+
+    @classmethod
+    def fit(cls, codes: np.ndarray, seed: int) -> "Kernel":
+        """The bandwidth of `BANDWIDTHS` with the highest likelihood of codes that were held out."""
+        whitening = Whitening.fit(codes)
+        white = whitening.apply(codes)
+        train, held_out = split(len(white), seed + 1)
+        scored = white[np.random.default_rng([seed, 5]).permutation(held_out)[:SCORED]]
+        squares = _squares(scored, white[train])
+        scores = [_log_densities(squares, width, white.shape[1]).sum() for width in BANDWIDTHS]
+        return cls(whitening.mean, whitening.scaled, white, BANDWIDTHS[[np.argmax(scores)]])
+
+    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+        picked = self.white[random.integers(len(self.white), size=n)]
+        noise = random.standard_normal(picked.shape)
+        return Whitening(self.mean, self.scaled).undo(picked + self.bandwidth * noise)
+
+    def log_likelihood(self, codes: np.ndarray) -> float:
+        whitening = Whitening(self.mean, self.scaled)
+        white = whitening.apply(codes)
+        parts = [
+            _log_densities(_squares(white[i : i + SCORED], self.white), self.bandwidth[0], white.shape[1])
+            for i in range(0, len(white), SCORED)
+        ]
+        return float(np.concatenate(parts).mean() - whitening.log_volume)
+
+
+def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared distances float32 [n, m] of [n, d] and [m, d]."""
+    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
+    return np.maximum(squares, 0)
+
+
+def _log_densities(squares: np.ndarray, width: float, d: int) -> np.ndarray:
+    """Log density float [n] of each row under equal normal kernels at squared distances [n, m]."""
+    constant = np.log(squares.shape[1]) + 0.5 * d * np.log(2 * np.pi * width**2)
+    return logsumexp(squares / (-2 * width**2), axis=1) - constant

@@ -1,0 +1,82 @@
+"""Normal distributions: with the full covariance of the codes, with their variances alone, and the standard one."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+LOG_2PI = np.log(2 * np.pi)
+FLOOR = 1e-12  # least variance in densities, relative to the largest: few codes can have none along some axes
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Mean float64 [d] and full covariance float64 [d, d], by maximum likelihood (over N)."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    SHAPES: ClassVar = {"mean": "d", "covariance": "dd"}
+
+    @classmethod
+    def fit(cls, codes: np.ndarray, seed: int) -> "Gaussian":
+        codes = codes.astype(np.float64)
+        return cls(codes.mean(axis=0), np.atleast_2d(np.cov(codes, rowvar=False, bias=True)))
+
+    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+        # By eigenvectors, since fewer codes than dimensions give a singular covariance, for which Cholesky fails.
+        variances, axes = np.linalg.eigh(self.covariance)
+        noise = random.standard_normal((n, len(self.mean))) * np.sqrt(np.maximum(variances, 0))
+        return (self.mean + noise @ axes.T).astype(np.float32)
+
+    def log_likelihood(self, codes: np.ndarray) -> float:
+        variances, axes = np.linalg.eigh(self.covariance)
+        return _log_likelihood((codes - self.mean) @ axes, variances)
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """Mean float64 [d] and variance float64 [d] of each coordinate."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+    SHAPES: ClassVar = {"mean": "d", "variance": "d"}
+
+    @classmethod
+    def fit(cls, codes: np.ndarray, seed: int) -> "Diagonal":
+        codes = codes.astype(np.float64)
+        return cls(codes.mean(axis=0), codes.var(axis=0))
+
+    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+        noise = random.standard_normal((n, len(self.mean))) * np.sqrt(np.maximum(self.variance, 0))
+        return (self.mean + noise).astype(np.float32)
+
+    def log_likelihood(self, codes: np.ndarray) -> float:
+        return _log_likelihood(codes - self.mean, self.variance)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Standard normal distribution: nothing is fitted but the dimension, the length of zeros [d]."""
+
+    mean: np.ndarray
+
+    SHAPES: ClassVar = {"mean": "d"}
+
+    @classmethod
+    def fit(cls, codes: np.ndarray, seed: int) -> "Unit":
+        return cls(np.zeros(codes.shape[1]))
+
+    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+        return random.standard_normal((n, len(self.mean)), np.float32)
+
+    def log_likelihood(self, codes: np.ndarray) -> float:
+        return _log_likelihood(codes, np.ones(len(self.mean)))
+
+
+def _log_likelihood(centred: np.ndarray, variances: np.ndarray) -> float:
+    """Mean log density, in nats, of independent normal coordinates [n, d] with mean 0 and variances [d]."""
+    variances = np.maximum(variances, max(FLOOR * variances.max(), np.finfo(np.float32).tiny))
+    densities = -0.5 * (LOG_2PI + np.log(variances) + np.square(centred.astype(np.float64)) / variances)
+    return float(densities.sum(axis=1).mean())
