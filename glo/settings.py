@@ -11,7 +11,7 @@ MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
-SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "kde")
+SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "imle", "flow", "kde")
 
 
 @dataclass(frozen=True)
