@@ -15,14 +15,15 @@ from glo.samplers.whitening import Whitening
 
 WIDTH = 256
 STEPS, BATCH = 4000, 256
-POOL, MATCHED = 8192, 2048  # generated codes, and learned ones that find their nearest among them, at a time
+POOL, MATCHED = 2048, 2048  # generated codes, and learned ones that find their nearest among them, at a time
 MOMENTS = 20_000  # generated codes whose mean and covariance are made those of the learned ones
 
 
 @dataclass(frozen=True)
 class Matching:
-    """The network."""
+    """A linear map of the noise, [d, d], and the network that adds to it."""
 
+    linear: np.ndarray
     first: np.ndarray
     first_bias: np.ndarray
     inner: np.ndarray
@@ -30,7 +31,7 @@ class Matching:
     last: np.ndarray
     last_bias: np.ndarray
 
-    SHAPES: ClassVar = network.SHAPES
+    SHAPES: ClassVar = {"linear": "dd", **network.SHAPES}
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int) -> "Matching":
@@ -39,7 +40,9 @@ class Matching:
         deviation = max(float(np.sqrt(np.square(codes - mean).mean())), np.finfo(np.float32).tiny)
         scaled = ((codes - mean) / deviation).astype(np.float32)
         random = np.random.default_rng([seed, 10])
-        generated = tf.function(lambda x, *parameters: network.apply(x, *parameters))
+        # From the start, drawn codes have the mean and covariance of the codes: the network learns what is not normal.
+        linear = Whitening.fit(scaled).root.astype(np.float32)
+        generated = tf.function(lambda x, *parameters: x @ linear + network.apply(x, *parameters))
         matched: list[tuple[np.ndarray, np.ndarray]] = []
 
         def batches(step, parameters):
@@ -53,10 +56,9 @@ class Matching:
             return matched.pop()
 
         def loss(parameters, noise, targets):
-            return tf.reduce_mean(tf.square(network.apply(noise, *parameters) - targets))
+            return tf.reduce_mean(tf.square(generated(noise, *parameters) - targets))
 
         start = network.initial(scaled.shape[1], WIDTH, scaled.shape[1], random)
-        start[4] = random.standard_normal(start[4].shape).astype(np.float32) / np.float32(np.sqrt(WIDTH))
         *hidden, last, last_bias = network.train(start, loss, batches, STEPS)
         # In many dimensions even the nearest of the pool is far, so that the network learns averages, which vary less
         # than codes do: the last layer is turned and stretched until drawn codes have their mean and covariance.
@@ -64,11 +66,12 @@ class Matching:
         drawn, learned = Whitening.fit(generated(noise, *hidden, last, last_bias).numpy()), Whitening.fit(codes)
         stretch = np.linalg.solve(drawn.root, learned.root)
         moved = (last_bias - drawn.mean) @ stretch + learned.mean
-        return cls(*hidden, (last @ stretch).astype(np.float32), moved.astype(np.float32))
+        return cls(linear @ stretch, *hidden, *(array.astype(np.float32) for array in (last @ stretch, moved)))
 
     def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
         noise = random.standard_normal((n, self.first.shape[0]), np.float32)
-        return network.apply(tf.constant(noise), *(getattr(self, name) for name in network.SHAPES)).numpy()
+        added = network.apply(tf.constant(noise), *(getattr(self, name) for name in network.SHAPES)).numpy()
+        return (noise @ self.linear + added).astype(np.float32)
 
     def log_likelihood(self, codes: np.ndarray) -> None:
         return None

@@ -44,8 +44,8 @@ class Mixture:
                 if fits and (k * LEAST * white.shape[1] > len(train) or scores[-1] < max(scores)):
                     break
                 fits.append(_fit(white[train], codes[train], k, seed))
-                scores.append(logsumexp(_log_joint(white[held_out], *fits[-1]), axis=1).mean())
-            found = fits[np.nanargmax(scores)] if len(held_out) else fits[0]
+                scores.append(logsumexp(_log_joint(white[held_out], *fits[-1]), axis=1).sum())
+            found = fits[np.argmax(scores)]
         for _ in range(MORE):
             found = _step(white, *found)
         return cls(whitening.mean, whitening.root, *(array.astype(np.float32) for array in found))

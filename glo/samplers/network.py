@@ -9,7 +9,7 @@ import tensorflow as tf
 # Matrices and biases of: i inputs -> w -> b residual layers -> d outputs. A sampler has these fields, in this order.
 SHAPES = {"first": "iw", "first_bias": "w", "inner": "bww", "inner_bias": "bw", "last": "wd", "last_bias": "d"}
 BLOCKS = 3
-RATE = 2e-3  # of Adam, falling to 0 along a cosine
+RATE = 4e-3  # of Adam, falling to 0 along a cosine
 EMA = 0.999  # of the weights that are kept
 
 Parameters = list[np.ndarray]
@@ -48,7 +48,7 @@ def train(
     """
     variables = [keras.Variable(array) for array in start]
     schedule = keras.optimizers.schedules.CosineDecay(RATE, steps)
-    optimizer = keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=min(EMA, 1 - 10 / steps))
+    optimizer = keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=min(EMA, max(0, 1 - 10 / steps)))
     optimizer.build(variables)
 
     @tf.function
