@@ -131,7 +131,9 @@ def test_nearer_to_clusters_than_a_gaussian(name, times, short):
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_fits_and_draws_repeat_and_follow_the_seed(name, short):
+def test_fits_and_draws_repeat_and_follow_the_seed(name, short, monkeypatch):
+    monkeypatch.setattr(flow, "STEPS", 20)
+    monkeypatch.setattr(matching, "STEPS", 20)
     codes = learned(600)
     one, two = SAMPLERS[name].fit(codes, 3), SAMPLERS[name].fit(codes, 3)
     for field in one.SHAPES:

@@ -18,11 +18,12 @@ FEATURES = 32  # cosines of t
 STEPS, BATCH = 4000, 256
 DRAWN_STEPS = 50  # of Heun's method
 DRAWN_BATCH = 2048
+MOMENTS = 4096  # drawn codes whose mean and covariance are made those of the learned ones
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Whitening (mean [d], root [d, d]), and the network of velocities in its coordinates."""
+    """The network of velocities in whitened coordinates, and the way from these to codes: mean [d] and root [d, d]."""
 
     mean: np.ndarray
     root: np.ndarray
@@ -51,27 +52,39 @@ class Flow:
             return tf.reduce_mean(tf.square(_velocity(between, times, FEATURES, parameters) - (targets - noise)))
 
         start = network.initial(d + FEATURES, WIDTH, d, random)
-        return cls(whitening.mean, whitening.root, *network.train(start, loss, batches, STEPS))
+        parameters = network.train(start, loss, batches, STEPS)
+        # A network trained for so short a time gives codes that vary less than the learned ones: what it draws is
+        # moved and stretched until mean and covariance agree.
+        drawn = Whitening.fit(_integrated(random.standard_normal((MOMENTS, d), np.float32), parameters))
+        root = np.linalg.solve(drawn.root, whitening.root)
+        return cls(whitening.mean - drawn.mean @ root, root, *parameters)
 
     def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
-        parameters = [tf.constant(getattr(self, name)) for name in network.SHAPES]
-        features = self.first.shape[0] - len(self.mean)
-
-        @tf.function(input_signature=[tf.TensorSpec([None, len(self.mean)], tf.float32)])
-        def integrated(x):
-            h = 1 / DRAWN_STEPS
-            for step in tf.range(DRAWN_STEPS):
-                t = tf.fill([tf.shape(x)[0], 1], tf.cast(step, tf.float32) * h)
-                slope = _velocity(x, t, features, parameters)
-                x += h / 2 * (slope + _velocity(x + h * slope, t + h, features, parameters))
-            return x
-
         noise = random.standard_normal((n, len(self.mean)), np.float32)
-        parts = [integrated(noise[i : i + DRAWN_BATCH]).numpy() for i in range(0, n, DRAWN_BATCH)]
-        return Whitening(self.mean, self.root).undo(np.concatenate(parts))
+        white = _integrated(noise, [getattr(self, name) for name in network.SHAPES])
+        return Whitening(self.mean, self.root).undo(white)
 
     def log_likelihood(self, codes: np.ndarray) -> None:
         return None
+
+
+def _integrated(noise: np.ndarray, parameters: network.Parameters) -> np.ndarray:
+    """Where noise [n, d] has flown to at t = 1, float32 [n, d], by Heun's method."""
+    d = noise.shape[1]
+    features = parameters[0].shape[0] - d
+    constants = [tf.constant(array) for array in parameters]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, d], tf.float32)])
+    def integrate(x):
+        h = 1 / DRAWN_STEPS
+        for step in tf.range(DRAWN_STEPS):
+            t = tf.fill([tf.shape(x)[0], 1], tf.cast(step, tf.float32) * h)
+            slope = _velocity(x, t, features, constants)
+            x += h / 2 * (slope + _velocity(x + h * slope, t + h, features, constants))
+        return x
+
+    parts = [integrate(noise[i : i + DRAWN_BATCH]).numpy() for i in range(0, len(noise), DRAWN_BATCH)]
+    return np.concatenate(parts)
 
 
 def _velocity(x: tf.Tensor, t: tf.Tensor, features: int, parameters: network.Parameters) -> tf.Tensor:
