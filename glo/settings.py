@@ -13,7 +13,7 @@ MEMORY_HELP = "images that take more than this are read from the file as needed 
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
 INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # what restored held-out MNIST digits best
-SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "kde")
+SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "imle", "flow", "kde")
 
 
 @dataclass(frozen=True)
