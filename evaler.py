@@ -5,6 +5,7 @@ python evaler.py --dataset MNIST
 python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --prefix mnist --reconstruct
 python evaler.py --dataset MNIST --metrics
 python evaler.py --compare train_dir
+python evaler.py --dataset MNIST --images photos --inpaint mask.png
 """
 
 import sys
@@ -27,8 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     asked = config.resolve(EvalSettings, config.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     if asked.compare:
         return _compare(asked)
-    tasks = [task for task in TASKS + MORE_TASKS if getattr(asked, task)] or list(TASKS)
+    tasks = [task for task in TASKS + MORE_TASKS if getattr(asked, task)]
+    if restores := asked.images is not None or asked.inpaint is not None or asked.denoise is not None:
+        tasks = ["restore", *(task for task in tasks if task != "reconstruct")]
+    if asked.inpaint is not None and asked.denoise is not None:
+        raise UserError("--inpaint and --denoise are two ways to restore an image: give one of them")
 
+    from datasets import folder as own
+    from datasets import picture
     from glo import data, files, log, manifest, paths, results
 
     log.setup()
@@ -47,6 +54,11 @@ def main(argv: list[str] | None = None) -> None:
             raise UserError(f"--pairs {pair}: training images are numbered 0 to {n - 1}")
     if "metrics" in tasks:
         _check_metrics(asked, dataset)
+    if restores and asked.images is None and not len(dataset.test_rows):
+        raise UserError(f"{dataset.path} holds no held-out images: name a folder of pictures with --images DIR")
+    height, width, channels = dataset.image_shape
+    pictures = None if asked.images is None else own.read(Path(asked.images), (height, width), channels)
+    hole = None if asked.inpaint is None else picture.read_hole(Path(asked.inpaint), (height, width))
     folder = Path(asked.output_dir) if asked.output_dir else paths.evaluation(prefix.parent, found.step)
     if asked.output_dir and not asked.force:
         results.require_free(folder, asked.prefix)
@@ -58,11 +70,11 @@ def main(argv: list[str] | None = None) -> None:
     device.select(asked.device)
     from glo import evaluate, quality
 
-    this = evaluate.load(prefix, trained, dataset, asked, folder)
+    this = evaluate.load(prefix, trained, dataset, asked, folder, pictures, hole)
     measured = {}
-    for task in tasks:
+    for task in tasks or TASKS:
         result = evaluate.TASKS[task](this)
-        measured |= result if task == "reconstruct" else {task: result}
+        measured |= result if task in ("reconstruct", "restore") else {task: result}
     results.write(folder, prefix, asked.seed, measured)
     if "metrics" in tasks:
         print(quality.table(measured["metrics"]))

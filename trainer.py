@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         settings.memory_limit,
     )
     data.announce(dataset)
-    planned, end = resume.steps(settings, dataset)
-    resume.check(plan, dataset, end)
+    length = resume.length(settings, dataset)
+    resume.check(plan, dataset, length.end)
 
     from glo import device
 
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     if settings.dry_run:
         from glo import summary
 
-        print(summary.describe(settings, dataset, planned, end))
+        print(summary.describe(settings, dataset, length))
         return 0
     from glo import precision
 
@@ -48,11 +48,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     log.to_file(paths.log(run))
     files.write_text(paths.config(run), config.write_yaml(settings))
-    log.logger.info("%s: %d steps, %s", run, end, f"from {plan.start}" if plan.start else "from scratch")
+    log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
 
     from glo import loop
 
-    return loop.train(run, settings, dataset, planned, end, plan.start)
+    return loop.train(run, settings, dataset, length, plan.start)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def random_data(n: int, shape: tuple[int, int, int], dimension: int) -> tuple[np
 
 def stepper(images: np.ndarray, codes: np.ndarray, settings: TrainSettings, steps: int) -> Callable[[], float]:
     """A contender: images/s of `steps` steps of the toolkit, the loss read back once, as training does every few."""
-    step = make_step(Model(images.shape[1:], codes, settings), settings, planned=10**6)
+    step = make_step(Model(images.shape[1:], codes, settings), settings, learned=10**6)
     random = np.random.default_rng(1)
 
     def run() -> None:
@@ -164,7 +164,7 @@ def streaming(rounds: int, data_dir: str) -> Iterator[Row]:
 
 
 def _trainer(dataset: Dataset, settings: TrainSettings, drawn: Iterator, steps: int) -> Callable[[], float]:
-    step = make_step(Model(dataset.image_shape, dataset.train_codes, settings), settings, planned=10**6)
+    step = make_step(Model(dataset.image_shape, dataset.train_codes, settings), settings, learned=10**6)
 
     def run() -> None:
         for batch in itertools.islice(drawn, steps):
@@ -179,7 +179,7 @@ def saving(rounds: int, data_dir: str) -> Iterator[Row]:
     images, codes = random_data(200_000, (8, 8, 1), 128)
     settings = TrainSettings(channels=16, keep=1)
     model = Model((8, 8, 1), codes, settings)
-    step, random = make_step(model, settings, planned=10**6), np.random.default_rng(1)
+    step, random = make_step(model, settings, learned=10**6), np.random.default_rng(1)
 
     def seconds() -> float:
         start = time.perf_counter()
@@ -208,7 +208,7 @@ def around(rounds: int, data_dir: str) -> Iterator[Row]:
     dataset, settings = mnist(data_dir)
 
     def bare(steps: int) -> float:
-        step = make_step(Model(dataset.image_shape, dataset.train_codes, settings), settings, planned=steps)
+        step = make_step(Model(dataset.image_shape, dataset.train_codes, settings), settings, learned=steps)
         with contextlib.closing(batches(dataset.train_images, settings.batch_size, 0, 0)) as drawn:
             start = time.perf_counter()
             for batch in itertools.islice(drawn, steps):
@@ -236,7 +236,7 @@ def fit(rounds: int, data_dir: str, n: int = 512, steps: int = 200) -> Iterator[
     """Fitting held-out images against training on as many: n images x 200 steps."""
     dataset, settings = mnist(data_dir)
     model = Model(dataset.image_shape, dataset.train_codes, settings)
-    step, loss = make_step(model, settings, planned=500), build_loss(settings.loss)
+    step, loss = make_step(model, settings, learned=500), build_loss(settings.loss)
     for batch in _first(dataset, settings, 500):
         step(*batch)
     held_out = dataset.images[dataset.test_rows[:n]]
@@ -305,7 +305,7 @@ def quality(rounds: int, data_dir: str, epochs: int = 8) -> Iterator[Row]:
     """Seconds of training until 2,000 training images of MNIST are reconstructed at 27 dB, looking each 100 steps."""
     dataset, settings = mnist(data_dir)
     model = Model(dataset.image_shape, dataset.train_codes, settings)
-    planned = resume.steps(dataclasses.replace(settings, epochs=epochs), dataset)[0]
+    planned = resume.length(dataclasses.replace(settings, epochs=epochs), dataset).learned
     step, decoder = make_step(model, settings, planned), Decoder(model.generator)
     rows = data.permutation(len(dataset.train_rows), 0, data.GRID)[:2000]
     shown, psnr, seconds = dataset.train_images[rows], 0.0, 0.0

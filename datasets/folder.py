@@ -85,6 +85,12 @@ def blocks(folder: Path, size: tuple[int, int] | None = None, channels: int | No
     _report(folder, len(paths), unreadable)
 
 
+def read(folder: Path, size: tuple[int, int], channels: int) -> tuple[np.ndarray, list[str]]:
+    """All of `blocks` at once: images uint8 [n, height, width, channels], and their ids."""
+    found = list(blocks(folder, size, channels))
+    return np.concatenate([block.images for block in found]), [name for block in found for name in block.ids]
+
+
 def _look(
     folder: Path, paths: list[Path], size: tuple[int, int] | None
 ) -> tuple[dict[Path, tuple[tuple[int, int], bool]], dict[Path, str]]:

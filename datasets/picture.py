@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from glo.errors import UserError
+
 # Only formats that Pillow decodes itself: EPS, for one, would start another program. JPEG includes MPO.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
@@ -56,11 +58,13 @@ def header(path: Path, oriented: bool = True) -> tuple[tuple[int, int], bool]:
         return (width, height) if turned else (height, width), image.mode in GREY_MODES
 
 
-def decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarray:
+def decode(
+    path: Path, size: tuple[int, int] | None, channels: int, resample: Image.Resampling = Image.Resampling.LANCZOS
+) -> np.ndarray:
     """The pixels, uint8 [height, width, channels], of the first frame.
 
     EXIF orientation is applied, transparency laid over white, 16 bits become 8; `channels` is 1 (grey) or 3 (RGB).
-    `size` (height, width): the largest centred part of that aspect is resized to it (Lanczos). Raises `PictureError`.
+    `size` (height, width): the largest centred part of that aspect is resized to it. Raises `PictureError`.
     """
     with open_picture(path) as image:
         try:
@@ -70,12 +74,29 @@ def decode(path: Path, size: tuple[int, int] | None, channels: int) -> np.ndarra
             upright = ImageOps.exif_transpose(image)
             flat = _opaque(upright).convert("L" if channels == 1 else "RGB")
             if size is not None:
-                flat = ImageOps.fit(flat, (size[1], size[0]), Image.Resampling.LANCZOS)
+                flat = ImageOps.fit(flat, (size[1], size[0]), resample)
             return np.asarray(flat).reshape(flat.height, flat.width, channels)
         except PictureError:
             raise
         except Exception as error:  # as above, of damaged pixels
             raise PictureError(_reason(error)) from error
+
+
+def read_hole(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Where a picture is white (at least half), bool [height, width, 1]: cropped as in `decode`, nearest pixels.
+
+    Raises `UserError` if it cannot be read, or is white everywhere or nowhere.
+    """
+    try:
+        white = decode(path, size, 1, Image.Resampling.NEAREST) >= 128
+    except PictureError as error:
+        raise UserError(f"cannot read the mask {path}: {error}") from None
+    if white.all() or not white.any():
+        raise UserError(
+            f"the mask {path} is white {'everywhere' if white.all() else 'nowhere'} at {size[1]} x {size[0]} pixels: "
+            "make white what is to be filled, and all else black"
+        )
+    return white
 
 
 def _opaque(image: Image.Image) -> Image.Image:

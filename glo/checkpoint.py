@@ -25,6 +25,8 @@ def variables(model: Model) -> dict[str, tf.Variable]:
     named = {"step": model.step}
     named |= {f"table/{variable.name.split(':')[0]}": variable for variable in model.table.variables}
     named |= {f"generator/{variable.path}": variable.value for variable in model.generator.variables}
+    if model.average:
+        named |= {f"average/{variable.path}": variable.value for variable in model.average.variables}
     named |= {f"optimizer/{variable.path}": variable.value for variable in model.optimizer.variables}
     return named
 

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from glo import checkpoint, files, fitting, memorization, paths, quality, viz
+from glo import checkpoint, files, fitting, memorization, paths, quality, restoration, viz
 from glo.data import Dataset
 from glo.decoder import Decoder
+from glo.initial_codes import project
 from glo.interpolation import PATHS
 from glo.log import logger
+from glo.losses import Loss
 from glo.losses import build as build_loss
 from glo.neighbors import nearest
+from glo.prior import GaussianPrior
 from glo.samplers import NEAR_MEMORISING
 from glo.samplers.cache import Fitted, fitted
+from glo.samplers.normal import Gaussian
 from glo.settings import EvalSettings, TrainSettings
 from glo.step import Model
 from glo.stored import Rows
@@ -28,7 +32,10 @@ PAIRS, PATH_STEPS = 8, 10
 
 @dataclass
 class Evaluation:
-    """A model restored from a checkpoint, its dataset, and what was asked for."""
+    """A model restored from a checkpoint, its dataset, and what was asked for.
+
+    pictures: of --images, uint8 [n, H, W, C], and their names. hole: of --inpaint, bool [H, W, 1].
+    """
 
     prefix: Path
     model: Model
@@ -37,6 +44,8 @@ class Evaluation:
     trained: TrainSettings
     asked: EvalSettings
     folder: Path
+    pictures: tuple[np.ndarray, list[str]] | None = None
+    hole: np.ndarray | None = None
 
     @property
     def images(self) -> Rows:
@@ -57,20 +66,26 @@ class Evaluation:
         return fitted(file, name, self.codes, self.asked.seed, self.trained.projection, options)
 
     @cached_property
-    def held_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """Held-out images uint8 [n, H, W, C], --num_fit of them, and the codes fitted to them, float32 [n, d]."""
-        rows = np.sort(self.random(1).permutation(self.dataset.test_rows)[: self.asked.num_fit])
-        images = self.dataset.images[rows]
-        codes, _ = fitting.fit(
-            self.model.generator,
-            build_loss(self.trained.loss),
-            self.trained.projection,
-            images,
-            fitting.starts(images, self.images, self.codes),
-            self.asked.fit_steps,
-            self.asked.batch_size,
-        )
-        return images, codes
+    def held_out(self) -> np.ndarray:
+        """Rows of held-out images, at most --num_fit of them, int64, ascending."""
+        return np.sort(self.random(1).permutation(self.dataset.test_rows)[: self.asked.num_fit])
+
+    def fit(self, images: np.ndarray, loss: Loss, hole: np.ndarray | None = None) -> np.ndarray:
+        """Fit codes, float32 [n, d], to images uint8 [n, H, W, C] but for the hole, bool [H, W, 1]."""
+        asked, projection = self.asked, self.trained.projection
+        gaussian = Gaussian.fit(self.codes, asked.seed)
+        drawn = project(gaussian.draw(asked.draws, self.random(4)), projection)
+        starts = fitting.starts(images, self.images, self.codes, drawn, hole)
+        prior = GaussianPrior(gaussian, asked.prior_weight) if asked.prior_weight else None
+        return fitting.fit(
+            self.model.evaluated, loss, projection, images, starts, asked.fit_steps, asked.batch_size, prior, hole
+        )[0]
+
+    @cached_property
+    def held_out_fit(self) -> tuple[np.ndarray, np.ndarray]:
+        """The held-out images uint8 [n, H, W, C], and the codes fitted to them, float32 [n, d]."""
+        images = self.dataset.images[self.held_out]
+        return images, self.fit(images, build_loss(self.trained.loss))
 
     def random(self, stream: int) -> np.random.Generator:
         """A generator that depends on --seed and the task alone."""
@@ -80,11 +95,21 @@ class Evaluation:
         return self.folder / f"{task}_{self.asked.prefix}.{suffix}"
 
 
-def load(prefix: Path, trained: TrainSettings, dataset: Dataset, asked: EvalSettings, folder: Path) -> Evaluation:
+def load(
+    prefix: Path,
+    trained: TrainSettings,
+    dataset: Dataset,
+    asked: EvalSettings,
+    folder: Path,
+    pictures: tuple[np.ndarray, list[str]] | None = None,
+    hole: np.ndarray | None = None,
+) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
     model = Model(dataset.image_shape, dataset.train_codes, trained)
     checkpoint.restore(model, prefix)
-    return Evaluation(prefix, model, Decoder(model.generator, asked.batch_size), dataset, trained, asked, folder)
+    return Evaluation(
+        prefix, model, Decoder(model.evaluated, asked.batch_size), dataset, trained, asked, folder, pictures, hole
+    )
 
 
 def reconstruct(this: Evaluation) -> dict[str, Any]:
@@ -95,7 +120,7 @@ def reconstruct(this: Evaluation) -> dict[str, Any]:
     shown = np.sort(this.random(0).permutation(len(images))[:SHOWN])
     panels = [_pair("train", results["train"], images[shown], this.decoder.images(codes[shown]))]
     if len(this.dataset.test_rows):
-        held_out, found = this.held_out
+        held_out, found = this.held_out_fit
         results["test"] = this.decoder.measure(found, held_out, loss).result()
         panels.append(_pair("held-out", results["test"], held_out[:SHOWN], this.decoder.images(found[:SHOWN])))
     else:
@@ -169,14 +194,19 @@ def _memorised(this: Evaluation, codes: np.ndarray) -> float | None:
     return memorization.share(this.decoder.images(codes), this.images, this.dataset.images[rows]) if len(rows) else None
 
 
-TASKS = {"reconstruct": reconstruct, "generate": generate, "interpolate": interpolate, "metrics": quality.measure}
+TASKS = {
+    "reconstruct": reconstruct,
+    "restore": restoration.restore,
+    "generate": generate,
+    "interpolate": interpolate,
+    "metrics": quality.measure,
+}
 
 
 def _pair(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
-    columns = min(len(originals), 8)
     return viz.beside(
-        viz.captioned(f"{name}: originals", viz.grid(originals, columns)),
-        viz.captioned(f"reconstructions, {result['psnr']:.1f} dB", viz.grid(reconstructions, columns)),
+        viz.panel(f"{name}: originals", originals),
+        viz.panel(f"reconstructions, {result['psnr']:.1f} dB", reconstructions),
     )
 
 

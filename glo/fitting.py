@@ -1,6 +1,9 @@
 """Fitting: the codes of images that were not trained on, found with the generator frozen.
 
-    z* = argmin over z in the projected set of  loss(g(z), x)
+    z* = argmin over z in the projected set of  loss(g(z), x) + prior(z)
+
+In an image with a hole, only what is known counts: loss(known * g(z) + (1 - known) * x, x). Pixels in the hole agree
+whatever z is, so that any loss, one of pyramids too, sees no difference there.
 The problem is not convex, so each image starts from several codes: all of them race for a while, the best goes on.
 """
 
@@ -15,7 +18,9 @@ from tqdm import tqdm
 from glo.latents import adam, project
 from glo.losses import Loss
 from glo.neighbors import nearest
+from glo.prior import GaussianPrior
 from glo.step import decode
+from glo.stored import Rows
 
 NEAREST = 3  # starts from the codes of this many nearest training images, beside the mean code
 RACE = 0.15  # share of the steps that all starts take
@@ -25,11 +30,21 @@ SETTLED = 3 / 4  # share of the steps after which that counts: the rate has fall
 ALPHA = 20.0  # as --alpha, but larger than it, since the generator stands still
 
 
-def starts(images: np.ndarray, train_images: np.ndarray, train_codes: np.ndarray) -> np.ndarray:
-    """Codes to start from, float32 [n, s, d]: the mean code, and those of the nearest training images in pixels."""
-    near = train_codes[nearest(images, train_images, NEAREST)[1]]
-    mean = np.broadcast_to(train_codes.mean(axis=0), (len(images), 1, train_codes.shape[1]))
-    return np.concatenate([mean, near], axis=1).astype(np.float32)
+def starts(
+    images: np.ndarray,
+    train_images: np.ndarray | Rows,
+    train_codes: np.ndarray,
+    drawn: np.ndarray | None = None,
+    hole: np.ndarray | None = None,
+) -> np.ndarray:
+    """Codes to start from, float32 [n, s, d]: the mean code, those of the nearest training images in pixels, and drawn.
+
+    drawn: float32 [k, d], the same for all images. Pixels in the hole, bool [H, W, 1], are not compared.
+    """
+    near = train_codes[nearest(images, train_images, NEAREST, hole)[1]]
+    mean = train_codes.mean(axis=0, keepdims=True)
+    shared = mean if drawn is None else np.concatenate([mean, drawn])
+    return np.concatenate([np.broadcast_to(shared, (len(images), *shared.shape)), near], axis=1).astype(np.float32)
 
 
 def fit(
@@ -40,19 +55,23 @@ def fit(
     starts: np.ndarray,
     steps: int,
     batch_size: int,
+    prior: GaussianPrior | None = None,
+    hole: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit codes to images uint8 [n, H, W, C] from starts float32 [n, s, d], in at most `steps` updates of each code.
 
+    hole: bool [H, W, 1], pixels that are unknown in all images.
     An image whose loss has stopped falling is done, and the time goes to the others. Returns the best code met for
-    each image, float32 [n, d], and its loss, float32 [n]. Deterministic.
+    each image, float32 [n, d], and its loss with the prior's share, float32 [n]. Deterministic.
     """
-    descend = make_descent(generator, loss, projection)
+    descend = make_descent(generator, loss if hole is None else _outside(hole, loss), projection, prior)
     n, s, d = starts.shape
     race = max(1, round(RACE * steps))
     winners = np.empty((n, d), np.float32)
     with tqdm(total=n * steps, desc="fitting", unit="step", unit_scale=True, disable=None, leave=False) as bar:
-        for first in range(0, n, batch_size):
-            batch = slice(first, first + batch_size)
+        together = max(1, batch_size * (1 + NEAREST) // s)  # more starts take no more memory
+        for first in range(0, n, together):
+            batch = slice(first, first + together)
             raced = descend(_begin(starts[batch].reshape(-1, d)), np.repeat(images[batch], s, axis=0), 0, race, race)
             best = np.argmin(raced[-1].reshape(-1, s), axis=1)
             winners[batch] = raced[-2].reshape(-1, s, d)[np.arange(len(best)), best]
@@ -74,6 +93,11 @@ def fit(
     return state[-2], state[-1]
 
 
+def _outside(hole: np.ndarray, loss: Loss) -> Loss:
+    known = (~hole).astype(np.float32)
+    return lambda prediction, target: loss(known * prediction + (1 - known) * target, target)
+
+
 def _begin(codes: np.ndarray) -> list[np.ndarray]:
     """What a descent keeps of each image: its code, Adam's two moments, the best code so far, and that one's loss."""
     moments = np.zeros_like(codes), np.zeros_like(codes)
@@ -81,7 +105,7 @@ def _begin(codes: np.ndarray) -> list[np.ndarray]:
 
 
 def make_descent(
-    generator: keras.Model, loss: Loss, projection: str
+    generator: keras.Model, loss: Loss, projection: str, prior: GaussianPrior | None = None
 ) -> Callable[[list[np.ndarray], np.ndarray, int, int, int], list[np.ndarray]]:
     """Compile (state, images uint8 [B, H, W, C], done, count, steps) -> the state after `count` more updates.
 
@@ -102,6 +126,8 @@ def make_descent(
             with tf.GradientTape() as tape:
                 tape.watch(codes)
                 losses = loss(generator(codes, training=False), target)
+                if prior is not None:
+                    losses += prior(codes)
             better = losses < best_losses
             best, best_losses = tf.where(better[:, None], codes, best), tf.where(better, losses, best_losses)
             visits = tf.fill(tf.shape(losses), step + 1)

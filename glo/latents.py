@@ -48,8 +48,11 @@ class CodeTable(tf.Module):
 
     def update(self, rows: tf.Tensor, codes: tf.Tensor, gradients: tf.Tensor, alpha: tf.Tensor) -> None:
         """Move the codes of the given rows against the gradients of their own losses, float32 [B, d]; project them."""
-        moved = self._move(rows, codes, gradients, alpha)
-        self.codes.scatter_update(tf.IndexedSlices(project(moved, self.projection), rows))
+        self.assign(rows, project(self._move(rows, codes, gradients, alpha), self.projection))
+
+    def assign(self, rows: tf.Tensor, codes: tf.Tensor) -> None:
+        """Replace the codes of the given rows."""
+        self.codes.scatter_update(tf.IndexedSlices(codes, rows))
 
     def _sgd(self, rows: tf.Tensor, codes: tf.Tensor, gradients: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
         return codes - alpha * gradients

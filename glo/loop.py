@@ -25,9 +25,10 @@ from glo.initial_codes import project
 from glo.interrupt import Interrupt
 from glo.log import logger
 from glo.losses import build as build_loss
+from glo.resume import Length
 from glo.samplers.normal import Gaussian
 from glo.settings import TrainSettings
-from glo.step import Model, make_step
+from glo.step import Model, make_refinement, make_step
 from glo.stored import Rows
 
 GRID = 64  # images of the reconstruction grid, the same ones each epoch
@@ -37,13 +38,13 @@ CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the
 TELL_SECONDS = 10  # least time between two log lines, and pictures for TensorBoard: epochs can take milliseconds
 
 
-def train(run: Path, settings: TrainSettings, dataset: Dataset, planned: int, end: int, start: Path | None) -> int:
-    """Train in a run folder until step `end`, from a checkpoint's prefix or from scratch.
+def train(run: Path, settings: TrainSettings, dataset: Dataset, length: Length, start: Path | None) -> int:
+    """Train in a run folder until step `length.end`, from a checkpoint's prefix or from scratch.
 
-    planned: the steps over which the schedule runs. Returns the exit code: 0, or 128 plus the signal that ended it.
+    Returns the exit code: 0, or 128 plus the signal that ended it.
     Raises `UserError` if the loss becomes NaN or infinite, with the last good checkpoint kept.
     """
-    return _Run(run, settings, dataset, start).train(planned, end)
+    return _Run(run, settings, dataset, start).train(length)
 
 
 class _Run:
@@ -57,15 +58,16 @@ class _Run:
         self.grid_rows, self.sampled_rows = np.sort(seeded[:GRID]), np.sort(seeded[:SAMPLED])
         grid = viz.grid(self.images[self.grid_rows], viz.columns(len(self.grid_rows)))
         self.originals = viz.captioned("training images", grid)
-        self.decoder = Decoder(self.model.generator)
+        self.decoder = Decoder(self.model.evaluated)
         self.saver = Saver(run, settings, manifest.describe(dataset))
         self.start = start
         self.told = self.warned = -math.inf
         self.records = records.Records(run, int(self.model.step))
 
-    def train(self, planned: int, end: int) -> int:
-        settings = self.settings
-        take_step = make_step(self.model, settings, planned)
+    def train(self, length: Length) -> int:
+        settings, end = self.settings, length.end
+        learn = make_step(self.model, settings, length.learned)
+        refine = make_refinement(self.model, settings)
         first, per_epoch = int(self.model.step), steps_per_epoch(len(self.images), settings.batch_size)
         # Each epoch, but no more often than an animation shows: epochs can take milliseconds.
         picture_every = per_epoch * math.ceil(end / per_epoch / viz.GIF_FRAMES)
@@ -78,7 +80,7 @@ class _Run:
         ):
             while step < end and not interrupt.received:
                 rows, images = next(drawn)
-                losses.append(take_step(rows, images))
+                losses.append((learn if step < length.learned else refine)(rows, images))
                 step, seen = step + 1, seen + len(rows)
                 log = step % settings.log_every == 0 or step == end
                 if step % CHECK_EVERY == 0 or log:

@@ -8,10 +8,13 @@ BLOCK_BYTES = 1 << 28
 QUERIES, IMAGES = 1024, 8192  # of a block, at most: the matrix of their distances stays at some tens of megabytes
 
 
-def nearest(queries: np.ndarray | Rows, images: np.ndarray | Rows, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    queries: np.ndarray | Rows, images: np.ndarray | Rows, k: int = 1, hole: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """For each query uint8 [n, H, W, C] the k nearest of images uint8 [N, H, W, C], nearest first.
 
     Returns Euclidean distances float32 [n, min(k, N)], in grey levels from 0 to 255, and indices int64 of that shape.
+    Pixels in the hole, bool [H, W, 1], are not compared.
     Memory is bounded: images are read once, in blocks.
     """
     width = int(np.prod(queries.shape[1:]))
@@ -19,8 +22,8 @@ def nearest(queries: np.ndarray | Rows, images: np.ndarray | Rows, k: int = 1) -
     distances = np.empty((len(queries), 0), np.float32)
     indices = np.empty((len(queries), 0), np.int64)
     for start in range(0, len(images), step):
-        block = _flat(images[start : start + step])
-        parts = [_within(_flat(queries[i : i + QUERIES]), block, k) for i in range(0, len(queries), QUERIES)]
+        block = _flat(images[start : start + step], hole)
+        parts = [_within(_flat(queries[i : i + QUERIES], hole), block, k) for i in range(0, len(queries), QUERIES)]
         found_distances, found = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         distances = np.concatenate([distances, found_distances], axis=1)
         indices = np.concatenate([indices, found + start], axis=1)
@@ -43,5 +46,6 @@ def _within(queries: np.ndarray, images: np.ndarray, k: int) -> tuple[np.ndarray
     return np.stack(columns, axis=1), found
 
 
-def _flat(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1).astype(np.float32)
+def _flat(images: np.ndarray, hole: np.ndarray | None) -> np.ndarray:
+    seen = images if hole is None else images[:, ~hole[..., 0]]
+    return seen.reshape(len(seen), -1).astype(np.float32)

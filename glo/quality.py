@@ -27,8 +27,8 @@ def measure(this: "Evaluation") -> dict[str, Any]:
     """
     dataset, asked = this.dataset, this.asked
     n = min(asked.num_metric_samples, len(dataset.test_rows), len(this.images))
-    real = dataset.images[np.sort(this.random(4).permutation(dataset.test_rows)[:n])]
-    known = this.images[np.sort(this.random(5).permutation(len(this.images))[:n])]
+    real = dataset.images[np.sort(this.random(10).permutation(dataset.test_rows)[:n])]
+    known = this.images[np.sort(this.random(11).permutation(len(this.images))[:n])]
     generated = this.decoder.images(this.sampler.draw(n, asked.seed, this.trained.projection))
     extractor = extractors.make(asked, dataset)
     of_real, of_known, of_generated = (extractors.features(extractor, images) for images in (real, known, generated))
@@ -42,7 +42,7 @@ def measure(this: "Evaluation") -> dict[str, Any]:
     logger.info("comparing samples with their nearest training images")
     sampled["memorisation_share"] = memorization.share(generated, this.images, real)
     floor["memorisation_share"] = memorization.HONEST
-    held_out, held_out_codes = this.held_out
+    held_out, held_out_codes = this.held_out_fit
     return {
         "train": _reconstruction(this, this.codes, this.images),
         "test": _reconstruction(this, held_out_codes, held_out),

@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from glo import config, manifest, paths
 from glo.batches import steps_per_epoch
@@ -65,15 +66,25 @@ def plan(typed: Layer) -> Plan:
     return Plan(settings, start, found, start.parent if resume else None)
 
 
-def steps(settings: TrainSettings, dataset: Dataset) -> tuple[int, int]:
-    """(planned, end): the steps over which the schedule runs, and the step at which to stop."""
+class Length(NamedTuple):
+    """Steps of a run: `learned` move generator and codes, from there to `planned` only codes, and it stops at `end`."""
+
+    learned: int
+    planned: int
+    end: int
+
+
+def length(settings: TrainSettings, dataset: Dataset) -> Length:
+    """How many steps a run takes."""
     per_epoch = steps_per_epoch(len(dataset.train_rows), settings.batch_size)
     if settings.epochs is not None:
-        planned = settings.epochs * per_epoch
+        learned = settings.epochs * per_epoch
     else:
-        planned = max(DEFAULT_EPOCHS * per_epoch, DEFAULT_STEPS)
-    end = planned if settings.max_steps is None else settings.max_steps
-    return max(planned, end), end
+        learned = max(DEFAULT_EPOCHS * per_epoch, DEFAULT_STEPS)
+    refined = per_epoch if settings.refine_steps else 0
+    end = learned + refined if settings.max_steps is None else settings.max_steps
+    learned = max(learned, end - refined)
+    return Length(learned, learned + refined, end)
 
 
 def check(plan: Plan, dataset: Dataset, end: int) -> None:
@@ -85,7 +96,7 @@ def check(plan: Plan, dataset: Dataset, end: int) -> None:
         raise UserError(
             f"{plan.start} has taken {plan.manifest.step} steps already, of {end} in all: raise --max_steps"
         )
-    old = steps(plan.manifest.resolved(plan.start), dataset)[0]
-    new = steps(plan.settings, dataset)[0]
+    old = length(plan.manifest.resolved(plan.start), dataset).planned
+    new = length(plan.settings, dataset).planned
     if plan.run and plan.settings.schedule != "constant" and old != new:
         logger.warning("the schedule now runs over %d steps, not %d: the rates differ from here on", new, old)

@@ -13,7 +13,8 @@ MEMORY_HELP = "images that take more than this are read from the file as needed 
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
 EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")
-SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "kde")
+INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # what restored held-out MNIST digits best
+SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "imle", "flow", "kde")
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,11 @@ class TrainSettings:
     generator_optimizer: str = setting("adam", "optimizer of the generator", choices=("adam", "sgd"))
     learning_rate: float = setting(0.005, "the generator's rate", above=0)
     lr_weight_decay: bool = setting(False, "halve the generator's rate every 10,000 steps")
+    weight_decay: float = setting(0.0, "decay of the generator's kernels: each step takes rate x this off them", low=0)
+    clip_norm: float | None = setting(None, "scale the generator's gradient down to this norm", above=0)
+    ema: float = setting(
+        0.0, "decay of an average of the generator's weights, which evaluation then uses (0: none)", low=0, high=0.99999
+    )
     # code step
     alpha: float = setting(5.0, "step of the code update, on each sample's own loss", low=0)
     code_optimizer: str = setting("adam", "optimizer of the codes, row by row", choices=("sgd", "adam"))
@@ -128,6 +134,15 @@ class TrainSettings:
         "joint: generator and codes move on one pass; alternate: codes on a second pass",
         choices=("joint", "alternate"),
     )
+    code_noise: float = setting(
+        0.0, "standard deviation of the noise that training adds to each coordinate of the generator's input", low=0
+    )
+    noise_schedule: str = setting(
+        "constant",
+        "the noise over the learning steps: constant, or falling to 0 along a line or half a cosine",
+        choices=("constant", "linear", "cosine"),
+    )
+    code_decay: float = setting(0.0, "weight of the squared norm of each code in its own loss", low=0)
     projection: str = setting(
         "ball", "where codes are kept: the unit ball, the unit sphere, or anywhere", choices=PROJECTIONS
     )
@@ -145,6 +160,9 @@ class TrainSettings:
         "planned length, over which the schedule runs (default: 30, or as many as make 4,000 steps)",
         low=1,
         resume=True,
+    )
+    refine_steps: int = setting(
+        0, "updates of each code in one more epoch at the end, in which the generator stands still", low=0, high=1000
     )
     max_steps: int | None = setting(
         None, "stop at this many steps in all, even if more are planned", low=1, resume=True
@@ -169,7 +187,10 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class EvalSettings:
-    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: reconstruct, generate, interpolate."""
+    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: reconstruct, generate, interpolate.
+
+    images, inpaint and denoise say what is to be reconstructed, and so imply that task.
+    """
 
     dataset: str | None = setting(None, "name of the dataset that the checkpoint was trained on", **NAME)
     checkpoint: str | None = setting(
@@ -186,7 +207,36 @@ class EvalSettings:
         (), "run folders, or a folder of them, to put side by side in a table and a plot; nothing else", metavar="RUN"
     )
     num_fit: int = setting(1000, "held-out images to fit, at most", low=1)
-    fit_steps: int = setting(200, "code updates for each held-out image", low=1)
+    fit_steps: int = setting(200, "code updates for each fitted image", low=1)
+    images: str | None = setting(
+        None, "reconstruct the pictures of this folder, not held-out images: any sizes and formats", metavar="DIR"
+    )
+    inpaint: str | None = setting(
+        None,
+        "fill held-out images, or --images, where this picture is white; it is cropped as they are",
+        metavar="MASK",
+    )
+    denoise: float | None = setting(
+        None,
+        "add normal noise of this sigma (on 0 to 255) to held-out images, or --images, and denoise them; "
+        "0: they are noisy already",
+        low=0,
+        high=255,
+        metavar="SIGMA",
+    )
+    prior: float | None = setting(
+        None,
+        "weight of how unlikely a fitted code is among the learned ones "
+        f"(default: {INPAINTING_PRIOR} with --inpaint, {DENOISING_PRIOR} with --denoise, else 0)",
+        low=0,
+        metavar="WEIGHT",
+    )
+    draws: int = setting(
+        0,
+        "fit from this many drawn codes too, beside the mean code and those of the nearest training images",
+        low=0,
+        high=1000,
+    )
     sampler: str = setting(
         "auto", "distribution of new codes; auto: the one that the run's settings name", choices=("auto", *SAMPLERS)
     )
@@ -224,3 +274,9 @@ class EvalSettings:
     )
     device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", **DEVICE)
     force: bool = setting(False, "replace files in --output_dir that are not an earlier evaluation's")
+
+    @property
+    def prior_weight(self) -> float:
+        """--prior, or its default."""
+        default = DENOISING_PRIOR if self.denoise is not None else INPAINTING_PRIOR if self.inpaint is not None else 0.0
+        return default if self.prior is None else self.prior

@@ -3,7 +3,6 @@
 min over theta of sum_i  min over z_i in the unit ball of  loss(g_theta(z_i), x_i)        (equation 2 of the paper)
 """
 
-import math
 from collections.abc import Callable
 
 import keras
@@ -11,30 +10,48 @@ import numpy as np
 import tensorflow as tf
 
 from glo import device, generator, precision
-from glo.latents import CodeTable
+from glo.latents import CodeTable, adam, project
 from glo.losses import build as build_loss
+from glo.schedules import noise_factor, rate_factor, refinement_factor
 from glo.settings import TrainSettings
 from glo.stored import Rows
 
-WARM_UP = 0.02  # share of the planned steps in which the rates rise to their full values
 HALVING_STEPS = 10_000
+REFINEMENT = 6.0  # alpha of the refinement, where it starts from
+
+Step = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 
 
 class Model(tf.Module):
-    """All that a checkpoint holds: generator, its optimizer, code table, and the number of steps taken."""
+    """All that a checkpoint holds: generator, its optimizer and average, code table, and the number of steps taken."""
 
     def __init__(self, image_shape: tuple[int, int, int], initial_codes: np.ndarray | Rows, settings: TrainSettings):
         super().__init__(name="glo")
         self.generator = generator.build(image_shape, initial_codes.shape[1], settings)
-        self.optimizer = (
-            keras.optimizers.Adam(settings.learning_rate, name="adam")
-            if settings.generator_optimizer == "adam"
-            else keras.optimizers.SGD(settings.learning_rate, name="sgd")
-        )
+        self.average = generator.build(image_shape, initial_codes.shape[1], settings) if settings.ema else None
+        self.optimizer = _optimizer(settings)
         # Built now, not at the first step: a checkpoint saved or restored before it would lack the slots.
         self.optimizer.build(self.generator.trainable_variables)
         self.table = CodeTable(initial_codes, settings.code_optimizer, settings.projection)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+
+    @property
+    def evaluated(self) -> keras.Model:
+        """The generator to make images with: the average, if there is one."""
+        return self.average or self.generator
+
+
+def _optimizer(settings: TrainSettings) -> keras.optimizers.Optimizer:
+    kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+    optimizer = kinds[settings.generator_optimizer](
+        settings.learning_rate,
+        name=settings.generator_optimizer,
+        weight_decay=settings.weight_decay or None,
+        global_clipnorm=settings.clip_norm,
+    )
+    if settings.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def decode(images: tf.Tensor) -> tf.Tensor:
@@ -42,25 +59,14 @@ def decode(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / 127.5 - 1
 
 
-def rate_factor(step: tf.Tensor, planned: int, schedule: str) -> tf.Tensor:
-    """The share of the full rates at a step (0 is the first): 1, or a linear warm-up and a cosine to 0 at `planned`."""
-    if schedule == "constant":
-        return tf.constant(1.0)
-    position = tf.cast(step, tf.float32) + 1
-    warm_up = max(1.0, WARM_UP * planned)
-    progress = tf.clip_by_value((position - warm_up) / max(1.0, planned + 1 - warm_up), 0.0, 1.0)
-    return tf.minimum(position / warm_up, 0.5 + 0.5 * tf.cos(math.pi * progress))
-
-
-def make_step(model: Model, settings: TrainSettings, planned: int) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
+def make_step(model: Model, settings: TrainSettings, learned: int) -> Step:
     """Compile the training step: rows int64 [B] of the code table, each at most once, and their images
     uint8 [B, H, W, C] -> losses float32 [B] before the step.
 
-    planned: the steps over which the schedule runs.
+    learned: the steps over which the schedules run.
     """
     loss = build_loss(settings.loss)
     weights = model.generator.trainable_variables
-    image = tf.TensorSpec([None, *model.generator.output_shape[1:]], tf.uint8)
 
     def reconstruct(codes: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         with precision.computing_in(model.generator, settings.precision):
@@ -87,16 +93,68 @@ def make_step(model: Model, settings: TrainSettings, planned: int) -> Callable[[
         # The mean divides each sample's own gradient by the batch size; a code must not feel that.
         return losses, to_codes * tf.cast(tf.shape(codes)[0], tf.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), image])
+    @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        factor = rate_factor(model.step, planned, settings.schedule)
+        factor = rate_factor(model.step, learned, settings.schedule)
         rate = settings.learning_rate * factor
         if settings.lr_weight_decay:
             rate *= 0.5 ** tf.cast(model.step // HALVING_STEPS, tf.float32)
-        codes = model.table.gather(rows)
-        losses, to_codes = learn(codes, images, rate)
+        codes = seen = model.table.gather(rows)
+        if settings.code_noise:
+            noise = tf.random.stateless_normal(tf.shape(codes), tf.stack([settings.seed, model.step]))
+            seen += settings.code_noise * noise_factor(model.step, learned, settings.noise_schedule) * noise
+        losses, to_codes = learn(seen, images, rate)
+        to_codes += 2 * settings.code_decay * codes
         model.table.update(rows, codes, to_codes, settings.alpha * factor)
+        if model.average:
+            _follow(model.average, model.generator, settings.ema, model.step)
         model.step.assign_add(1)
         return losses
 
     return step
+
+
+def make_refinement(model: Model, settings: TrainSettings) -> Step:
+    """Compile the step of the last epoch, in which the generator, as evaluated, stands still and only codes move.
+
+    As `make_step`, but each code of the batch takes `settings.refine_steps` updates, at a rate that falls to 0: while
+    the generator learned, the codes, seen once an epoch, ran after it.
+    """
+    loss = build_loss(settings.loss)
+
+    @tf.function(jit_compile=device.jit(settings.jit))
+    def gradients(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(codes)
+            losses = loss(model.evaluated(codes, training=False), target)
+        return losses, tape.gradient(losses, codes)
+
+    @tf.function(input_signature=_batch(model))
+    def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        target, codes = decode(images), model.table.gather(rows)
+        first = second = tf.zeros_like(codes)
+        before = tf.zeros_like(codes[:, 0])
+        for update in tf.range(settings.refine_steps):
+            losses, to_codes = gradients(codes, target)
+            before = tf.where(update == 0, losses, before)
+            to_codes += 2 * settings.code_decay * codes
+            move, first, second = adam(first, second, tf.fill(tf.shape(losses), update + 1), to_codes)
+            alpha = REFINEMENT * refinement_factor(update, settings.refine_steps)
+            codes = project(codes - alpha * move, settings.projection)
+        model.table.assign(rows, codes)
+        model.step.assign_add(1)
+        return before
+
+    return step
+
+
+def _batch(model: Model) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, *model.generator.output_shape[1:]], tf.uint8)]
+
+
+def _follow(average: keras.Model, generator: keras.Model, decay: float, step: tf.Tensor) -> None:
+    """Move the average towards the generator, batch statistics too; faster at first, to forget the random start."""
+    taken = tf.cast(step, tf.float32)
+    share = 1 - tf.minimum(decay, (1 + taken) / (10 + taken))
+    for slow, fast in zip(average.variables, generator.variables, strict=True):
+        slow.assign_add(share * (fast - slow))

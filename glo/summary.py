@@ -7,11 +7,12 @@ from typing import Any
 from glo import config
 from glo.batches import steps_per_epoch
 from glo.data import Dataset
+from glo.resume import Length
 from glo.settings import TrainSettings
 from glo.step import Model
 
 
-def describe(settings: TrainSettings, dataset: Dataset, planned: int, end: int) -> str:
+def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
     """The text of --dry_run."""
     n = len(dataset.train_rows)
     model = Model(dataset.image_shape, dataset.train_codes, settings)
@@ -24,7 +25,8 @@ def describe(settings: TrainSettings, dataset: Dataset, planned: int, end: int) 
         f"memory       {n * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
         f"{_megabytes(model.table.variables):,.1f} MB codes with their optimizer, "
         f"{_megabytes([*model.generator.weights, *model.optimizer.variables]):,.1f} MB generator with its own",
-        f"steps        {steps_per_epoch(n, settings.batch_size):,} an epoch, {end:,} in all, schedule over {planned:,}",
+        f"steps        {steps_per_epoch(n, settings.batch_size):,} an epoch, {length.end:,} in all, "
+        f"schedule over {length.learned:,}, {length.planned - length.learned:,} more for codes alone",
     ]
     return "\n".join(lines)
 

@@ -41,6 +41,11 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     return canvas
 
 
+def panel(caption: str, images: np.ndarray) -> np.ndarray:
+    """A captioned grid of images uint8 [n, H, W, C], at most eight in a row."""
+    return captioned(caption, grid(images, min(len(images), 8)))
+
+
 def captioned(caption: str, picture: np.ndarray) -> np.ndarray:
     """The picture with a line of text above it, widened if the text is longer."""
     font = ImageFont.load_default(14)

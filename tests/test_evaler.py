@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from glo.settings import TrainSettings
 from tests.support import assert_ok, assert_one_line_error, call, run, samples, write_flat
 
 FAST = ["--fit_steps", 20, "--num_fit", 30]
@@ -136,10 +137,38 @@ def test_images_that_stay_in_the_file_give_the_same_evaluation(trained, tmp_path
 def test_pairs_by_hand_and_samplers(trained, tmp_path):
     evaluate("--checkpoint", trained, "--interpolate", "--pairs", "3,17", "5,9", "--output_dir", tmp_path)
     assert metrics(tmp_path)["interpolate"]["pairs"] == [[3, 17], [5, 9]]
-    for sampler in ("diagonal", "unit"):
-        evaluate("--checkpoint", trained, "--generate", "--sampler", sampler, "--output_dir", tmp_path)
-        assert metrics(tmp_path)["generate"]["sampler"] == sampler
+    for sampler in ("diagonal", "unit", "kde"):
+        log = evaluate("--checkpoint", trained, "--generate", "--sampler", sampler, "--output_dir", tmp_path).stderr
+        found = metrics(tmp_path)["generate"]
+        assert found["sampler"] == sampler
+        assert found["near_memorising"] == (sampler == "kde") == ("near-memorising" in log)
+        assert 0 <= found["memorisation_share"] <= 1
+        assert np.isfinite([found["log_likelihood"], found["energy_distance"], found["fitting_seconds"]]).all()
     assert "interpolate" in metrics(tmp_path)  # earlier tasks of the same checkpoint are kept
+
+
+def test_auto_is_the_runs_sampler_and_its_fit_is_kept(trained, tmp_path):
+    asked = ["--checkpoint", trained, "--generate", "--output_dir", tmp_path]
+    shutil.rmtree(trained / "samplers", ignore_errors=True)
+    evaluate(*asked)
+    chosen = metrics(tmp_path)["generate"]
+    assert chosen["sampler"] == TrainSettings().sampler == "gmm"
+    with np.load(tmp_path / "generate_default.npz") as file:
+        drawn = file["code"]
+    kept = trained / "samplers" / "gmm-300.npz"
+    with np.load(kept) as file:
+        most = len(file["weights"])
+    changed = kept.stat().st_mtime_ns
+    evaluate(*asked)
+    assert kept.stat().st_mtime_ns == changed
+    assert metrics(tmp_path)["generate"] == chosen
+    with np.load(tmp_path / "generate_default.npz") as file:
+        np.testing.assert_array_equal(drawn, file["code"])
+    evaluate(*asked, "--components", most + 1)
+    with np.load(kept) as file:
+        assert len(file["weights"]) == most + 1
+    refused = call("evaler.py", *asked, "--sampler", "flow", "--components", 3)
+    assert_one_line_error(refused, "--components 3", "--sampler gmm", "flow")
 
 
 def test_files_of_the_users_are_not_overwritten(trained, tmp_path):

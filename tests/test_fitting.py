@@ -6,6 +6,8 @@ import pytest
 from glo import fitting, generator
 from glo.decoder import Decoder
 from glo.losses import build as build_loss
+from glo.prior import GaussianPrior
+from glo.samplers.normal import Gaussian
 from glo.settings import TrainSettings
 from tests.support import samples
 
@@ -18,9 +20,9 @@ def world():
     return model, codes, Decoder(model).images(codes)
 
 
-def fit(world, starts, steps=120, batch_size=8, rows=slice(None)):
+def fit(world, starts, steps=120, batch_size=8, rows=slice(None), loss="mse", **options):
     model, _, images = world
-    return fitting.fit(model, build_loss("mse"), "ball", images[rows], starts, steps, batch_size)
+    return fitting.fit(model, build_loss(loss), "ball", images[rows], starts, steps, batch_size, **options)
 
 
 def test_fits_images_that_the_generator_can_make(world):
@@ -87,3 +89,51 @@ def test_starts_are_the_mean_and_the_codes_of_the_nearest_images(world):
     assert found.shape == (2, 1 + fitting.NEAREST, 4)
     np.testing.assert_allclose(found[:, 0], np.broadcast_to(codes.mean(axis=0), (2, 4)), rtol=1e-5)
     np.testing.assert_array_equal(found[:, 1], codes[:2])  # an image is its own nearest
+    more = fitting.starts(images[:2], images, codes, codes[5:7] / 2)
+    assert more.shape == (2, 3 + fitting.NEAREST, 4)
+    for row in more:
+        np.testing.assert_array_equal(row[1:3], codes[5:7] / 2)
+
+
+def test_the_prior_is_a_part_of_the_loss_and_keeps_codes_near_the_learned_ones(world):
+    model, codes, images = world
+    starts = np.repeat(codes.mean(axis=0)[None, None], 20, axis=0)
+    gaussian = Gaussian.fit(codes, 0)
+    unlikeness = {}
+    for weight in (0.01, 0.1, 10):
+        prior = GaussianPrior(gaussian, weight)
+        fitted, losses = fit(world, starts, 60, 20, prior=prior)
+        errors = np.mean(np.square(np.asarray(model(fitted)) - (images / 127.5 - 1)), axis=(1, 2, 3))
+        np.testing.assert_allclose(losses, errors + np.asarray(prior(fitted)), rtol=1e-3, atol=1e-6)
+        unlikeness[weight] = np.asarray(GaussianPrior(gaussian, 1.0)(fitted)).mean()
+    assert unlikeness[0.01] > unlikeness[0.1] > unlikeness[10]
+    assert unlikeness[10] < 1e-3
+
+
+@pytest.mark.parametrize("loss", ["mse", "lap_l1"])
+def test_a_hole_is_not_seen(world, loss):
+    model, codes, images = world
+    hole = np.zeros((8, 8, 1), bool)
+    hole[3:6, 2:5] = True
+    spoilt = np.where(hole, 255 - images, images)
+    starts = codes[:, None] * 0.5
+    fitted, losses = fit(world, starts, 40, 20, loss=loss, hole=hole)
+    again, _ = fit((model, codes, spoilt), starts, 40, 20, loss=loss, hole=hole)
+    np.testing.assert_array_equal(fitted, again)
+    blind, _ = fit((model, codes, spoilt), starts, 40, 20, loss=loss)
+    assert not np.allclose(blind, fitted, atol=1e-3)
+    if loss == "mse":
+        difference = np.asarray(model(fitted)) - (images / 127.5 - 1)
+        expected = np.square(difference)[:, ~hole[..., 0]].sum(axis=(1, 2)) / 64
+        np.testing.assert_allclose(losses, expected, rtol=1e-3, atol=1e-7)
+
+
+def test_starts_do_not_look_into_the_hole(world):
+    _, codes, images = world
+    hole = np.zeros((8, 8, 1), bool)
+    hole[:4] = True
+    queries = np.where(hole, images[[7, 8]], images[[0, 1]])
+    found = fitting.starts(queries, images, codes, hole=hole)
+    distances = np.square(queries[:, None, 4:].astype(float) - images[None, :, 4:]).sum(axis=(2, 3, 4))
+    np.testing.assert_array_equal(found[:, 1:], codes[np.argsort(distances, axis=1)[:, : fitting.NEAREST]])
+    np.testing.assert_array_equal(found[:, 1], codes[:2])

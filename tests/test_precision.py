@@ -38,7 +38,7 @@ def test_a_step_in_bfloat16_is_nearly_the_step_in_float32(kind, update):
         )
         model = Model((8, 8, 3), codes, settings)
         before = [w.numpy() for w in model.generator.trainable_variables]
-        losses = make_step(model, settings, planned=10)(np.arange(16), images)
+        losses = make_step(model, settings, learned=10)(np.arange(16), images)
         assert losses.dtype == tf.float32
         after = [w.numpy() for w in model.generator.trainable_variables]
         moved[name] = np.concatenate([(b - a).ravel() for a, b in zip(before, after, strict=True)])

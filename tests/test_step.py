@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from glo.losses import build as build_loss
+from glo.schedules import rate_factor
 from glo.settings import TrainSettings
-from glo.step import Model, decode, make_step, rate_factor
+from glo.step import Model, decode, make_step
 from tests.support import samples
 
 SETTINGS = TrainSettings(channels=4, loss="mse", schedule="constant", learning_rate=0.01, alpha=0.5)
@@ -19,7 +20,7 @@ def made(n=32, **changes):
     images, codes = samples(n, (8, 8, 1), 6)
     settings = dataclasses.replace(SETTINGS, **changes)
     model = Model(images.shape[1:], codes, settings)
-    return model, make_step(model, settings, planned=100), images
+    return model, make_step(model, settings, learned=100), images
 
 
 def own_gradients(model, images, rows):

@@ -7,7 +7,9 @@ from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
+from glo.samplers.flow import Flow
 from glo.samplers.kernel import Kernel
+from glo.samplers.matching import Matching
 from glo.samplers.mixture import Mixture
 from glo.samplers.normal import Diagonal, Gaussian, Unit
 
@@ -36,6 +38,8 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "diagonal": Diagonal,
     "unit": Unit,
     "gmm": Mixture,
+    "imle": Matching,
+    "flow": Flow,
     "kde": Kernel,
 }
 NEAR_MEMORISING = ("kde",)  # what they draw lies around single learned codes

@@ -15,14 +15,14 @@ SCORED = 1000  # held-out codes that choose the bandwidth, at most
 
 @dataclass(frozen=True)
 class Kernel:
-    """Whitening (mean [d], scaled [d, d]), whitened codes float32 [n, d], and the noise's deviation, float64 [1]."""
+    """Whitening (mean [d], root [d, d]), whitened codes float32 [n, d], and the noise's deviation, float64 [1]."""
 
     mean: np.ndarray
-    scaled: np.ndarray
+    root: np.ndarray
     white: np.ndarray
     bandwidth: np.ndarray
 
-    SHAPES: ClassVar = {"mean": "d", "scaled": "dd", "white": "nd", "bandwidth": "1"}
+    SHAPES: ClassVar = {"mean": "d", "root": "dd", "white": "nd", "bandwidth": "1"}
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int) -> "Kernel":
@@ -33,15 +33,15 @@ class Kernel:
         scored = white[np.random.default_rng([seed, 5]).permutation(held_out)[:SCORED]]
         squares = _squares(scored, white[train])
         scores = [_log_densities(squares, width, white.shape[1]).sum() for width in BANDWIDTHS]
-        return cls(whitening.mean, whitening.scaled, white, BANDWIDTHS[[np.argmax(scores)]])
+        return cls(whitening.mean, whitening.root, white, BANDWIDTHS[[np.argmax(scores)]])
 
     def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
         picked = self.white[random.integers(len(self.white), size=n)]
         noise = random.standard_normal(picked.shape)
-        return Whitening(self.mean, self.scaled).undo(picked + self.bandwidth * noise)
+        return Whitening(self.mean, self.root).undo(picked + self.bandwidth * noise)
 
     def log_likelihood(self, codes: np.ndarray) -> float:
-        whitening = Whitening(self.mean, self.scaled)
+        whitening = Whitening(self.mean, self.root)
         white = whitening.apply(codes)
         parts = [
             _log_densities(_squares(white[i : i + SCORED], self.white), self.bandwidth[0], white.shape[1])

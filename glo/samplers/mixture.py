@@ -11,7 +11,7 @@ from glo.samplers.whitening import Whitening
 
 CANDIDATES = (1, 3, 10, 25, 50, 100, 200)  # numbers of components, tried until the likelihood falls
 LEAST = 2  # codes for each component and dimension, at least, of a candidate
-ITERATIONS, MORE = 6, 15  # of EM: for a candidate; for the chosen one, on all codes
+ITERATIONS, MORE = 5, 6  # of EM: for a candidate; for the chosen one, on all codes
 START_CODES, START_ITERATIONS = 20_000, 10  # of k-means, from which EM starts
 REGULAR = 1e-3  # added to every variance, of which 1 is that of all codes along an axis
 NEGLIGIBLE = 1e-4  # share of a code in a component below which it does not move it
@@ -20,15 +20,15 @@ BLOCK_BYTES = 1 << 23  # of codes under all components at once
 
 @dataclass(frozen=True)
 class Mixture:
-    """Whitening (mean [d], scaled [d, d]); in its coordinates weights [K], means [K, d], covariances [K, d, d]."""
+    """Whitening (mean [d], root [d, d]); in its coordinates weights [K], means [K, d], covariances [K, d, d]."""
 
     mean: np.ndarray
-    scaled: np.ndarray
+    root: np.ndarray
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
 
-    SHAPES: ClassVar = {"mean": "d", "scaled": "dd", "weights": "k", "means": "kd", "covariances": "kdd"}
+    SHAPES: ClassVar = {"mean": "d", "root": "dd", "weights": "k", "means": "kd", "covariances": "kdd"}
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int, components: int | None = None) -> "Mixture":
@@ -44,11 +44,11 @@ class Mixture:
                 if fits and (k * LEAST * white.shape[1] > len(train) or scores[-1] < max(scores)):
                     break
                 fits.append(_fit(white[train], codes[train], k, seed))
-                scores.append(logsumexp(_log_joint(white[held_out], *fits[-1]), axis=1).mean())
-            found = fits[np.nanargmax(scores)] if len(held_out) else fits[0]
+                scores.append(logsumexp(_log_joint(white[held_out], *fits[-1]), axis=1).sum())
+            found = fits[np.argmax(scores)]
         for _ in range(MORE):
             found = _step(white, *found)
-        return cls(whitening.mean, whitening.scaled, *(array.astype(np.float32) for array in found))
+        return cls(whitening.mean, whitening.root, *(array.astype(np.float32) for array in found))
 
     def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
         weights = self.weights.astype(np.float64)
@@ -67,7 +67,7 @@ class Mixture:
 
     @property
     def _whitening(self) -> Whitening:
-        return Whitening(self.mean, self.scaled)
+        return Whitening(self.mean, self.root)
 
 
 Parameters = tuple[np.ndarray, np.ndarray, np.ndarray]  # weights [K], means [K, d], covariances [K, d, d]
@@ -83,7 +83,7 @@ def _fit(white: np.ndarray, codes: np.ndarray, k: int, seed: int) -> Parameters:
         clusters = KMeans(k, n_init=1, max_iter=START_ITERATIONS, random_state=seed).fit(codes[np.sort(some)])
         labels = clusters.predict(codes)
     found = _maximized(white, np.eye(k, dtype=np.float32)[labels])
-    for _ in range(ITERATIONS):
+    for _ in range(ITERATIONS if k > 1 else 0):
         found = _step(white, *found)
     return found
 
@@ -101,10 +101,10 @@ def _maximized(white: np.ndarray, shares: np.ndarray) -> Parameters:
     for j in range(k):
         # Nearly all shares are 0 or 1 in so many dimensions: only those that move the component are added up.
         rows = np.flatnonzero(shares[:, j] > NEGLIGIBLE)
-        share = shares[rows, j].astype(np.float64)
-        counts[j] = share.sum() + np.finfo(np.float32).tiny
-        means[j] = share @ white[rows] / counts[j]
-        centred = (white[rows] - means[j]) * np.sqrt(share)[:, None]
+        share, members = shares[rows, j], white[rows]
+        counts[j] = share.sum(dtype=np.float64) + np.finfo(np.float32).tiny
+        means[j] = share @ members / counts[j]
+        centred = (members - means[j].astype(np.float32)) * np.sqrt(share)[:, None]
         covariances[j] = centred.T @ centred / counts[j] + REGULAR * np.eye(d)
     return counts / counts.sum(), means, covariances
 

@@ -1,0 +1,95 @@
+"""Rectified flow from noise to codes (Liu, Gong, Liu, ICLR 2023).
+
+On the straight lines x_t = (1 - t) noise + t code the network is fitted to v(x_t, t) = code - noise in the mean square.
+Following v from noise at t = 0 to t = 1 gives codes.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from glo.samplers import network
+from glo.samplers.whitening import Whitening
+
+WIDTH = 512
+FEATURES = 32  # cosines of t
+STEPS, BATCH = 4000, 256
+DRAWN_STEPS = 50  # of Heun's method
+DRAWN_BATCH = 2048
+MOMENTS = 4096  # drawn codes whose mean and covariance are made those of the learned ones
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The network of velocities in whitened coordinates, and the way from these to codes: mean [d] and root [d, d]."""
+
+    mean: np.ndarray
+    root: np.ndarray
+    first: np.ndarray
+    first_bias: np.ndarray
+    inner: np.ndarray
+    inner_bias: np.ndarray
+    last: np.ndarray
+    last_bias: np.ndarray
+
+    SHAPES: ClassVar = {"mean": "d", "root": "dd", **network.SHAPES}
+
+    @classmethod
+    def fit(cls, codes: np.ndarray, seed: int) -> "Flow":
+        whitening = Whitening.fit(codes)
+        white = whitening.apply(codes)
+        random = np.random.default_rng([seed, 9])
+        d = white.shape[1]
+
+        def batches(step, parameters):
+            noise, times = random.standard_normal((BATCH, d), np.float32), random.random((BATCH, 1), np.float32)
+            return white[random.integers(len(white), size=BATCH)], noise, times
+
+        def loss(parameters, targets, noise, times):
+            between = (1 - times) * noise + times * targets
+            return tf.reduce_mean(tf.square(_velocity(between, times, FEATURES, parameters) - (targets - noise)))
+
+        start = network.initial(d + FEATURES, WIDTH, d, random)
+        parameters = network.train(start, loss, batches, STEPS)
+        # A network trained for so short a time gives codes that vary less than the learned ones: what it draws is
+        # moved and stretched until mean and covariance agree.
+        drawn = Whitening.fit(_integrated(random.standard_normal((MOMENTS, d), np.float32), parameters))
+        root = np.linalg.solve(drawn.root, whitening.root)
+        return cls(whitening.mean - drawn.mean @ root, root, *parameters)
+
+    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+        noise = random.standard_normal((n, len(self.mean)), np.float32)
+        white = _integrated(noise, [getattr(self, name) for name in network.SHAPES])
+        return Whitening(self.mean, self.root).undo(white)
+
+    def log_likelihood(self, codes: np.ndarray) -> None:
+        return None
+
+
+def _integrated(noise: np.ndarray, parameters: network.Parameters) -> np.ndarray:
+    """Where noise [n, d] has flown to at t = 1, float32 [n, d], by Heun's method."""
+    d = noise.shape[1]
+    features = parameters[0].shape[0] - d
+    constants = [tf.constant(array) for array in parameters]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, d], tf.float32)])
+    def integrate(x):
+        h = 1 / DRAWN_STEPS
+        for step in tf.range(DRAWN_STEPS):
+            t = tf.fill([tf.shape(x)[0], 1], tf.cast(step, tf.float32) * h)
+            slope = _velocity(x, t, features, constants)
+            x += h / 2 * (slope + _velocity(x + h * slope, t + h, features, constants))
+        return x
+
+    parts = [integrate(noise[i : i + DRAWN_BATCH]).numpy() for i in range(0, len(noise), DRAWN_BATCH)]
+    return np.concatenate(parts)
+
+
+def _velocity(x: tf.Tensor, t: tf.Tensor, features: int, parameters: network.Parameters) -> tf.Tensor:
+    """float32 [n, d] at positions [n, d] and times [n, 1]."""
+    cosines = tf.cos(np.pi * t * tf.range(features, dtype=tf.float32))
+    # What v is if the codes, being white, are normal: the network, which starts at zero, learns the rest.
+    normal = (2 * t - 1) / (tf.square(1 - t) + tf.square(t)) * x
+    return normal + network.apply(tf.concat([x, cosines], axis=1), *parameters)
