@@ -72,11 +72,11 @@ def fit(
         together = max(1, batch_size * (1 + NEAREST) // s)  # more starts take no more memory
         for first in range(0, n, together):
             batch = slice(first, first + together)
-            raced = descend(_begin(starts[batch].reshape(-1, d)), np.repeat(images[batch], s, axis=0), 0, race, race)
+            raced = descend(begin(starts[batch].reshape(-1, d)), np.repeat(images[batch], s, axis=0), 0, race, race)
             best = np.argmin(raced[-1].reshape(-1, s), axis=1)
             winners[batch] = raced[-2].reshape(-1, s, d)[np.arange(len(best)), best]
             bar.update(race * len(best))
-        state, active = _begin(winners), np.arange(n)
+        state, active = begin(winners), np.arange(n)
         for done in range(0, steps - race, CHECK):
             count, before = min(CHECK, steps - race - done), state[-1][active]
             for first in range(0, len(active), batch_size):
@@ -98,7 +98,7 @@ def _outside(hole: np.ndarray, loss: Loss) -> Loss:
     return lambda prediction, target: loss(known * prediction + (1 - known) * target, target)
 
 
-def _begin(codes: np.ndarray) -> list[np.ndarray]:
+def begin(codes: np.ndarray) -> list[np.ndarray]:
     """What a descent keeps of each image: its code, Adam's two moments, the best code so far, and that one's loss."""
     moments = np.zeros_like(codes), np.zeros_like(codes)
     return [codes, *moments, codes.copy(), np.full(len(codes), np.inf, np.float32)]
@@ -109,7 +109,7 @@ def make_descent(
 ) -> Callable[[list[np.ndarray], np.ndarray, int, int, int], list[np.ndarray]]:
     """Compile (state, images uint8 [B, H, W, C], done, count, steps) -> the state after `count` more updates.
 
-    state: see `_begin`. Of the planned `steps`, over which the rate falls to 0, `done` have been taken before.
+    state: see `begin`. Of the planned `steps`, over which the rate falls to 0, `done` have been taken before.
     """
 
     rows = tf.TensorSpec([None, generator.input_shape[1]], tf.float32)

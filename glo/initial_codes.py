@@ -11,7 +11,7 @@ from glo.errors import UserError
 # PCA is fitted on all training rows if they take no more than this as float32, else on a seeded sample that does.
 FIT_BYTES = 1 << 30
 PART_BYTES = 1 << 26
-DEFAULT_DIMENSION = 64
+DEFAULT_DIMENSION = 128
 ROUNDING = 1e-6  # a spread of codes below this is none: all images are the same
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from glo import checkpoint, data, files, history, manifest, metrics, paths, records, viz
+from glo import checkpoint, data, files, history, manifest, paths, records, viz
 from glo.batches import batches, steps_per_epoch
 from glo.checkpoint import Saver
 from glo.data import Dataset
@@ -25,6 +25,7 @@ from glo.initial_codes import project
 from glo.interrupt import Interrupt
 from glo.log import logger
 from glo.losses import build as build_loss
+from glo.progress import Progress
 from glo.resume import Length
 from glo.samplers.normal import Gaussian
 from glo.settings import TrainSettings
@@ -59,10 +60,14 @@ class _Run:
         grid = viz.grid(self.images[self.grid_rows], viz.columns(len(self.grid_rows)))
         self.originals = viz.captioned("training images", grid)
         self.decoder = Decoder(self.model.evaluated)
+        self.progress = Progress(self.model, dataset, settings, seeded)
         self.saver = Saver(run, settings, manifest.describe(dataset))
         self.start = start
         self.told = self.warned = -math.inf
         self.records = records.Records(run, int(self.model.step))
+        before = history.clocked(history.read(run), settings.batch_size)
+        self.seconds_before = before[-1]["seconds"] if before else 0.0
+        self.began = time.perf_counter()
 
     def train(self, length: Length) -> int:
         settings, end = self.settings, length.end
@@ -94,11 +99,11 @@ class _Run:
                         "learning_rate": float(self.model.optimizer.learning_rate),
                         "images_per_second": rate,
                     }
-                    self._tolerate(self.records.scalars, step, **values)
+                    self._tolerate(self.records.scalars, step, **values, **self._clock(step))
                     bar.set_postfix(loss=f"{mean:.4f}", images_per_second=f"{rate:.0f}", refresh=False)
                     losses, seen, since = [], 0, now
                 if step % picture_every == 0 or step == end:
-                    self._tolerate(self._picture, step, -(-step // per_epoch))
+                    self._tolerate(self._picture, step, -(-step // per_epoch), step == end)
                 if step % settings.save_every == 0 and step < end:
                     self._tolerate(self._save, rows)
                 bar.update()
@@ -162,15 +167,14 @@ class _Run:
         with files.replacing(paths.dump(self.run, int(self.model.step))) as temporary:
             temporary.write_bytes(image.getbuffer())
 
-    def _picture(self, step: int, epoch: int) -> None:
-        """A grid of the same images as ever beside their reconstructions, and the PSNR of those."""
+    def _picture(self, step: int, epoch: int, last: bool) -> None:
+        """A grid of the same images as ever beside their reconstructions, and how far training is."""
         shown = self.decoder.images(self._codes(self.grid_rows))
         caption = f"reconstructions, epoch {epoch}"
         pictured = viz.beside(self.originals, viz.captioned(caption, viz.grid(shown, viz.columns(len(shown)))))
         viz.save(paths.grid(self.run, epoch), pictured)
-        errors = (shown.astype(np.float64) - self.images[self.grid_rows]) / 255
-        psnr = metrics.psnr(np.mean(np.square(errors)))
-        self.records.scalars(step, epoch=epoch, train_psnr=psnr)
+        psnr = self.progress.measure(last)
+        self.records.scalars(step, epoch=epoch, **psnr, **self._clock(step))
         if time.monotonic() - self.told > TELL_SECONDS:
             known = self._codes(self.sampled_rows)
             seed = self.settings.seed
@@ -179,7 +183,7 @@ class _Run:
             drawn = project(drawn, self.settings.projection)
             self.records.picture(step, "reconstructions", pictured)
             self.records.picture(step, "samples", viz.grid(self.decoder.images(drawn), viz.columns(GRID)))
-            logger.info("epoch %d, step %d: PSNR %.2f dB on %d training images", epoch, step, psnr, len(shown))
+            logger.info("epoch %d, step %d: %s dB", epoch, step, ", ".join(f"{k} {v:.2f}" for k, v in psnr.items()))
             self.told = time.monotonic()
 
     def _final_pictures(self) -> None:
@@ -195,6 +199,13 @@ class _Run:
             "done: %d steps, train PSNR %.2f dB (%d images); next: python evaler.py --dataset %s --checkpoint %s",
             step, measured.result()["psnr"], len(rows), self.settings.dataset, self.run,
         )  # fmt: skip
+
+    def _clock(self, step: int) -> dict[str, float]:
+        """Seconds of training, those before a resumption included, and images seen."""
+        seconds = self.seconds_before + time.perf_counter() - self.began
+        per_epoch = steps_per_epoch(len(self.images), self.settings.batch_size)
+        epochs, steps = divmod(step, per_epoch)
+        return {"seconds": seconds, "images": epochs * len(self.images) + steps * self.settings.batch_size}
 
     def _codes(self, rows: np.ndarray) -> np.ndarray:
         return self.model.table.gather(rows).numpy()

@@ -52,7 +52,7 @@ class BuildSettings:
     )
     distribution: str = setting("PCA", "distribution of the initial codes", choices=DISTRIBUTIONS)
     dimension: int | None = setting(
-        None, "code dimension d (default: 64, or the most that PCA can give)", low=1, high=65536
+        None, "code dimension d (default: 128, or the most that PCA can give)", low=1, high=65536
     )
     code_norm: str = setting(
         "ball", "ball: codes within the unit ball; unit: every code divided by its norm", choices=("ball", "unit")
