@@ -126,7 +126,9 @@ def make_refinement(model: Model, settings: TrainSettings) -> Step:
     def gradients(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(codes)
-            losses = loss(model.evaluated(codes, training=False), target)
+            with precision.computing_in(model.evaluated, settings.precision):
+                images = model.evaluated(codes, training=False)
+            losses = loss(images, target)
         return losses, tape.gradient(losses, codes)
 
     @tf.function(input_signature=_batch(model))
