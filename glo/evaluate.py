@@ -60,10 +60,23 @@ class Evaluation:
     @cached_property
     def sampler(self) -> Fitted:
         """The sampler that was asked for, or the run's own, fitted to the learned codes."""
-        name = self.trained.sampler if self.asked.sampler == "auto" else self.asked.sampler
-        options = {"components": self.asked.components} if self.asked.components else {}
+        asked, trained = self.asked, self.trained
+        name = trained.sampler if asked.sampler == "auto" else asked.sampler
+        components = asked.components or trained.components
+        options = {"components": components} if components and name == "gmm" else {}
         file = paths.sampler(self.prefix.parent, name, int(self.model.step))
-        return fitted(file, name, self.codes, self.asked.seed, self.trained.projection, options)
+        return fitted(file, name, self.codes, asked.seed, trained.projection, options)
+
+    @property
+    def temperature(self) -> float:
+        """As asked, or the run's own, which suits the run's own sampler alone."""
+        return self.asked.temperature or (
+            self.trained.temperature if self.sampler.name == self.trained.sampler else 1.0
+        )
+
+    def drawn(self, n: int) -> np.ndarray:
+        """New codes from the sampler, float32 [n, d]."""
+        return self.sampler.draw(n, self.asked.seed, self.trained.projection, self.temperature)
 
     @cached_property
     def held_out(self) -> np.ndarray:
@@ -135,11 +148,13 @@ def generate(this: Evaluation) -> dict[str, Any]:
     """Images from codes drawn from the sampler; some of them above their nearest training image."""
     asked, sampler = this.asked, this.sampler
     name = sampler.name
-    codes = sampler.draw(max(asked.num_samples, COMPARED), asked.seed, this.trained.projection)
+    codes = this.drawn(max(asked.num_samples, COMPARED))
     copied = _memorised(this, codes[:COMPARED])
     codes = codes[: asked.num_samples]
     images = this.decoder.images(codes)
     title = f"{name}, near-memorising" if name in NEAR_MEMORISING else name
+    if this.temperature != 1:
+        title += f", temperature {this.temperature:g}"
     compared = images[:NEIGHBORS]
     closest = this.images[nearest(compared, this.images)[1][:, 0]]
     picture = viz.below(
@@ -160,6 +175,7 @@ def generate(this: Evaluation) -> dict[str, Any]:
         )  # fmt: skip
     return {
         "sampler": name,
+        "temperature": this.temperature,
         "n": len(images),
         **scores,
         "fitting_seconds": sampler.seconds,

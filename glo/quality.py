@@ -29,7 +29,7 @@ def measure(this: "Evaluation") -> dict[str, Any]:
     n = min(asked.num_metric_samples, len(dataset.test_rows), len(this.images))
     real = dataset.images[np.sort(this.random(10).permutation(dataset.test_rows)[:n])]
     known = this.images[np.sort(this.random(11).permutation(len(this.images))[:n])]
-    generated = this.decoder.images(this.sampler.draw(n, asked.seed, this.trained.projection))
+    generated = this.decoder.images(this.drawn(n))
     extractor = extractors.make(asked, dataset)
     of_real, of_known, of_generated = (extractors.features(extractor, images) for images in (real, known, generated))
     if n <= of_real.shape[1]:
@@ -48,6 +48,7 @@ def measure(this: "Evaluation") -> dict[str, Any]:
         "test": _reconstruction(this, held_out_codes, held_out),
         "n": n,
         "sampler": this.sampler.name,
+        "temperature": this.temperature,
         "extractor": extractor.describe(),
         "samples": sampled,
         "floor": floor,

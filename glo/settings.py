@@ -13,6 +13,8 @@ MEMORY_HELP = "images that take more than this are read from the file as needed 
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 PROJECTIONS = ("ball", "sphere", "none")
 EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")
+COMPONENTS = {"low": 1, "high": 10000}
+COMPONENTS_HELP = "with the sampler gmm: number of Gaussians (default: chosen by held-out likelihood)"
 INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # what restored held-out MNIST digits best
 SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "imle", "flow", "kde")
 
@@ -149,6 +151,14 @@ class TrainSettings:
     sampler: str = setting(
         "gmm", "distribution of new codes, which evaler.py fits to the learned ones", choices=SAMPLERS, resume=True
     )
+    components: int | None = setting(None, COMPONENTS_HELP, resume=True, **COMPONENTS)
+    temperature: float = setting(
+        1.0,
+        "factor on the noise that the sampler draws: below 1 samples are likelier and less varied",
+        above=0,
+        high=10,
+        resume=True,
+    )
     # length
     schedule: str = setting(
         "cosine",
@@ -240,8 +250,12 @@ class EvalSettings:
     sampler: str = setting(
         "auto", "distribution of new codes; auto: the one that the run's settings name", choices=("auto", *SAMPLERS)
     )
-    components: int | None = setting(
-        None, "with the sampler gmm: number of Gaussians (default: chosen by held-out likelihood)", low=1, high=10000
+    components: int | None = setting(None, f"{COMPONENTS_HELP}; the run's own, if it names gmm", **COMPONENTS)
+    temperature: float | None = setting(
+        None,
+        "factor on the noise that the sampler draws (default: the run's own with its own sampler, else 1)",
+        above=0,
+        high=10,
     )
     num_samples: int = setting(64, "images to generate", low=1)
     num_metric_samples: int = setting(

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import shutil
 import shlex
 import struct
 
@@ -103,13 +104,15 @@ def test_the_readmes_settings_are_true():
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_says_its_command_and_trains(recipe, tmp_path, monkeypatch):
     first = recipe.read_text().splitlines()[0]
-    name = "NAME" if recipe.stem == "default" else recipe.stem.upper()
-    assert first == f"# python trainer.py --dataset {name}"
+    name = {"default": "NAME"}.get(recipe.stem, recipe.stem.split("_reconstruct")[0].split("_generate")[0].upper())
+    chosen = [] if recipe.stem in ("default", name.lower()) else ["--config", f"configs/{recipe.name}"]
+    assert first == " ".join(["# python trainer.py --dataset", name, *chosen])
     shape = (28, 28, 1) if "mnist" in recipe.stem else (8, 8, 1) if recipe.stem == "digits" else (32, 32, 3)
     images, codes = samples(20, shape, 6)
     write_flat(tmp_path / "datasets" / name, images, codes)
     monkeypatch.chdir(tmp_path)
-    result = call("trainer.py", "--dataset", name, "--max_steps", 2, "--batch_size", 4)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    result = call("trainer.py", "--dataset", name, *chosen, "--max_steps", 2, "--batch_size", 4)
     assert_ok(result)
     (run,) = tmp_path.glob("train_dir/*")
     for line in recipe.read_text().splitlines():

@@ -176,3 +176,19 @@ def test_the_split_holds_out_a_seeded_tenth():
     assert not np.array_equal(held_out, split(1000, 6)[1])
     assert [len(rows) for rows in split(1, 0)] == [1, 0]
     assert [len(rows) for rows in split(2, 0)] == [1, 1]
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name not in ("imle", "flow", "unit")])
+def test_temperature_scales_the_noise_about_where_it_is_added(name):
+    codes = clustered(300)
+    fitted = SAMPLERS[name].fit(codes, 0)
+    still, half, full = (fitted.draw(40, np.random.default_rng(3), t).astype(np.float64) for t in (1e-6, 0.5, 1.0))
+    np.testing.assert_allclose(half - still, 0.5 * (full - still), atol=1e-4)
+    assert np.abs(full - still).max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["imle", "flow", "unit"])
+def test_samples_vary_less_at_a_lower_temperature(name):
+    fitted = SAMPLERS[name].fit(clustered(300), 0)
+    cold, warm = (fitted.draw(400, np.random.default_rng(3), t).var(axis=0).sum() for t in (0.3, 1.0))
+    assert cold < 0.8 * warm

@@ -26,8 +26,11 @@ class Sampler(Protocol):
     def fit(cls, codes: np.ndarray, seed: int) -> Self:
         """Fit to learned codes float32 [N, d]."""
 
-    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
-        """n new codes, float32 [n, d], not yet projected."""
+    def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
+        """n new codes, float32 [n, d], not yet projected.
+
+        temperature: factor on the normal noise that codes are made of; below 1 they are likelier and less varied.
+        """
 
     def log_likelihood(self, codes: np.ndarray) -> float | None:
         """Mean log density of codes [n, d], in nats a code; None where there is no closed form."""

@@ -35,9 +35,9 @@ class Fitted:
     energy_distance: float | None
     seconds: float
 
-    def draw(self, n: int, seed: int, projection: str) -> np.ndarray:
+    def draw(self, n: int, seed: int, projection: str, temperature: float = 1.0) -> np.ndarray:
         """n codes, float32 [n, d], each projected as in training."""
-        return project(self.sampler.draw(n, np.random.default_rng([seed, 3])), projection)
+        return project(self.sampler.draw(n, np.random.default_rng([seed, 3]), temperature), projection)
 
 
 def fitted(

@@ -59,8 +59,8 @@ class Flow:
         root = np.linalg.solve(drawn.root, whitening.root)
         return cls(whitening.mean - drawn.mean @ root, root, *parameters)
 
-    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
-        noise = random.standard_normal((n, len(self.mean)), np.float32)
+    def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
+        noise = np.float32(temperature) * random.standard_normal((n, len(self.mean)), np.float32)
         white = _integrated(noise, [getattr(self, name) for name in network.SHAPES])
         return Whitening(self.mean, self.root).undo(white)
 

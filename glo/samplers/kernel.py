@@ -35,9 +35,9 @@ class Kernel:
         scores = [_log_densities(squares, width, white.shape[1]).sum() for width in BANDWIDTHS]
         return cls(whitening.mean, whitening.root, white, BANDWIDTHS[[np.argmax(scores)]])
 
-    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+    def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
         picked = self.white[random.integers(len(self.white), size=n)]
-        noise = random.standard_normal(picked.shape)
+        noise = temperature * random.standard_normal(picked.shape)
         return Whitening(self.mean, self.root).undo(picked + self.bandwidth * noise)
 
     def log_likelihood(self, codes: np.ndarray) -> float:

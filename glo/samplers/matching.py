@@ -68,8 +68,8 @@ class Matching:
         moved = (last_bias - drawn.mean) @ stretch + learned.mean
         return cls(linear @ stretch, *hidden, *(array.astype(np.float32) for array in (last @ stretch, moved)))
 
-    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
-        noise = random.standard_normal((n, self.first.shape[0]), np.float32)
+    def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
+        noise = np.float32(temperature) * random.standard_normal((n, self.first.shape[0]), np.float32)
         added = network.apply(tf.constant(noise), *(getattr(self, name) for name in network.SHAPES)).numpy()
         return (noise @ self.linear + added).astype(np.float32)
 

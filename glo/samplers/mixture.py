@@ -55,10 +55,10 @@ class Mixture:
             found = _step(white, *found)
         return cls(whitening.mean, whitening.root, *(array.astype(np.float32) for array in found))
 
-    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+    def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
         weights = self.weights.astype(np.float64)
         chosen = random.choice(len(weights), n, p=weights / weights.sum())
-        noise = random.standard_normal(size=(n, self.means.shape[1]))
+        noise = temperature * random.standard_normal(size=(n, self.means.shape[1]))
         white = np.empty_like(noise)
         for k in np.unique(chosen):
             rows = chosen == k

@@ -23,10 +23,10 @@ class Gaussian:
         codes = codes.astype(np.float64)
         return cls(codes.mean(axis=0), np.atleast_2d(np.cov(codes, rowvar=False, bias=True)))
 
-    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
+    def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
         # By eigenvectors, since fewer codes than dimensions give a singular covariance, for which Cholesky fails.
         variances, axes = np.linalg.eigh(self.covariance)
-        noise = random.standard_normal((n, len(self.mean))) * np.sqrt(np.maximum(variances, 0))
+        noise = temperature * random.standard_normal((n, len(self.mean))) * np.sqrt(np.maximum(variances, 0))
         return (self.mean + noise @ axes.T).astype(np.float32)
 
     def log_likelihood(self, codes: np.ndarray) -> float:
@@ -48,8 +48,8 @@ class Diagonal:
         codes = codes.astype(np.float64)
         return cls(codes.mean(axis=0), codes.var(axis=0))
 
-    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
-        noise = random.standard_normal((n, len(self.mean))) * np.sqrt(np.maximum(self.variance, 0))
+    def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
+        noise = temperature * random.standard_normal((n, len(self.mean))) * np.sqrt(np.maximum(self.variance, 0))
         return (self.mean + noise).astype(np.float32)
 
     def log_likelihood(self, codes: np.ndarray) -> float:
@@ -68,8 +68,8 @@ class Unit:
     def fit(cls, codes: np.ndarray, seed: int) -> "Unit":
         return cls(np.zeros(codes.shape[1]))
 
-    def draw(self, n: int, random: np.random.Generator) -> np.ndarray:
-        return random.standard_normal((n, len(self.mean)), np.float32)
+    def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
+        return np.float32(temperature) * random.standard_normal((n, len(self.mean)), np.float32)
 
     def log_likelihood(self, codes: np.ndarray) -> float:
         return _log_likelihood(codes, np.ones(len(self.mean)))
