@@ -2,8 +2,8 @@
 
 import gzip
 import re
-import shutil
 import shlex
+import shutil
 import struct
 
 import numpy as np
