@@ -105,6 +105,24 @@ def test_learned_codes_are_those_of_training_rows_only(home):
     assert codes.shape == (32, 6)
 
 
+def test_resuming_is_exact_with_noise_an_average_and_refinement(home):
+    """Cut before the refinement, and in the middle of it: 12 learning steps and 4 that refine."""
+    noisy = ["--code_noise", 0.1, "--noise_schedule", "linear", "--ema", 0.9, "--weight_decay", 0.01]
+    common = ["--dataset", "TOY", *noisy, "--refine_steps", 3, "--epochs", 3, "--prefix"]
+    train(*common, "refined")
+    train(*common, "halves", "--max_steps", 10)
+    train("--checkpoint", newest(home, "halves"), "--max_steps", 14)
+    train("--checkpoint", newest(home, "halves"), "--max_steps", 16)
+    whole = newest(home, "refined") / "model-16"
+    assert_same(whole, newest(home, "halves") / "model-16")
+    generator = [name for name in tensors(whole) if name.startswith("generator/")]
+    before = tensors(newest(home, "halves") / "model-14")
+    assert generator
+    for name in generator:
+        np.testing.assert_array_equal(tensors(whole)[name], before[name])
+    assert not np.array_equal(tensors(whole)["table/codes"], before["table/codes"])
+
+
 @pytest.mark.parametrize("update", ["joint", "alternate"])
 def test_resuming_is_exact(home, update):
     """Also in the middle of an epoch of 4 steps, with a partial batch in each."""
