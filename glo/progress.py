@@ -15,7 +15,7 @@ from glo.step import Model
 
 TRAIN, HELD_OUT = 256, 64  # images
 STEPS = 30  # of fitting: some dB short of what evaluation's own number of steps gives
-SHARE = 0.02  # most of a run's time that fitting may take
+SHARE = 0.01  # most of a run's time that fitting may take
 
 
 class Progress:

@@ -77,6 +77,9 @@ def test_a_run_as_a_process_leaves_everything_it_promises(home):
     assert losses[-1] < losses[0]  # noise images; how far real ones get is tested with evaler.py
     assert [r["step"] for r in records if "loss" in r] == list(range(5, 51, 5))
     assert all(r["images_per_second"] > 0 for r in records if "loss" in r)
+    assert {"train_psnr", "heldout_psnr"} <= records[-1].keys()
+    assert records[-1]["images"] == 12 * 32 + 2 * 8
+    assert sorted(r["seconds"] for r in records) == [r["seconds"] for r in records]
     assert yaml.safe_load((folder / "config.yaml").read_text())["channels"] == 4
     assert tf.train.latest_checkpoint(str(folder)) == str(folder / "model-50")
     assert sorted(p.name for p in folder.glob("*.json")) == ["model-20.json", "model-40.json", "model-50.json"]
