@@ -6,7 +6,7 @@ import numpy as np
 
 from glo.stored import Stored
 
-TRAIN, TEST = 0, 1
+TRAIN, TEST, VALIDATION = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,13 @@ class Block:
     """Samples in row order. Every block of one source has the same H, W, C and the same optional fields.
 
     images: uint8 [n, H, W, C], C is 1 or 3.
-    split: uint8 [n], `TRAIN` or `TEST`; None where the source has no official split.
+    split: uint8 [n], `TRAIN`, `TEST` or `VALIDATION`; None where the source has no official split.
     labels: int32 [n]; None where there are none.
     ids: n strings without line breaks; None numbers the rows.
     codes: float32 [n, d], codes that come with the data; None where they are still to be made.
+    attributes: int8 [n, A], 1 where the image has the attribute, else 0; None where there are none.
+    taken: how many of the source's items the block used up, unreadable ones with it; None if the source cannot go on
+        from the middle.
     """
 
     images: np.ndarray | Stored
@@ -25,3 +28,5 @@ class Block:
     labels: np.ndarray | None = None
     ids: list[str] | None = None
     codes: np.ndarray | Stored | None = None
+    attributes: np.ndarray | None = None
+    taken: int | None = None

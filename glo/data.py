@@ -22,7 +22,9 @@ class Dataset:
     """What a dataset file holds, and which rows are trained on.
 
     images: uint8 [N, H, W, C]. codes: float32 [N, d], the initial ones. Both are in memory, or both in the file.
-    labels: int32 [N] or None. split: uint8 [N], 0 train, 1 test.
+    labels: int32 [N] or None. label_names: of label 0, 1, ...; empty if they have none.
+    attributes: int8 [N, A], 0 or 1, or None. attribute_names: A of them.
+    split: uint8 [N], 0 train, 1 test, 2 validation, which nothing here trains on or is measured by.
     train_rows, test_rows: int64, ascending; max_samples leaves the other training rows out.
     fingerprint: SHA-256 of shape and pixels in row order.
     """
@@ -31,6 +33,9 @@ class Dataset:
     images: np.ndarray | Stored
     codes: np.ndarray | Stored
     labels: np.ndarray | None
+    label_names: tuple[str, ...]
+    attributes: np.ndarray | None
+    attribute_names: tuple[str, ...]
     split: np.ndarray
     train_rows: np.ndarray
     test_rows: np.ndarray
@@ -90,8 +95,15 @@ def load(
         raise UserError(f"{path} holds no training images: every row is in the test split")
     if max_samples is not None:
         train_rows = np.sort(train_rows[permutation(len(train_rows), seed, _SUBSET)[:max_samples]])
+    with h5.opened(path) as file:
+        label_names, attribute_names = flat.names(file, "label_names"), flat.names(file, "attribute_names")
+    if block.attributes is not None and len(attribute_names) != block.attributes.shape[1]:
+        raise UserError(
+            f"{path} names {len(attribute_names)} attributes and holds {block.attributes.shape[1]}: build it again"
+        )
     return Dataset(
-        path, block.images, block.codes, block.labels, split, train_rows, test_rows, fingerprint
+        path, block.images, block.codes, block.labels, label_names, block.attributes, attribute_names, split,
+        train_rows, test_rows, fingerprint,
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """The dataset file: datasets/<name>/data.hdf5, written once, then only read.
 
     image  uint8   [N, H, W, C]      code   float32 [N, d]   the initial codes
-    split  uint8   [N]  0/1          label  int32   [N]      optional
-and file attributes: schema, name, source, distribution, dimension, seed, fingerprint, label_names (optional), and the
-other settings it was built with.
+    split  uint8   [N]  0, 1, 2      label  int32   [N]      optional
+    attribute  int8  [N, A]  0/1     optional
+and file attributes: schema, name, source, distribution, dimension, seed, fingerprint, label_names and attribute_names
+(optional), and the other settings it was built with.
 
 Every array carries a checksum, and the fingerprint (SHA-256 of shape and pixels in row order) ties learned codes to
 their rows.
@@ -20,7 +21,7 @@ import h5py
 import numpy as np
 
 from glo import h5, ids, memory, paths
-from glo.block import TEST, TRAIN, Block
+from glo.block import TRAIN, VALIDATION, Block
 from glo.errors import UserError
 from glo.interrupt import Interrupt
 from glo.log import logger
@@ -29,7 +30,7 @@ from glo.stored import Stored
 
 SCHEMA = 1
 CHUNK_BYTES = 1 << 16  # small enough that a random batch reads little beside its own rows
-DTYPES = {"image": np.uint8, "split": np.uint8, "label": np.int32, "code": np.float32}
+DTYPES = {"image": np.uint8, "split": np.uint8, "label": np.int32, "attribute": np.int8, "code": np.float32}
 
 
 class Fingerprint:
@@ -113,7 +114,13 @@ class Writer:
         if self._fingerprint is None:
             self._fingerprint = Fingerprint(tuple(shape))
         self._fingerprint.update(block.images)
-        fields = {"image": block.images, "split": block.split, "label": block.labels, "code": block.codes}
+        fields = {
+            "image": block.images,
+            "split": block.split,
+            "label": block.labels,
+            "attribute": block.attributes,
+            "code": block.codes,
+        }
         for name, values in fields.items():
             if values is not None:
                 self.extend(name, [values])
@@ -170,6 +177,12 @@ def holds(file: h5py.File) -> bool:
     return isinstance(h5.child(file, "image"), h5py.Dataset)
 
 
+def names(file: h5py.File, what: str) -> tuple[str, ...]:
+    """What the file attribute `label_names` or `attribute_names` lists; empty if there is none."""
+    listed = np.ravel(file.attrs.get(what, []))
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in listed)
+
+
 def read(file: h5py.File, path: Path, memory_limit: int) -> tuple[Block, str | None]:
     """All rows, and the fingerprint that the file was given, None if it has none.
 
@@ -181,13 +194,16 @@ def read(file: h5py.File, path: Path, memory_limit: int) -> tuple[Block, str | N
         raise UserError(
             f"{path} has schema {schema}, this version reads {SCHEMA}: update the toolkit or build it again"
         )
-    image, code, split, label = (h5.array(file, name) for name in ("image", "code", "split", "label"))
-    _check_shapes(path, image, code, split, label)
+    image, code, split, label, attribute = (
+        h5.array(file, name) for name in ("image", "code", "split", "label", "attribute")
+    )
+    _check_shapes(path, image, code, attribute, split, label)
     in_memory = h5.size(image) <= memory_limit
     # Beside the images: the code table with its optimizer and a copy to save, and some numbers for each row.
     memory.require(len(image) * (16 * code.shape[1] + 32) + in_memory * h5.size(image), str(path))
     kind = _pixel_kind(image, path)
-    splits, labels = _integers(split, TRAIN, TEST, path), _integers(label, -(2**31), 2**31 - 1, path)
+    splits, labels = _integers(split, TRAIN, VALIDATION, path), _integers(label, -(2**31), 2**31 - 1, path)
+    attributes = _integers(attribute, 0, 1, path)
     fingerprint = file.attrs.get("fingerprint")
     recorded = None if fingerprint is None else str(fingerprint)
     listing = path.with_name(paths.ID_FILE)
@@ -195,13 +211,13 @@ def read(file: h5py.File, path: Path, memory_limit: int) -> tuple[Block, str | N
         _check_count(ids.count(listing), image, listing, path)
         images = Stored(path, "image", np.uint8, lambda pixels: to_uint8(pixels, kind))
         codes = Stored(path, "code", np.float32, lambda values: values.astype(np.float32))
-        return Block(images, splits, labels, None, codes), recorded
+        return Block(images, splits, labels, None, codes, attributes), recorded
     listed = ids.read(listing)
     _check_count(None if listed is None else len(listed), image, listing, path)
     images = np.empty(image.shape, np.uint8)
     for part in h5.rows(image):
         images[part] = to_uint8(image[part], kind)
-    return Block(images, splits, labels, listed, code[:].astype(np.float32)), recorded
+    return Block(images, splits, labels, listed, code[:].astype(np.float32), attributes), recorded
 
 
 def _check_count(listed: int | None, image: h5py.Dataset, listing: Path, path: Path) -> None:
@@ -211,7 +227,13 @@ def _check_count(listed: int | None, image: h5py.Dataset, listing: Path, path: P
         )
 
 
-def _check_shapes(path: Path, image: h5py.Dataset, code: h5py.Dataset | None, *columns: h5py.Dataset | None) -> None:
+def _check_shapes(
+    path: Path,
+    image: h5py.Dataset,
+    code: h5py.Dataset | None,
+    attribute: h5py.Dataset | None,
+    *columns: h5py.Dataset | None,
+) -> None:
     if code is None:
         raise UserError(f"{path} has no 'code' array: build it again with download.py --force")
     if image.ndim != 4 or image.shape[3] not in (1, 3) or 0 in image.shape[1:]:
@@ -220,10 +242,12 @@ def _check_shapes(path: Path, image: h5py.Dataset, code: h5py.Dataset | None, *c
         raise UserError(f"{path} holds no images")
     if code.ndim != 2 or code.shape[1] < 1:
         raise UserError(f"{path}: 'code' must be [N, d], not {list(code.shape)}")
+    if attribute is not None and (attribute.ndim != 2 or attribute.shape[1] < 1):
+        raise UserError(f"{path}: 'attribute' must be [N, A], not {list(attribute.shape)}")
     for name, node in zip(("split", "label"), columns, strict=True):
         if node is not None and node.ndim != 1:
             raise UserError(f"{path}: '{name}' must be [N], not {list(node.shape)}")
-    for name, node in zip(("code", "split", "label"), (code, *columns), strict=True):
+    for name, node in zip(("code", "attribute", "split", "label"), (code, attribute, *columns), strict=True):
         if node is not None and len(node) != len(image):
             raise UserError(f"{path}: '{name}' has {len(node)} rows and 'image' {len(image)}")
 
@@ -242,7 +266,7 @@ def _pixel_kind(image: h5py.Dataset, path: Path) -> PixelKind:
 
 
 def _integers(node: h5py.Dataset | None, low: int, high: int, path: Path) -> np.ndarray | None:
-    """A column of integers from low to high, in the dtype of its name."""
+    """An array of integers from low to high, in the dtype of its name."""
     if node is None:
         return None
     name, values = node.name.strip("/"), node[:]

@@ -148,9 +148,18 @@ def test_bad_columns(tmp_path, name, values, words):
     fails(changed(tmp_path, **{name: values}), f"'{name}'", words)
 
 
-@pytest.mark.parametrize("value", [2, 255, -1])
-def test_a_split_is_0_or_1(tmp_path, value):
-    fails(changed(tmp_path, split=np.where(np.arange(N) == 5, value, 0)), "'split' must hold integers from 0 to 1")
+@pytest.mark.parametrize("value", [3, 255, -1])
+def test_a_split_is_0_1_or_2(tmp_path, value):
+    fails(changed(tmp_path, split=np.where(np.arange(N) == 5, value, 0)), "'split' must hold integers from 0 to 2")
+
+
+def test_attributes_are_0_or_1(tmp_path):
+    values = np.arange(2 * N).reshape(N, 2) % 2
+    block, _ = data.read(changed(tmp_path, attribute=values))
+    np.testing.assert_array_equal(block.attributes, values)
+    fails(changed(tmp_path, attribute=values * 2 - 1), "'attribute' must hold integers from 0 to 1")
+    fails(changed(tmp_path, attribute=values[:, 0]), "'attribute' must be [N, A]")
+    fails(changed(tmp_path, attribute=values[1:]), f"'attribute' has {N - 1} rows")
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, ">i4"])
