@@ -16,7 +16,10 @@ from glo.log import logger
 from glo.settings import BuildSettings
 
 # The settings that tell one build of a source from another; they are kept in the file.
-RECIPE = ("distribution", "dimension", "seed", "code_norm", "test_fraction", "size", "channels")
+RECIPE = (
+    "distribution", "dimension", "seed", "code_norm", "test_fraction",
+    "size", "channels", "crop", "category", "max_samples", "labels",
+)  # fmt: skip
 
 
 def already_built(folder: Path, source: str, settings: BuildSettings) -> bool:
@@ -44,6 +47,7 @@ def build(
     blocks: Iterable[Block],
     settings: BuildSettings,
     class_names: list[str] | None = None,
+    attribute_names: list[str] | None = None,
 ) -> None:
     """Build <folder>/data.hdf5 and id.txt; an interrupted build leaves older ones as they were.
 
@@ -54,6 +58,8 @@ def build(
     attributes = {"name": name, "source": source}
     if class_names:
         attributes["label_names"] = class_names
+    if attribute_names:
+        attributes["attribute_names"] = attribute_names
     # Both files are complete before the first is renamed; the large one goes first, as syncing it takes long.
     with (
         files.replacing(listing) as new_listing,
