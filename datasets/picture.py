@@ -17,7 +17,7 @@ MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
 MAX_BYTES = 256 << 20  # of one file
 GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 ORIENTATION, QUARTER_TURNS = 0x0112, {5, 6, 7, 8}  # the EXIF tag, and its values that swap height and width
-REDUCE = 3  # a picture may be made smaller quickly if this many times the wanted size is left: then nobody sees it
+REDUCE = 4  # a JPEG may be decoded smaller if this many times the wanted size is left: then nobody sees it
 
 # Pillow warns of pictures that are too large just before they are refused here.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -94,7 +94,7 @@ def decode(
             if flat.mode not in ("L", "RGB"):
                 flat = flat.convert("L" if channels == 1 else "RGB")
             if size is not None:
-                flat = flat.resize((size[1], size[0]), resample, _centre(flat.size, size, crop), reducing_gap=REDUCE)
+                flat = flat.resize((size[1], size[0]), resample, _centre(flat.size, size, crop))
             flat = flat.convert("L" if channels == 1 else "RGB")
             return np.asarray(flat).reshape(flat.height, flat.width, channels)
         except PictureError:
@@ -110,7 +110,7 @@ def _centre(whole: tuple[int, int], size: tuple[int, int], crop: float | None) -
     """
     longest = crop or max(whole)
     scale = min(min(whole[0], longest) / size[1], min(whole[1], longest) / size[0])
-    width, height = scale * size[1], scale * size[0]
+    width, height = min(whole[0], scale * size[1]), min(whole[1], scale * size[0])  # rounding must not lead outside
     left, top = (whole[0] - width) / 2, (whole[1] - height) / 2
     return left, top, left + width, top + height
 
