@@ -25,7 +25,7 @@ def write(folder: Path, n: int, height: int, width: int) -> list[Path]:
     """`n` JPEGs of coloured clouds, no two alike: about as many bytes a pixel as photographs have."""
     random = np.random.default_rng(0)
     noise = [gaussian_filter(random.standard_normal((2 * height, 2 * width, 3)), (s, s, 0)) * 3 * s for s in (1, 9)]
-    cloud = np.clip(sum(noise) * 40 + 128, 0, 255).astype(np.uint8)
+    cloud = np.clip(sum(noise) * 10 + 128, 0, 255).astype(np.uint8)
     paths = [folder / f"{number:06d}.jpg" for number in range(n)]
     for path in paths:
         top, left = random.integers(0, (height, width))
@@ -45,7 +45,7 @@ def bare(path: Path) -> None:
 def decoding(rounds: int, data_dir: str) -> Iterator[Row]:
     """Building from JPEGs of 178x218 and of 1000x1500 against threads, and processes, of Pillow alone."""
     settings = BuildSettings(distribution="Gaussian", dimension=64, size=str(SIDE))
-    for n, height, width in ((4000, 218, 178), (200, 1000, 1500)):
+    for n, height, width in ((3000, 218, 178), (100, 1000, 1500)):
         with (
             tempfile.TemporaryDirectory() as place,
             ThreadPoolExecutor(CORES) as threads,

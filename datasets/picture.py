@@ -17,6 +17,7 @@ SUFFIXES = {".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".tif", ".
 MIN_SIDE, MAX_SIDE = 2, 20_000  # pixels
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
 MAX_BYTES = 256 << 20  # of one file
+AT_ONCE = 1 << 17  # bytes; a file that has no more is read whole, as Pillow asks for many small pieces
 GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 ORIENTATION, QUARTER_TURNS = 0x0112, {5, 6, 7, 8}  # the EXIF tag, and its values that swap height and width
 REDUCE = 4  # a JPEG may be decoded smaller if this many times the wanted size is left: then nobody sees it
@@ -39,6 +40,8 @@ def open_picture(source: Path | bytes) -> Image.Image:
             raise PictureError("empty file")
         if length > MAX_BYTES:
             raise PictureError(f"{length:,} bytes; at most {MAX_BYTES:,} are read")
+        if isinstance(source, Path) and length <= AT_ONCE:
+            source = source.read_bytes()
         image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     except UnidentifiedImageError:
         raise PictureError("not a picture that can be read here") from None
