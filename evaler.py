@@ -46,7 +46,15 @@ def main(argv: list[str] | None = None) -> None:
     if asked.components and sampler != "gmm":
         raise UserError(f"--components {asked.components} is for --sampler gmm, and the sampler is {sampler}: drop one")
     name, data_dir = asked.dataset or trained.dataset, asked.data_dir or trained.data_dir
-    dataset = data.load(data_dir, name, trained.test_fraction, trained.seed, trained.max_samples, asked.memory_limit)
+    dataset = data.load(
+        data_dir,
+        name,
+        trained.test_fraction,
+        trained.seed,
+        trained.max_samples,
+        asked.memory_limit,
+        trained.dimension,
+    )
     manifest.check_dataset(found, dataset, prefix)
     n = len(dataset.train_rows)
     for pair in asked.pairs:

@@ -14,9 +14,12 @@ from glo.errors import UserError
 from glo.initial_codes import PCACodes, project
 from glo.log import logger
 from glo.settings import BuildSettings
+from glo.spool import Spool
+
+LEAST_SAMPLE = 20_000  # training images that PCA is fitted on, or twice the pixels of an image if that is more
 
 # The settings that tell one build of a source from another; they are kept in the file.
-RECIPE = ("distribution", "dimension", "seed", "code_norm", "test_fraction", "size", "channels")
+RECIPE = ("distribution", "dimension", "seed", "code_norm", "test_fraction", "size", "channels", "pca_samples")
 
 
 def already_built(folder: Path, source: str, settings: BuildSettings) -> bool:
@@ -69,42 +72,36 @@ def build(
         if writer.has_codes:
             attributes["distribution"] = "given"
         else:
-            writer.extend("code", _codes(writer, settings))
-            attributes |= {key: value for key in RECIPE if (value := getattr(settings, key)) is not None}
+            codes, about = _codes(writer, settings, folder)
+            writer.extend("code", codes)
+            attributes |= about | {key: value for key in RECIPE if (value := getattr(settings, key)) is not None}
         n, *shape = writer.images.shape
         ids.write(new_listing, writer.finish(**attributes))
     logger.info("%s: %d images %dx%dx%d", target, n, *shape)
 
 
-def _codes(writer: flat.Writer, settings: BuildSettings) -> Iterator[np.ndarray]:
-    """Projected initial codes of all rows, in row order."""
+def _codes(writer: flat.Writer, settings: BuildSettings, folder: Path) -> tuple[Iterator[np.ndarray], dict[str, float]]:
+    """Projected initial codes of all rows, in row order, and what the file's attributes say of them."""
     projection = "sphere" if settings.code_norm == "unit" else "ball"
+    about = {}
     if settings.distribution == "PCA":
-        raw = _pca_codes(writer.images, np.flatnonzero(writer.split == TRAIN), settings)
+        pca = _fit_pca(writer.images, np.flatnonzero(writer.split == TRAIN), settings, folder)
+        raw = (pca(writer.images[part]) for part in h5.rows(writer.images))
+        about["explained_variance"] = pca.explained
     else:
         dimension = settings.dimension or initial_codes.DEFAULT_DIMENSION
         raw = initial_codes.random_codes(settings.distribution, len(writer), dimension, settings.seed)
-    return (project(codes, projection) for codes in raw)
+    return (project(codes, projection) for codes in raw), about
 
 
-def _pca_codes(images: h5py.Dataset, train_rows: np.ndarray, settings: BuildSettings) -> Iterator[np.ndarray]:
+def _fit_pca(images: h5py.Dataset, train_rows: np.ndarray, settings: BuildSettings, folder: Path) -> PCACodes:
     size = math.prod(images.shape[1:])
-    rows = initial_codes.fit_rows(train_rows, size, settings.seed)
+    sample = settings.pca_samples or max(LEAST_SAMPLE, 2 * size // images.shape[-1])
+    rows = initial_codes.fit_rows(train_rows, sample, settings.seed)
     most = initial_codes.most_components(len(rows), size)
     dimension = settings.dimension or min(initial_codes.DEFAULT_DIMENSION, most)
-    pca = PCACodes.fit(_take(images, rows), dimension, settings.seed)
+    pca = PCACodes.fit(Spool(images, rows, folder), dimension, settings.seed)
     logger.info(
         "PCA of %d images: %d components explain %.1f %% of the variance", len(rows), dimension, 100 * pca.explained
     )
-    for part in h5.rows(images):
-        yield pca(images[part])
-
-
-def _take(images: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """The given ascending rows, read in order: HDF5's own selection of scattered rows is far slower."""
-    taken = np.empty((len(rows), *images.shape[1:]), np.uint8)
-    for part in h5.rows(images):
-        first, last = np.searchsorted(rows, [part.start, part.stop])
-        if first < last:
-            taken[first:last] = images[part][rows[first:last] - part.start]
-    return taken
+    return pca

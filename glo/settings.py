@@ -56,6 +56,12 @@ class BuildSettings:
     dimension: int | None = setting(
         None, "code dimension d (default: 128, or the most that PCA can give)", low=1, high=65536
     )
+    pca_samples: int | None = setting(
+        None,
+        "fit PCA on at most this many training images, a seeded choice (default: twice an image's pixels, "
+        "at least 20,000)",
+        low=2,
+    )
     code_norm: str = setting(
         "ball", "ball: codes within the unit ball; unit: every code divided by its norm", choices=("ball", "unit")
     )
@@ -94,6 +100,12 @@ class TrainSettings:
     test_fraction: float = setting(0.1, "share of held-out images where the file has no split", low=0, high=0.9)
     memory_limit: str | None = setting(None, MEMORY_HELP, resume=True, **MEMORY)
     batch_size: int = setting(128, "images a step", low=1)
+    dimension: int | None = setting(
+        None,
+        "use the first so many of the codes' dimensions, with PCA the leading directions (default: all)",
+        low=1,
+        architecture=True,
+    )
     # generator
     generator: str = setting(
         "deconv",
