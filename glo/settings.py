@@ -71,6 +71,7 @@ class BuildSettings:
     seed: int = setting(0, "seed of the codes and of the split", low=0, high=2**32 - 1)
     data_dir: str = setting("datasets", "folder of all datasets", metavar="DIR")
     force: bool = setting(False, "replace a dataset that is there already")
+    resume: bool = setting(False, "go on with a build that was interrupted")
 
 
 @dataclass(frozen=True)
