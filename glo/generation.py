@@ -65,7 +65,8 @@ def per_class(this: "Evaluation") -> dict[str, Any]:
         _log(_title(this, some), sampler)
     images = [this.decoder.images(part) for part in codes]
     rows = [viz.captioned(some.name, viz.grid(part, EACH)) for some, part in zip(classes, images, strict=True)]
-    viz.save(this.path("per_class", "png"), viz.below(*rows))
+    picture = viz.captioned(f"samples of each class, {_title(this, None)}", viz.below(*rows))
+    viz.save(this.path("per_class", "png"), picture)
     names = np.array([some.name for some in classes])
     _save(this, "per_class", image=np.stack(images), code=np.stack(codes), label=names)
     return {"sampler": this.sampler_name, "temperature": this.temperature, "n": EACH, "classes": results}
