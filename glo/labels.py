@@ -36,8 +36,9 @@ def find(dataset: Dataset, text: str) -> ImageClass:
 
     Raises `UserError` if there is none of that name, or too few training images to fit a distribution to.
     """
+    attributes = () if dataset.attributes is None else dataset.attribute_names
     known: dict[str, tuple[str, int]] = {}  # names to kinds and numbers; later ones win
-    for index, name in enumerate(dataset.attribute_names):
+    for index, name in enumerate(attributes):
         known |= {ABSENT + name: ("without", index), name: ("attribute", index)}
     numbers = [] if dataset.labels is None else np.unique(dataset.labels).tolist()
     known |= {str(number): ("label", number) for number in numbers}
@@ -47,13 +48,11 @@ def find(dataset: Dataset, text: str) -> ImageClass:
     if not known:
         raise UserError(f"{dataset.path} has no labels and no attributes: drop --label")
     if text not in known:
-        names = [label_name(number, dataset.label_names) for number in numbers] + [
-            *map(printable, dataset.attribute_names)
-        ]
+        names = [label_name(number, dataset.label_names) for number in numbers] + [*map(printable, attributes)]
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         raise UserError(
             f"--label {text}: {dataset.path} has no such label or attribute, but {', '.join(names[:LISTED])}{more}"
-            f"{did_you_mean(text, known)}"
+            f"{did_you_mean(text, map(printable, known))}"
         )
     found = _class(dataset, *known[text])
     if (n := len(found.among(dataset.train_rows))) < LEAST:
