@@ -3,6 +3,7 @@
 
 python download.py --datasets MNIST --distribution PCA --dimension 64
 python download.py --images photos/ --name CATS --size 64
+python download.py --info MNIST
 """
 
 import sys
@@ -21,6 +22,10 @@ SERVES = {
     "source": ("datasets",),
     "mirror": ("datasets",),
 }
+BUILDING = ("datasets", "images", "npz", "convert")
+SERVES |= dict.fromkeys(("distribution", "dimension", "code_norm", "test_fraction", "force"), BUILDING)
+SERVES["seed"] = (*BUILDING, "info")
+WAYS = (*BUILDING, "info", "verify")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,9 +34,10 @@ def main(argv: list[str] | None = None) -> None:
     known = f"Known datasets: {', '.join(datasets.SOURCES)}."
     typed = config.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
     settings = config.resolve(BuildSettings, typed)
-    what = [flag for flag in ("datasets", "images", "npz", "convert") if getattr(settings, flag)]
+    what = [flag for flag in WAYS if getattr(settings, flag)]
     if len(what) != 1:
-        raise UserError(f"give one of --datasets, --images, --npz or --convert, for example --datasets MNIST. {known}")
+        ways = ", ".join(f"--{way}" for way in WAYS[:-1])
+        raise UserError(f"give one of {ways} or --{WAYS[-1]}, for example --datasets MNIST. {known}")
     for flag, served in SERVES.items():
         if flag in typed.values and what[0] not in served:
             raise UserError(f"--{flag} has no effect with --{what[0]}, only with --{' or --'.join(served)}: drop it")
@@ -47,6 +53,10 @@ def main(argv: list[str] | None = None) -> None:
             build_known(name, source, settings)
     elif settings.convert:
         convert(Path(settings.convert), settings)
+    elif settings.info:
+        show(settings.info, settings)
+    elif settings.verify:
+        check(settings.verify, settings)
     else:
         build_own(settings)
 
@@ -103,6 +113,24 @@ def convert(folder: Path, settings: BuildSettings) -> None:
         raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
     block, _ = data.read(path)
     build(folder, folder.resolve().name, path.name, lambda _: [block], settings)
+
+
+def show(name: str, settings: BuildSettings) -> None:
+    """Print what a dataset holds, and write a picture of some of its images."""
+    from glo import data, info
+
+    contents = info.read(data.locate(settings.data_dir, name))
+    print(info.describe(contents))
+    print(f"{'picture':12} {info.contact_sheet(contents, settings.seed)}")
+
+
+def check(name: str, settings: BuildSettings) -> None:
+    """Print a line for each check that a dataset passes."""
+    from glo import data
+    from glo.verify import verify
+
+    for line in verify(data.locate(settings.data_dir, name)):
+        print(line, flush=True)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -76,14 +76,7 @@ def load(
     `dimension` keeps that many leading coordinates of the codes.
     Raises `UserError` for whatever is missing, damaged or inconsistent.
     """
-    folder = paths.dataset_folder(data_dir, name)
-    path = paths.dataset_file(folder)
-    if path is None:
-        place = "" if data_dir == "datasets" else f" --data_dir {data_dir}"
-        raise UserError(
-            f"no dataset {name} in {folder}: type python download.py --datasets {name}{place}, "
-            "or see README.md for your own data"
-        )
+    path = locate(data_dir, name)
     limit = memory.available() // 2 if memory_limit is None else memory.parse_size(memory_limit)
     block, fingerprint = read(path, limit)
     if isinstance(block.images, Stored):
@@ -114,6 +107,19 @@ def load(
     )  # fmt: skip
 
 
+def locate(data_dir: str, name: str) -> Path:
+    """The data file of a dataset. Raises `UserError` if there is none."""
+    folder = paths.dataset_folder(data_dir, name)
+    path = paths.dataset_file(folder)
+    if path is None:
+        place = "" if data_dir == "datasets" else f" --data_dir {data_dir}"
+        raise UserError(
+            f"no dataset {name} in {folder}: type python download.py --datasets {name}{place}, "
+            "or see README.md for your own data"
+        )
+    return path
+
+
 def read(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
     """All that a dataset file of either layout holds, and the fingerprint of its images; ids unless there are none.
 
@@ -128,7 +134,7 @@ def read(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
             block, recorded = flat.read(file, path, limit)
         else:
             block, recorded = grouped.read(file, path, limit), None
-        for part in _parts(block.codes, "codes"):
+        for part in parts(block.codes, "codes"):
             finite = np.isfinite(block.codes[part]).all(axis=1)
             if not finite.all():
                 row = part.start + int(np.argmin(finite))
@@ -137,19 +143,19 @@ def read(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
     if recorded and isinstance(block.images, Stored):
         return block, recorded  # hashing a file of any size would take too long; its chunks have checksums
     fingerprint = flat.Fingerprint(block.images.shape[1:])
-    for part in _parts(block.images, "images"):
+    for part in parts(block.images, "images"):
         fingerprint.update(block.images[part])
     if recorded not in (None, fingerprint.hexdigest()):
         raise UserError(f"{path} is damaged: its images do not match their fingerprint; build it again with --force")
     return block, fingerprint.hexdigest()
 
 
-def _parts(array: np.ndarray | Stored, what: str) -> Iterator[slice]:
+def parts(array: np.ndarray | Stored, what: str) -> Iterator[slice]:
     """Slices of some tens of megabytes that cover an array's rows, with a progress bar if it is in the file."""
     step = max(1, PART_BYTES // max(1, array.dtype.itemsize * math.prod(array.shape[1:])))
-    parts = [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
+    slices = [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
     quiet = None if isinstance(array, Stored) else True
-    return iter(tqdm(parts, desc=f"checking {what}", unit="part", disable=quiet, leave=False))
+    return iter(tqdm(slices, desc=f"checking {what}", unit="part", disable=quiet, leave=False))
 
 
 # Streams keep draws that share a seed independent of one another.

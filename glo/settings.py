@@ -31,6 +31,15 @@ class BuildSettings:
     convert: str | None = setting(
         None, "rewrite a dataset folder with one HDF5 group per id as the fast layout", metavar="DIR"
     )
+    info: str | None = setting(
+        None,
+        "show what a dataset in --data_dir holds, and write some of its images to a picture",
+        metavar="NAME",
+        **NAME,
+    )
+    verify: str | None = setting(
+        None, "read all of a dataset in --data_dir again, and check it", metavar="NAME", **NAME
+    )
     name: str | None = setting(None, "name of the dataset built from --images or --npz", **NAME)
     size: str | None = setting(
         None,
@@ -223,6 +232,14 @@ class EvalSettings:
     reconstruct: bool = setting(False, "training images from their codes, held-out images from fitted codes")
     generate: bool = setting(False, "images from codes drawn from a distribution fitted to the learned ones")
     interpolate: bool = setting(False, "paths between the codes of pairs of training images")
+    per_class: bool = setting(
+        False, "a row of samples for each label, or each attribute if there are none; the 100 most frequent"
+    )
+    label: str | None = setting(
+        None,
+        "generate from the codes of one class alone: a label's name or number, an attribute's name, or not:ATTRIBUTE",
+        metavar="NAME",
+    )
     metrics: bool = setting(
         False, "how samples differ from held-out images, in numbers, and how well images are reconstructed"
     )

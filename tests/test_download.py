@@ -196,7 +196,7 @@ def test_several_names(tmp_path):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((), ["give one of --datasets, --images, --npz or --convert", "MNIST"]),
+        ((), ["give one of --datasets, --images, --npz, --convert, --info or --verify", "MNIST"]),
         (("--datasets",), ["--datasets", "expected at least one argument"]),
         (("--datasets", "DIGITS", "MINST"), ["unknown dataset MINST", "did you mean MNIST?"]),
         (("--datasets", "DIGITS", "--npz", "x.npz"), ["give one of"]),
