@@ -6,6 +6,7 @@ python download.py --images photos/ --name CATS --size 64
 python download.py --info MNIST
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,32 +16,40 @@ from glo.errors import UserError
 from glo.settings import BuildSettings
 
 # The flags that only some ways of building a dataset look at.
+PICTURES = ("--images", "--datasets CELEBA", "--datasets LSUN")
 SERVES = {
-    "name": ("images", "npz"),
-    "size": ("images",),
-    "channels": ("images",),
-    "source": ("datasets",),
-    "mirror": ("datasets",),
+    "name": ("--images", "--npz"),
+    "size": PICTURES,
+    "channels": PICTURES,
+    "crop": ("--datasets CELEBA",),
+    "category": ("--datasets LSUN",),
+    "yes": ("--datasets LSUN",),
+    "labels": ("--datasets", "--images", "--npz"),
+    "max_samples": ("--datasets", "--images", "--npz"),
+    "source": ("--datasets",),
+    "mirror": ("--datasets",),
 }
-BUILDING = ("datasets", "images", "npz", "convert")
-SERVES |= dict.fromkeys(("distribution", "dimension", "code_norm", "test_fraction", "force"), BUILDING)
-SERVES["seed"] = (*BUILDING, "info")
-WAYS = (*BUILDING, "info", "verify")
+BUILDING = ("--datasets", "--images", "--npz", "--convert")
+SERVES |= dict.fromkeys(("distribution", "dimension", "pca_samples", "code_norm", "test_fraction", "force"), BUILDING)
+SERVES["seed"] = (*BUILDING, "--info")
+SERVES["resume"] = PICTURES
+WAYS = ("datasets", "images", "npz", "convert", "info", "verify")
 
 
 def main(argv: list[str] | None = None) -> None:
     import datasets
 
-    known = f"Known datasets: {', '.join(datasets.SOURCES)}."
+    known = f"Known datasets: {', '.join(datasets.SOURCES | datasets.COLLECTIONS)}."
     typed = config.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
     settings = config.resolve(BuildSettings, typed)
     what = [flag for flag in WAYS if getattr(settings, flag)]
     if len(what) != 1:
         ways = ", ".join(f"--{way}" for way in WAYS[:-1])
         raise UserError(f"give one of {ways} or --{WAYS[-1]}, for example --datasets MNIST. {known}")
-    for flag, served in SERVES.items():
-        if flag in typed.values and what[0] not in served:
-            raise UserError(f"--{flag} has no effect with --{what[0]}, only with --{' or --'.join(served)}: drop it")
+    for flag in typed.values.keys() & SERVES.keys():
+        for way in [f"--datasets {name.upper()}" for name in settings.datasets] or [f"--{what[0]}"]:
+            if not {way, way.split()[0]} & set(SERVES[flag]):
+                raise UserError(f"--{flag} has no effect with {way}, only with {' or '.join(SERVES[flag])}: drop it")
     if what[0] in ("images", "npz") and settings.name is None:
         raise UserError(f"--{what[0]} needs --name, the name of the new dataset")
 
@@ -50,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     if settings.datasets:
         sources = {name.upper(): datasets.load(name.upper()) for name in settings.datasets}
         for name, source in sources.items():
-            build_known(name, source, settings)
+            (build_collection if name in datasets.COLLECTIONS else build_known)(name, source, settings)
     elif settings.convert:
         convert(Path(settings.convert), settings)
     elif settings.info:
@@ -65,6 +74,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     """Build one of the known datasets, from the network or from --source."""
     from datasets.fetch import fetch, locate
     from glo.build import already_built, build
+    from glo.selection import select
 
     folder = Path(settings.data_dir, name.lower())
     if already_built(folder, name, settings):
@@ -73,7 +83,22 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
         found = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
     else:
         found = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
-    build(folder, name, name, lambda _: source.blocks(found), settings)
+    build(folder, name, name, lambda _: select(source.blocks(found), settings.labels, settings.max_samples), settings)
+
+
+def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> None:
+    """Build one of the known collections of pictures, from the network or from --source."""
+    from glo.build import already_built, build
+
+    source.check(settings)
+    unset = {field: value for field, value in source.DEFAULTS.items() if getattr(settings, field) is None}
+    settings = dataclasses.replace(settings, **unset)
+    name = f"{name}_{settings.category.upper()}" if settings.category else name
+    folder = Path(settings.data_dir, name.lower())
+    if already_built(folder, name, settings):
+        return
+    pictures = source.collection(settings, _size(settings.size), source.find(settings, folder))
+    build(folder, name, name, pictures.blocks, settings, attribute_names=pictures.attribute_names, items=pictures.count)
 
 
 def build_own(settings: BuildSettings) -> None:
@@ -86,14 +111,22 @@ def build_own(settings: BuildSettings) -> None:
     if already_built(folder, source, settings):
         return
     if settings.images:
-        from datasets import folder as pictures
+        from datasets import folder as own
 
-        blocks = pictures.blocks(path, _size(settings.size), settings.channels)
-        build(folder, settings.name, source, lambda _: blocks, settings, pictures.class_names(path))
+        chosen = (settings.labels, settings.max_samples, settings.seed)
+        pictures = own.collection(path, _size(settings.size), settings.channels, *chosen)
+        build(folder, settings.name, source, pictures.blocks, settings, pictures.class_names, items=pictures.count)
     else:
         from datasets import npz
+        from glo.selection import select
 
-        build(folder, settings.name, source, lambda _: npz.blocks(path), settings)
+        build(
+            folder,
+            settings.name,
+            source,
+            lambda _: select(npz.blocks(path), settings.labels, settings.max_samples),
+            settings,
+        )
 
 
 def convert(folder: Path, settings: BuildSettings) -> None:

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.decoding import decoding
 from bench.timing import Range, Row, in_turn, rate, ratio
 from glo import build, checkpoint, config, data, fitting, loop, paths, precision, resume
 from glo.batches import batches
@@ -332,6 +333,7 @@ ALL: dict[str, Callable[[int, str], Iterator[Row]]] = {
     "around": around,
     "fit": fit,
     "building": building,
+    "decoding": decoding,
     "first_step": first_step,
     "quality": quality,
 }

@@ -1,6 +1,6 @@
 """Bring the official files here: from the network, mirror by mirror, or from a folder that the user names.
 
-What is fetched is trusted by its sha256 alone, so that plain-http mirrors will do.
+What is fetched is trusted by its checksum alone, so that plain-http mirrors will do.
 """
 
 import hashlib
@@ -23,29 +23,34 @@ class RemoteFile:
 
     name: its official name.
     urls: full addresses, tried in turn.
-    sha256: of the whole file, lower-case hexadecimal.
+    sha256: of the whole file, lower-case hexadecimal; None where only the `md5` was ever published.
     size: in bytes; None if not known.
-    alternatives: other names that `locate` accepts for the same content: unpacked, or compressed otherwise.
+    alternatives: other names that `locate` accepts for the same content: unpacked, or compressed otherwise. One that
+        ends in a slash is a folder's.
     """
 
     name: str
     urls: tuple[str, ...]
-    sha256: str
+    sha256: str | None = None
     size: int | None = None
     alternatives: tuple[str, ...] = ()
+    md5: str | None = None
 
+    @property
+    def algorithm(self) -> str:
+        return "sha256" if self.sha256 else "md5"
 
-def checksum(path: Path) -> str:
-    """The sha256 of a file, lower-case hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    def matches(self, path: Path) -> bool:
+        """Whether a file has the right checksum."""
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, self.algorithm).hexdigest() == (self.sha256 or self.md5)
 
 
 def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
     """Download `file` into `folder` and return its path; a copy with the right checksum is used at once.
 
     `mirror`, the address of a folder, is tried before the file's own `urls`. A download goes to `<name>.part`, which a
-    later call goes on with, and is renamed when its size and sha256 are right.
+    later call goes on with, and is renamed when its size and checksum are right.
     Raises `UserError` if every mirror fails, naming each with its reason, or if `folder` cannot be written.
     """
     target, part = folder / file.name, folder / f"{file.name}.part"
@@ -53,7 +58,7 @@ def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
     reasons = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if target.is_file() and checksum(target) == file.sha256:
+        if target.is_file() and file.matches(target):
             return target
         for url in urls:
             try:
@@ -75,18 +80,18 @@ def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
 
 def _from_mirror(url: str, part: Path, file: RemoteFile) -> None:
     """Complete `part` from one mirror and check it. A bad leftover of an earlier try gets a second, fresh one."""
-    if part.is_file() and checksum(part) == file.sha256:
+    if part.is_file() and file.matches(part):
         return  # interrupted just before the renaming
     leftover = part.is_file()
     if leftover and file.size is not None and part.stat().st_size >= file.size:
         part.unlink()
         leftover = False
     download(url, part, file.size, MAX_SIZE if file.size is None else file.size)
-    if checksum(part) == file.sha256:
+    if file.matches(part):
         return
     part.unlink()
     if not leftover:
-        raise MirrorError("wrong bytes (the sha256 differs)")
+        raise MirrorError(f"wrong bytes (the {file.algorithm} differs)")
     _from_mirror(url, part, file)
 
 
@@ -103,7 +108,7 @@ def locate(file: RemoteFile, folder: Path) -> Path:
     try:
         below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
         found = _named(file, [folder]) or _named(file, below)
-        official = [path for path in found if path.name == file.name and checksum(path) == file.sha256]
+        official = [path for path in found if path.name == file.name and file.matches(path)]
     except OSError as error:
         raise UserError(f"cannot read {error.filename or folder}: {error.strerror or error}") from error
     if official:
@@ -115,7 +120,7 @@ def locate(file: RemoteFile, folder: Path) -> Path:
         choices = ", ".join(str(path.parent) for path in found)
         raise UserError(f"{found[0].name} is in several folders: {choices}; pass one of them as --source")
     if found[0].name == file.name:
-        log.warning("%s: its sha256 is not that of the official file; used as it is", found[0])
+        log.warning("%s: its %s is not that of the official file; used as it is", found[0], file.algorithm)
     else:
         log.warning("%s: not the official archive, checksum not checked; used as it is", found[0])
     return found[0]
@@ -124,5 +129,9 @@ def locate(file: RemoteFile, folder: Path) -> Path:
 def _named(file: RemoteFile, folders: list[Path]) -> list[Path]:
     """The best-named copy of `file` in each of `folders` that has any."""
     names = (file.name, *file.alternatives)
-    copies = ([folder / name for name in names if (folder / name).is_file()] for folder in folders)
+    copies = ([folder / name for name in names if _is_there(folder, name)] for folder in folders)
     return [paths[0] for paths in copies if paths]
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return (folder / name).is_dir() if name.endswith("/") else (folder / name).is_file()

@@ -1,5 +1,7 @@
-"""One picture file -> pixels, whatever its format, colour mode, orientation and size."""
+"""One picture, a file or the bytes of one -> pixels, whatever its format, colour mode, orientation and size."""
 
+import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +12,30 @@ from glo.errors import UserError
 # Only formats that Pillow decodes itself: EPS, for one, would start another program. JPEG includes MPO.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
-MAX_SIDE = 20_000  # pixels
+MIN_SIDE, MAX_SIDE = 2, 20_000  # pixels
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+MAX_BYTES = 256 << 20  # of one file
 GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 ORIENTATION, QUARTER_TURNS = 0x0112, {5, 6, 7, 8}  # the EXIF tag, and its values that swap height and width
-REDUCE = 3  # a JPEG may be decoded smaller if this many times the wanted size is left: then nobody sees it
+REDUCE = 4  # a JPEG may be decoded smaller if this many times the wanted size is left: then nobody sees it
+
+# Pillow warns of pictures that are too large just before they are refused here.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class PictureError(Exception):
     """A picture that cannot be used; its text is the reason."""
 
 
-def open_picture(path: Path) -> Image.Image:
-    """Read the header. Raises `PictureError` if it is no picture, or a larger one than `MAX_SIDE` and `MAX_PIXELS`."""
+def open_picture(source: Path | bytes) -> Image.Image:
+    """Read the header. Raises `PictureError` if it is no picture, or a smaller or larger one than the limits allow."""
     try:
-        if path.stat().st_size == 0:
+        length = len(source) if isinstance(source, bytes) else source.stat().st_size
+        if length == 0:
             raise PictureError("empty file")
-        image = Image.open(path, formats=FORMATS)
+        if length > MAX_BYTES:
+            raise PictureError(f"{length:,} bytes; at most {MAX_BYTES:,} are read")
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     except UnidentifiedImageError:
         raise PictureError("not a picture that can be read here") from None
     except Image.DecompressionBombError:
@@ -35,20 +44,21 @@ def open_picture(path: Path) -> Image.Image:
         raise
     except Exception as error:  # decoders raise whatever the damaged bytes lead them to
         raise PictureError(_reason(error)) from error
-    if max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
+    if min(image.size) < MIN_SIDE or max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
         image.close()
         raise PictureError(
-            f"{image.width} x {image.height} pixels; at most {MAX_SIDE:,} a side and {MAX_PIXELS:,} in all are read"
+            f"{image.width} x {image.height} pixels; at least {MIN_SIDE} and at most {MAX_SIDE:,} a side, "
+            f"and at most {MAX_PIXELS:,} in all, are read"
         )
     return image
 
 
-def header(path: Path, oriented: bool = True) -> tuple[tuple[int, int], bool]:
+def header(source: Path | bytes, oriented: bool = True) -> tuple[tuple[int, int], bool]:
     """(height, width) as the picture is meant to be looked at, and whether it is grey, without decoding the pixels.
 
     `oriented=False` leaves the EXIF orientation out, for which a PNG has to be read whole. Raises `PictureError`.
     """
-    with open_picture(path) as image:
+    with open_picture(source) as image:
         try:
             # Pillow turns a TIFF itself, and gives its final size.
             turned = oriented and image.format != "TIFF" and image.getexif().get(ORIENTATION) in QUARTER_TURNS
@@ -59,27 +69,50 @@ def header(path: Path, oriented: bool = True) -> tuple[tuple[int, int], bool]:
 
 
 def decode(
-    path: Path, size: tuple[int, int] | None, channels: int, resample: Image.Resampling = Image.Resampling.LANCZOS
+    source: Path | bytes,
+    size: tuple[int, int] | None,
+    channels: int,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+    crop: int | None = None,
 ) -> np.ndarray:
     """The pixels, uint8 [height, width, channels], of the first frame.
 
     EXIF orientation is applied, transparency laid over white, 16 bits become 8; `channels` is 1 (grey) or 3 (RGB).
-    `size` (height, width): the largest centred part of that aspect is resized to it. Raises `PictureError`.
+    `size` (height, width): the largest centred part of that aspect is resized to it, taken from the central square of
+    `crop` pixels a side if that is given. Raises `PictureError`.
     """
-    with open_picture(path) as image:
+    with open_picture(source) as image:
         try:
+            width = image.width
             if size is not None:
+                # JPEG only. Both sides of what is kept stay at least this large.
                 wanted = REDUCE * max(size)
-                image.draft(None, (wanted, wanted))  # JPEG only: both sides stay at least this large
-            upright = ImageOps.exif_transpose(image)
-            flat = _opaque(upright).convert("L" if channels == 1 else "RGB")
+                image.draft(None, tuple(wanted * side // min(side, crop or side) for side in image.size))
+            crop = crop and crop * image.width / width
+            ImageOps.exif_transpose(image, in_place=True)
+            flat = _opaque(image)
+            if flat.mode not in ("L", "RGB"):
+                flat = flat.convert("L" if channels == 1 else "RGB")
             if size is not None:
-                flat = ImageOps.fit(flat, (size[1], size[0]), resample)
+                flat = flat.resize((size[1], size[0]), resample, _centre(flat.size, size, crop))
+            flat = flat.convert("L" if channels == 1 else "RGB")
             return np.asarray(flat).reshape(flat.height, flat.width, channels)
         except PictureError:
             raise
         except Exception as error:  # as above, of damaged pixels
             raise PictureError(_reason(error)) from error
+
+
+def _centre(whole: tuple[int, int], size: tuple[int, int], crop: float | None) -> tuple[float, float, float, float]:
+    """The largest box of the aspect of `size` (height, width) in the middle of `whole` (width, height).
+
+    No side is longer than `crop`. Left, top, right, bottom in pixels.
+    """
+    longest = crop or max(whole)
+    scale = min(min(whole[0], longest) / size[1], min(whole[1], longest) / size[0])
+    width, height = min(whole[0], scale * size[1]), min(whole[1], scale * size[0])  # rounding must not lead outside
+    left, top = (whole[0] - width) / 2, (whole[1] - height) / 2
+    return left, top, left + width, top + height
 
 
 def read_hole(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -22,7 +22,8 @@ LEAST_SAMPLE = 20_000  # training images that PCA is fitted on, or twice the pix
 # The settings that tell one build of a source from another; they are kept in the file. Those of the codes alone may
 # change when an interrupted build, which has no codes yet, goes on.
 OF_CODES = ("distribution", "dimension", "code_norm", "pca_samples")
-RECIPE = (*OF_CODES, "seed", "test_fraction", "size", "channels")
+OF_ROWS = ("seed", "test_fraction", "size", "channels", "crop", "category", "max_samples", "labels")
+RECIPE = OF_CODES + OF_ROWS
 
 
 def already_built(folder: Path, source: str, settings: BuildSettings) -> bool:
@@ -50,19 +51,22 @@ def build(
     blocks: Callable[[int], Iterable[Block]],
     settings: BuildSettings,
     class_names: list[str] | None = None,
+    attribute_names: list[str] | None = None,
+    items: int | None = None,
 ) -> None:
     """Build <folder>/data.hdf5 and id.txt; an interrupted build leaves older ones as they were.
 
     blocks: from a number of items to skip to the blocks after them; where blocks do not say how many items they took,
-    only 0 is asked for. Codes that come with the blocks are kept.
+    only 0 is asked for. items: how many there are in all, if that is known. Codes that come with the blocks are kept.
     Raises `UserError` for zero images, a dimension that the data cannot give, or a folder that cannot be written.
     """
-    about = {"name": name, "source": source} | {
-        key: str(getattr(settings, key)) for key in RECIPE if key not in OF_CODES
-    }
+    about = {"name": name, "source": source, "items": str(items)}
+    about |= {key: str(getattr(settings, key)) for key in OF_ROWS}
     attributes = {"name": name, "source": source}
     if class_names:
         attributes["label_names"] = class_names
+    if attribute_names:
+        attributes["attribute_names"] = attribute_names
     # Both files are complete before the first is renamed; the large one goes first, as syncing it takes long.
     with files.replacing(folder / paths.ID_FILE) as new_listing, Partial(folder, about) as partial:
         found = partial.resume() if settings.resume else partial.start()

@@ -43,14 +43,31 @@ class BuildSettings:
     name: str | None = setting(None, "name of the dataset built from --images or --npz", **NAME)
     size: str | None = setting(
         None,
-        "with --images: side length in pixels, or HEIGHTxWIDTH",
+        "of pictures: side length in pixels, or HEIGHTxWIDTH (default: 64 for CELEBA and LSUN, else as they are)",
         pattern=r"[1-9]\d*(x[1-9]\d*)?",
         example="64 or 48x64",
         metavar="SIZE",
     )
     channels: int | None = setting(
-        None, "with --images: 1 for grey, 3 for colour (default: grey only if every picture is)", choices=(1, 3)
+        None, "of pictures: 1 for grey, 3 for colour (default: grey only if every picture is)", choices=(1, 3)
     )
+    crop: str | None = setting(
+        None,
+        "with CELEBA: side of the central square that is kept of the 178 x 218 pixels, or none (default: 108)",
+        choices=("108", "178", "none"),
+    )
+    category: str | None = setting(
+        None, "with LSUN: which scenes, such as bedroom", pattern="[a-z][a-z0-9_]{0,39}", example="bedroom"
+    )
+    yes: bool = setting(False, "with LSUN: do download its archive, which has up to 150 GB (bedroom: 46)")
+    labels: str | None = setting(
+        None,
+        "take images with these labels only: numbers, or names of classes, such as 3,5 or cats,dogs",
+        pattern="[^,]+(,[^,]+)*",
+        example="3,5",
+        metavar="A,B",
+    )
+    max_samples: int | None = setting(None, "take so many images of each split, at most", low=1)
     source: str | None = setting(
         None, "take a known dataset's files from this folder, not from the network", metavar="DIR"
     )

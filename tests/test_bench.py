@@ -39,7 +39,9 @@ def test_an_unknown_comparison_is_one_clear_line(capsys):
     assert "spede" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["speed", "growth", "streaming", "saving", "around", "fit", "building", "quality"])
+@pytest.mark.parametrize(
+    "name", ["speed", "growth", "streaming", "saving", "around", "fit", "building", "decoding", "quality"]
+)
 def test_every_comparison_is_there(name):
     from bench.comparisons import ALL
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import datasets
-from datasets import cifar10, digits, fetch, folder, idx, mnist, npz, picture, svhn
+from datasets import cifar10, decoding, digits, fetch, folder, idx, mnist, npz, picture, svhn
 from glo.errors import UserError
 from glo.pixels import float_range, pixel_range, to_uint8
 
@@ -531,7 +531,7 @@ def joined(blocks):
 
 
 def test_folder_with_classes(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "BLOCK_IMAGES", 2)
+    monkeypatch.setattr(decoding, "BLOCK_IMAGES", 2)
     names = ["b/2.png", "b/10.png", "a/deep/er/x.PNG", "c/1.png", "a/y.png"]
     stored = {name: random_pixels(4, 6, 3) for name in names}
     for name, pixels in stored.items():
@@ -540,9 +540,9 @@ def test_folder_with_classes(tmp_path, monkeypatch):
     save(tmp_path, "a/.thumbnail.png", random_pixels(3, 3, 3))
     (tmp_path / "a" / "notes.txt").write_text("no picture")
     (tmp_path / "empty").mkdir()
-    assert folder.class_names(tmp_path) == ["a", "b", "c"]
-    assert [len(block.images) for block in folder.blocks(tmp_path)] == [2, 2, 1]
-    images, labels, ids = joined(folder.blocks(tmp_path))
+    assert folder.collection(tmp_path).class_names == ["a", "b", "c"]
+    assert [len(block.images) for block in folder.collection(tmp_path).blocks()] == [2, 2, 1]
+    images, labels, ids = joined(folder.collection(tmp_path).blocks())
     assert ids == ["a/deep/er/x.PNG", "a/y.png", "b/10.png", "b/2.png", "c/1.png"]
     np.testing.assert_array_equal(labels, [0, 0, 1, 1, 2])
     np.testing.assert_array_equal(images, np.stack([stored[name] for name in ids]))
@@ -551,22 +551,22 @@ def test_folder_with_classes(tmp_path, monkeypatch):
 
 def test_flat_folder_and_channels(tmp_path, caplog):
     grey = save(tmp_path, "a\nb.png", random_pixels(4, 4))
-    images, labels, ids = joined(folder.blocks(tmp_path))
+    images, labels, ids = joined(folder.collection(tmp_path).blocks())
     np.testing.assert_array_equal(images[0, ..., 0], np.asarray(Image.open(grey)))
     assert (images.shape, labels, ids) == ((1, 4, 4, 1), None, ["a_b.png"])
-    assert joined(folder.blocks(tmp_path, None, 3))[0].shape == (1, 4, 4, 3)
+    assert joined(folder.collection(tmp_path, None, 3).blocks())[0].shape == (1, 4, 4, 3)
     save(tmp_path, "below/c.png", random_pixels(4, 4, 3))
-    images, labels, _ = joined(folder.blocks(tmp_path))
+    images, labels, _ = joined(folder.collection(tmp_path).blocks())
     assert (images.shape, labels) == ((2, 4, 4, 3), None)
     assert "not taken as classes" in caplog.text
-    assert joined(folder.blocks(tmp_path, (2, 3), 1))[0].shape == (2, 2, 3, 1)
+    assert joined(folder.collection(tmp_path, (2, 3), 1).blocks())[0].shape == (2, 2, 3, 1)
 
 
 def test_large_pictures_make_small_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(decoding, "BLOCK_BYTES", 150)
     for name in "abc":
         save(tmp_path, f"{name}.png", random_pixels(8, 8))
-    assert [len(block.images) for block in folder.blocks(tmp_path)] == [2, 1]
+    assert [len(block.images) for block in folder.collection(tmp_path).blocks()] == [2, 1]
 
 
 def test_sizes_must_agree_or_be_given(tmp_path):
@@ -574,10 +574,10 @@ def test_sizes_must_agree_or_be_given(tmp_path):
     exif[0x0112] = 6
     save(tmp_path, "a.jpg", random_pixels(8, 16, 3))
     save(tmp_path, "b.jpg", random_pixels(16, 8, 3), exif=exif)
-    assert joined(folder.blocks(tmp_path))[0].shape == (2, 8, 16, 3)
+    assert joined(folder.collection(tmp_path).blocks())[0].shape == (2, 8, 16, 3)
     save(tmp_path, "c.png", random_pixels(9, 9, 3))
-    fails(lambda: list(folder.blocks(tmp_path)), "2 sizes", "16 x 8", "9 x 9", "--size")
-    assert joined(folder.blocks(tmp_path, (5, 7)))[0].shape == (3, 5, 7, 3)
+    fails(lambda: list(folder.collection(tmp_path).blocks()), "2 sizes", "16 x 8", "9 x 9", "--size")
+    assert joined(folder.collection(tmp_path, (5, 7)).blocks())[0].shape == (3, 5, 7, 3)
 
 
 def test_unreadable_pictures(tmp_path, caplog, monkeypatch):
@@ -591,7 +591,7 @@ def test_unreadable_pictures(tmp_path, caplog, monkeypatch):
     for name, width, height in (("wide", 30_000, 10), ("vast", 19_000, 19_000)):
         head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
         (tmp_path / f"{name}.png").write_bytes(whole[:12] + head + struct.pack(">I", zlib.crc32(head)) + whole[33:])
-    images, _, ids = joined(folder.blocks(tmp_path, (40, 40)))
+    images, _, ids = joined(folder.collection(tmp_path, (40, 40)).blocks())
     assert ids == ["good.png"]
     np.testing.assert_array_equal(images[0], np.asarray(Image.open(good)))
     for fragment in (
@@ -600,21 +600,21 @@ def test_unreadable_pictures(tmp_path, caplog, monkeypatch):
         "script.jpg: not a picture",
         "cut.png: ",
         "stub.png: ",
-        "wide.png: 30000 x 10 pixels; at most",
+        "wide.png: 30000 x 10 pixels; at least 2 and at most 20,000 a side",
         "vast.png: more than",
         "7 of 8 pictures",
     ):
         assert fragment in caplog.text
     good.unlink()
-    fails(lambda: list(folder.blocks(tmp_path, (40, 40))), "none of the 7 pictures")
-    monkeypatch.setattr(folder, "NAMED", 2)
+    fails(lambda: list(folder.collection(tmp_path, (40, 40)).blocks()), "none of the 7 pictures")
+    monkeypatch.setattr(decoding, "NAMED", 2)
     save(tmp_path, "good.png", random_pixels(40, 40, 3))
     caplog.clear()
-    list(folder.blocks(tmp_path, (40, 40)))
+    list(folder.collection(tmp_path, (40, 40)).blocks())
     assert caplog.text.count("unreadable:") == 2
 
 
 def test_folders_without_pictures(tmp_path):
-    fails(lambda: list(folder.blocks(tmp_path / "nowhere")), "not a folder", "--images")
+    fails(lambda: list(folder.collection(tmp_path / "nowhere").blocks()), "not a folder", "--images")
     (tmp_path / "x.txt").write_text("")
-    fails(lambda: folder.class_names(tmp_path), "holds no pictures", ".jpg")
+    fails(lambda: folder.pictures(tmp_path), "holds no pictures", ".jpg")

@@ -1,0 +1,89 @@
+"""The archives of LSUN: one zip for each category and split, from which its database is taken."""
+
+import logging
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from datasets.transfer import MirrorError, download
+from glo import files
+from glo.errors import UserError, did_you_mean
+
+HOST = "http://dl.yf.io/lsun/scenes/"
+SCENES = (
+    "bedroom", "bridge", "church_outdoor", "classroom", "conference_room",
+    "dining_room", "kitchen", "living_room", "restaurant", "tower",
+)  # fmt: skip
+MAX_SIZE = 200 << 30  # bytes of an archive and of what is in it
+CHUNK = 1 << 20
+
+log = logging.getLogger("glo")
+
+
+def fetch(names: Iterable[str], category: str, folder: Path, mirror: str | None, yes: bool) -> None:
+    """Make sure that <folder>/<name>/data.mdb is there for each name: downloaded and unpacked, if `yes`.
+
+    Raises `UserError` without `yes`, for a category that LSUN does not have, and for all that fails.
+    """
+    missing = [name for name in names if not (folder / name / "data.mdb").is_file()]
+    if not missing:
+        return
+    if not yes:
+        raise UserError(
+            f"LSUN's {category} is not in {folder}: add --yes to download it (bedroom has 46 GB, and takes twice that "
+            f"while it is unpacked), or name the folder with {missing[0]} by --source"
+        )
+    if category not in SCENES:
+        raise UserError(f"LSUN has no scenes {category}{did_you_mean(category, SCENES)}; there are {', '.join(SCENES)}")
+    for name in missing:
+        part = folder / f"{name}.zip.part"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _download(name, part, mirror)
+            _unpack(part, folder / name / "data.mdb")
+            part.unlink()
+        except OSError as error:
+            raise files.cannot_write(folder / name, error) from error
+
+
+def _download(name: str, part: Path, mirror: str | None) -> None:
+    """Complete the file `part`. No checksums of these archives are published, but members have one of their own."""
+    reasons = []
+    for url in [f"{base}{name}.zip" for base in (mirror, HOST) if base]:
+        try:
+            return download(url, part, None, MAX_SIZE)
+        except MirrorError as error:
+            reasons.append(f"{url}: {error}")
+    raise UserError(
+        f"cannot download {name}.zip ({'; '.join(reasons)}). Get it another way, unpack it, and use --source"
+    )
+
+
+def _unpack(path: Path, target: Path) -> None:
+    """Write the one member data.mdb of an archive to `target`. Raises `UserError` if that cannot be."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if member.filename.split("/")[-1] == target.name]
+            if len(members) != 1 or members[0].file_size > MAX_SIZE:
+                raise UserError(f"{path} is no archive of LSUN: it must hold one {target.name}; delete it")
+            (member,) = members
+            free = shutil.disk_usage(path.parent).free
+            if member.file_size > free:
+                raise UserError(
+                    f"{target} takes {member.file_size / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: make room there"
+                )
+            with (
+                archive.open(member) as source,
+                files.replacing(target) as temporary,
+                temporary.open("wb") as stream,
+                tqdm(desc=target.parent.name, total=member.file_size, unit="B", unit_scale=True, disable=None) as bar,
+            ):
+                while chunk := source.read(CHUNK):
+                    stream.write(chunk)
+                    bar.update(len(chunk))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete it and type the same again") from None
