@@ -73,7 +73,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
         found = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
     else:
         found = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
-    build(folder, name, name, source.blocks(found), settings)
+    build(folder, name, name, lambda _: source.blocks(found), settings)
 
 
 def build_own(settings: BuildSettings) -> None:
@@ -89,11 +89,11 @@ def build_own(settings: BuildSettings) -> None:
         from datasets import folder as pictures
 
         blocks = pictures.blocks(path, _size(settings.size), settings.channels)
-        build(folder, settings.name, source, blocks, settings, pictures.class_names(path))
+        build(folder, settings.name, source, lambda _: blocks, settings, pictures.class_names(path))
     else:
         from datasets import npz
 
-        build(folder, settings.name, source, npz.blocks(path), settings)
+        build(folder, settings.name, source, lambda _: npz.blocks(path), settings)
 
 
 def convert(folder: Path, settings: BuildSettings) -> None:
@@ -112,7 +112,7 @@ def convert(folder: Path, settings: BuildSettings) -> None:
     if path.name == paths.DATASET_FILE and not settings.force:
         raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
     block, _ = data.read(path)
-    build(folder, folder.resolve().name, path.name, [block], settings)
+    build(folder, folder.resolve().name, path.name, lambda _: [block], settings)
 
 
 def show(name: str, settings: BuildSettings) -> None:

@@ -51,7 +51,15 @@ def main(argv: list[str] | None = None) -> None:
     if sampler == "unit" and (asked.label is not None or asked.per_class):
         raise UserError("the sampler unit is the same for every class: choose another, such as --sampler gaussian")
     name, data_dir = asked.dataset or trained.dataset, asked.data_dir or trained.data_dir
-    dataset = data.load(data_dir, name, trained.test_fraction, trained.seed, trained.max_samples, asked.memory_limit)
+    dataset = data.load(
+        data_dir,
+        name,
+        trained.test_fraction,
+        trained.seed,
+        trained.max_samples,
+        asked.memory_limit,
+        trained.dimension,
+    )
     manifest.check_dataset(found, dataset, prefix)
     n = len(dataset.train_rows)
     for pair in asked.pairs:

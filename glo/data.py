@@ -67,11 +67,13 @@ def load(
     seed: int,
     max_samples: int | None = None,
     memory_limit: str | None = None,
+    dimension: int | None = None,
 ) -> Dataset:
     """Read and check a dataset, in either layout.
 
     A file without a split gets a seeded one with `test_fraction` held out. `max_samples` keeps the first training rows
     of the seeded order. Images that take more than `memory_limit` (default: half of the free memory) stay in the file.
+    `dimension` keeps that many leading coordinates of the codes.
     Raises `UserError` for whatever is missing, damaged or inconsistent.
     """
     path = locate(data_dir, name)
@@ -88,6 +90,11 @@ def load(
         raise UserError(f"{path} holds no training images: every row is in the test split")
     if max_samples is not None:
         train_rows = np.sort(train_rows[permutation(len(train_rows), seed, _SUBSET)[:max_samples]])
+    codes = block.codes
+    if dimension is not None:
+        if dimension > codes.shape[1]:
+            raise UserError(f"--dimension {dimension}: the codes in {path} have {codes.shape[1]} dimensions")
+        codes = codes.leading(dimension) if isinstance(codes, Stored) else codes[:, :dimension]
     with h5.opened(path) as file:
         label_names, attribute_names = flat.names(file, "label_names"), flat.names(file, "attribute_names")
     if block.attributes is not None and len(attribute_names) != block.attributes.shape[1]:
@@ -95,7 +102,7 @@ def load(
             f"{path} names {len(attribute_names)} attributes and holds {block.attributes.shape[1]}: build it again"
         )
     return Dataset(
-        path, block.images, block.codes, block.labels, label_names, block.attributes, attribute_names, split,
+        path, block.images, codes, block.labels, label_names, block.attributes, attribute_names, split,
         train_rows, test_rows, fingerprint,
     )  # fmt: skip
 

@@ -26,6 +26,11 @@ def dataset_file(folder: Path) -> Path | None:
     return next((folder / name for name in OLDER_DATASET_FILES if os.path.exists(folder / name)), None)
 
 
+def partial_files(folder: Path) -> tuple[Path, Path, Path]:
+    """An unfinished build: its data file, its journal, and the ids so far."""
+    return folder / f".partial-{DATASET_FILE}", folder / ".partial.json", folder / f".partial-{ID_FILE}"
+
+
 def contact_sheet(folder: Path) -> Path:
     """Some images of a dataset, beside its data file."""
     return folder / "contact_sheet.png"

@@ -65,6 +65,12 @@ class BuildSettings:
     dimension: int | None = setting(
         None, "code dimension d (default: 128, or the most that PCA can give)", low=1, high=65536
     )
+    pca_samples: int | None = setting(
+        None,
+        "fit PCA on at most this many training images, a seeded choice (default: twice an image's pixels, "
+        "at least 20,000)",
+        low=2,
+    )
     code_norm: str = setting(
         "ball", "ball: codes within the unit ball; unit: every code divided by its norm", choices=("ball", "unit")
     )
@@ -74,6 +80,7 @@ class BuildSettings:
     seed: int = setting(0, "seed of the codes and of the split", low=0, high=2**32 - 1)
     data_dir: str = setting("datasets", "folder of all datasets", metavar="DIR")
     force: bool = setting(False, "replace a dataset that is there already")
+    resume: bool = setting(False, "go on with a build that was interrupted")
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,12 @@ class TrainSettings:
     test_fraction: float = setting(0.1, "share of held-out images where the file has no split", low=0, high=0.9)
     memory_limit: str | None = setting(None, MEMORY_HELP, resume=True, **MEMORY)
     batch_size: int = setting(128, "images a step", low=1)
+    dimension: int | None = setting(
+        None,
+        "use the first so many of the codes' dimensions, with PCA the leading directions (default: all)",
+        low=1,
+        architecture=True,
+    )
     # generator
     generator: str = setting(
         "deconv",
