@@ -28,7 +28,7 @@ def path(tmp_path, monkeypatch):
         attributes=np.stack([np.arange(N) % 2] * 100, axis=1).astype(np.int8),
     )
     settings = BuildSettings(distribution="Gaussian", dimension=20)
-    build(tmp_path / "CATS", "CATS", "here", [block], settings, NAMES)
+    build(tmp_path / "CATS", "CATS", "here", lambda _: [block], settings, NAMES)
     with h5py.File(tmp_path / "CATS" / "data.hdf5", "a") as file:
         file.attrs["attribute_names"] = [f"attribute {i}" for i in range(100)]
     return tmp_path / "CATS" / "data.hdf5"
