@@ -1,13 +1,15 @@
 """download.py --info: the numbers of a file, computed anew here, and a picture of its images."""
 
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat, write_grouped
+from tests.support import ROOT, assert_ok, assert_one_line_error, call, samples, write_flat, write_grouped
 
 N = 200
 
@@ -116,6 +118,15 @@ def test_the_older_layout(tmp_path):
 def test_an_explained_variance_that_is_none(tmp_path, value):
     made(tmp_path, explained_variance=value)
     assert "explaining" not in info(tmp_path)
+
+
+def test_a_reader_that_has_seen_enough(tmp_path):
+    made(tmp_path)
+    command = [sys.executable, "-u", ROOT / "download.py", "--info", "CATS", "--data_dir", tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_one_line_for_what_cannot_be_shown(tmp_path):

@@ -131,6 +131,7 @@ def test_a_folder_that_refuses_writes_is_a_warning(codes, fits, tmp_path, caplog
         ("gmm", {"mean": lambda old: old + 1e300}),
         ("kde", {"root": lambda old: 0 * old}),
         ("flow", {"first": lambda old: old[:2]}),
+        ("flow", {"last": lambda old: old.astype(np.float64)}),
         ("imle", {"first": lambda old: old[:2]}),
     ],
 )

@@ -137,7 +137,7 @@ def _draws(sampler: Sampler) -> bool:
         with np.errstate(all="ignore"):
             drawn = sampler.draw(TRIED, np.random.default_rng(0))
             sampler.log_likelihood(drawn)
-    except (ValueError, ArithmeticError, tf.errors.OpError):  # NumPy's LinAlgError is a ValueError
+    except (ValueError, TypeError, tf.errors.OpError):  # NumPy's LinAlgError is a ValueError
         return False
     return bool(np.isfinite(drawn).all())
 
