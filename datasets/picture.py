@@ -1,7 +1,9 @@
 """One picture, a file or the bytes of one -> pixels, whatever its format, colour mode, orientation and size."""
 
 import io
+import threading
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ MAX_BYTES = 256 << 20  # of one file
 GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 ORIENTATION, QUARTER_TURNS = 0x0112, {5, 6, 7, 8}  # the EXIF tag, and its values that swap height and width
 REDUCE = 4  # a JPEG may be decoded smaller if this many times the wanted size is left: then nobody sees it
+LARGE = 1 << 23  # pixels: threads decode pictures that have more one at a time, as each takes hundreds of megabytes
+_one_large = threading.Lock()
 
 # Pillow warns of pictures that are too large just before they are refused here.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -89,14 +93,15 @@ def decode(
                 wanted = REDUCE * max(size)
                 image.draft(None, tuple(wanted * side // min(side, crop or side) for side in image.size))
             crop = crop and crop * image.width / width
-            ImageOps.exif_transpose(image, in_place=True)
-            flat = _opaque(image)
-            if flat.mode not in ("L", "RGB"):
+            with _one_large if image.width * image.height > LARGE else nullcontext():
+                ImageOps.exif_transpose(image, in_place=True)
+                flat = _opaque(image)
+                if flat.mode not in ("L", "RGB"):
+                    flat = flat.convert("L" if channels == 1 else "RGB")
+                if size is not None:
+                    flat = flat.resize((size[1], size[0]), resample, _centre(flat.size, size, crop))
                 flat = flat.convert("L" if channels == 1 else "RGB")
-            if size is not None:
-                flat = flat.resize((size[1], size[0]), resample, _centre(flat.size, size, crop))
-            flat = flat.convert("L" if channels == 1 else "RGB")
-            return np.asarray(flat).reshape(flat.height, flat.width, channels)
+                return np.asarray(flat).reshape(flat.height, flat.width, channels)
         except PictureError:
             raise
         except Exception as error:  # as above, of damaged pixels
@@ -143,8 +148,10 @@ def _opaque(image: Image.Image) -> Image.Image:
             raise PictureError("32-bit pixels of unknown range; convert it to 8 or 16 bits")
         return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
+        paper = Image.new("RGB", layer.size, "white")
+        paper.paste(layer, mask=layer)
+        return paper
     return image
 
 

@@ -49,7 +49,7 @@ class BuildSettings:
         metavar="SIZE",
     )
     channels: int | None = setting(
-        None, "of pictures: 1 for grey, 3 for colour (default: grey only if every picture is)", choices=(1, 3)
+        None, "of pictures: 1 for grey, 3 for colour (default: grey only if all in a folder are)", choices=(1, 3)
     )
     crop: str | None = setting(
         None,
@@ -59,7 +59,7 @@ class BuildSettings:
     category: str | None = setting(
         None, "with LSUN: which scenes, such as bedroom", pattern="[a-z][a-z0-9_]{0,39}", example="bedroom"
     )
-    yes: bool = setting(False, "with LSUN: do download its archive, which has up to 150 GB (bedroom: 46)")
+    yes: bool = setting(False, "with LSUN: do download its archives; that of bedroom has 46 GB")
     labels: str | None = setting(
         None,
         "take images with these labels only: numbers, or names of classes, such as 3,5 or cats,dogs",

@@ -1,11 +1,14 @@
 """Every command of the README and every shipped recipe, run on small made files."""
 
 import gzip
+import io
 import re
 import shlex
 import shutil
 import struct
+import zipfile
 
+import lmdb
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,7 +33,7 @@ def write_idx(path, values):
 
 
 def official_files(folder):
-    """Small files in the official layouts of MNIST, SVHN and CIFAR-10."""
+    """Small files in the official layouts of MNIST, SVHN, CIFAR-10, CelebA and LSUN."""
     folder.mkdir()
     random = np.random.default_rng(0)
     for split, n in (("train", 150), ("t10k", 20)):
@@ -43,6 +46,24 @@ def official_files(folder):
         records = random.integers(0, 256, (8, 3073), np.uint8)
         records[:, 0] %= 10
         records.tofile(folder / f"{name}.bin")
+    pictures = [jpeg(random.integers(0, 256, (218, 178, 3), np.uint8)) for _ in range(140)]
+    with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
+        for row, picture in enumerate(pictures):
+            archive.writestr(f"img_align_celeba/{row}.jpg", picture)
+    rows = "".join(f"{row}.jpg {1 - 2 * (row % 2)} -1\n" for row in range(140))
+    (folder / "list_attr_celeba.txt").write_text(f"140\nYoung Smiling\n{rows}")
+    (folder / "list_eval_partition.txt").write_text("".join(f"{row}.jpg {row // 130}\n" for row in range(140)))
+    for part in ("train", "val"):
+        (folder / f"bedroom_{part}_lmdb").mkdir()
+        with lmdb.open(str(folder / f"bedroom_{part}_lmdb")) as database, database.begin(write=True) as transaction:
+            for row in range(5):
+                transaction.put(str(row).encode(), pictures[row])
+
+
+def jpeg(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG")
+    return stream.getvalue()
 
 
 @pytest.fixture(scope="module")
