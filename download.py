@@ -3,6 +3,7 @@
 
 python download.py --datasets MNIST --distribution PCA --dimension 64
 python download.py --images photos/ --name CATS --size 64
+python download.py --info MNIST
 """
 
 import dataclasses
@@ -28,6 +29,11 @@ SERVES = {
     "source": ("--datasets",),
     "mirror": ("--datasets",),
 }
+BUILDING = ("--datasets", "--images", "--npz", "--convert")
+SERVES |= dict.fromkeys(("distribution", "dimension", "pca_samples", "code_norm", "test_fraction", "force"), BUILDING)
+SERVES["seed"] = (*BUILDING, "--info")
+SERVES["resume"] = PICTURES
+WAYS = ("datasets", "images", "npz", "convert", "info", "verify")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -36,9 +42,10 @@ def main(argv: list[str] | None = None) -> None:
     known = f"Known datasets: {', '.join(datasets.SOURCES | datasets.COLLECTIONS)}."
     typed = config.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
     settings = config.resolve(BuildSettings, typed)
-    what = [flag for flag in ("datasets", "images", "npz", "convert") if getattr(settings, flag)]
+    what = [flag for flag in WAYS if getattr(settings, flag)]
     if len(what) != 1:
-        raise UserError(f"give one of --datasets, --images, --npz or --convert, for example --datasets MNIST. {known}")
+        ways = ", ".join(f"--{way}" for way in WAYS[:-1])
+        raise UserError(f"give one of {ways} or --{WAYS[-1]}, for example --datasets MNIST. {known}")
     for flag in typed.values.keys() & SERVES.keys():
         for way in [f"--datasets {name.upper()}" for name in settings.datasets] or [f"--{what[0]}"]:
             if not {way, way.split()[0]} & set(SERVES[flag]):
@@ -55,6 +62,10 @@ def main(argv: list[str] | None = None) -> None:
             (build_collection if name in datasets.COLLECTIONS else build_known)(name, source, settings)
     elif settings.convert:
         convert(Path(settings.convert), settings)
+    elif settings.info:
+        show(settings.info, settings)
+    elif settings.verify:
+        check(settings.verify, settings)
     else:
         build_own(settings)
 
@@ -72,7 +83,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
         found = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
     else:
         found = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
-    build(folder, name, name, select(source.blocks(found), settings.labels, settings.max_samples), settings)
+    build(folder, name, name, lambda _: select(source.blocks(found), settings.labels, settings.max_samples), settings)
 
 
 def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> None:
@@ -87,7 +98,7 @@ def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> 
     if already_built(folder, name, settings):
         return
     pictures = source.collection(settings, _size(settings.size), source.find(settings, folder))
-    build(folder, name, name, pictures.blocks(), settings, attribute_names=pictures.attribute_names)
+    build(folder, name, name, pictures.blocks, settings, attribute_names=pictures.attribute_names, items=pictures.count)
 
 
 def build_own(settings: BuildSettings) -> None:
@@ -104,12 +115,18 @@ def build_own(settings: BuildSettings) -> None:
 
         chosen = (settings.labels, settings.max_samples, settings.seed)
         pictures = own.collection(path, _size(settings.size), settings.channels, *chosen)
-        build(folder, settings.name, source, pictures.blocks(), settings, pictures.class_names)
+        build(folder, settings.name, source, pictures.blocks, settings, pictures.class_names, items=pictures.count)
     else:
         from datasets import npz
         from glo.selection import select
 
-        build(folder, settings.name, source, select(npz.blocks(path), settings.labels, settings.max_samples), settings)
+        build(
+            folder,
+            settings.name,
+            source,
+            lambda _: select(npz.blocks(path), settings.labels, settings.max_samples),
+            settings,
+        )
 
 
 def convert(folder: Path, settings: BuildSettings) -> None:
@@ -128,7 +145,25 @@ def convert(folder: Path, settings: BuildSettings) -> None:
     if path.name == paths.DATASET_FILE and not settings.force:
         raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
     block, _ = data.read(path)
-    build(folder, folder.resolve().name, path.name, [block], settings)
+    build(folder, folder.resolve().name, path.name, lambda _: [block], settings)
+
+
+def show(name: str, settings: BuildSettings) -> None:
+    """Print what a dataset holds, and write a picture of some of its images."""
+    from glo import data, info
+
+    contents = info.read(data.locate(settings.data_dir, name))
+    print(info.describe(contents))
+    print(f"{'picture':12} {info.contact_sheet(contents, settings.seed)}")
+
+
+def check(name: str, settings: BuildSettings) -> None:
+    """Print a line for each check that a dataset passes."""
+    from glo import data
+    from glo.verify import verify
+
+    for line in verify(data.locate(settings.data_dir, name)):
+        print(line, flush=True)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

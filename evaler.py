@@ -6,6 +6,7 @@ python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 -
 python evaler.py --dataset MNIST --metrics
 python evaler.py --compare train_dir
 python evaler.py --dataset MNIST --images photos --inpaint mask.png
+python evaler.py --dataset MNIST --generate --label 3
 """
 
 import sys
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from glo.data import Dataset
 
 TASKS = ("reconstruct", "generate", "interpolate")  # those that are done if none is named
-MORE_TASKS = ("metrics",)
+MORE_TASKS = ("per_class", "metrics")
 LEAST_IMAGES = 10  # of either split, below which none of --metrics means anything
 
 
@@ -28,7 +29,9 @@ def main(argv: list[str] | None = None) -> None:
     asked = config.resolve(EvalSettings, config.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     if asked.compare:
         return _compare(asked)
-    tasks = [task for task in TASKS + MORE_TASKS if getattr(asked, task)]
+    if asked.label is not None:
+        _check_label(asked)
+    tasks = [task for task in TASKS + MORE_TASKS if getattr(asked, task) or (task == "generate" and asked.label)]
     if restores := asked.images is not None or asked.inpaint is not None or asked.denoise is not None:
         tasks = ["restore", *(task for task in tasks if task != "reconstruct")]
     if asked.inpaint is not None and asked.denoise is not None:
@@ -36,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from datasets import folder as own
     from datasets import picture
-    from glo import data, files, log, manifest, paths, results
+    from glo import data, files, labels, log, manifest, paths, results
 
     log.setup()
     prefix, _ = manifest.locate(asked.checkpoint or str(_newest_run(asked)))
@@ -45,8 +48,18 @@ def main(argv: list[str] | None = None) -> None:
     sampler = trained.sampler if asked.sampler == "auto" else asked.sampler
     if asked.components and sampler != "gmm":
         raise UserError(f"--components {asked.components} is for --sampler gmm, and the sampler is {sampler}: drop one")
+    if sampler == "unit" and (asked.label is not None or asked.per_class):
+        raise UserError("the sampler unit is the same for every class: choose another, such as --sampler gaussian")
     name, data_dir = asked.dataset or trained.dataset, asked.data_dir or trained.data_dir
-    dataset = data.load(data_dir, name, trained.test_fraction, trained.seed, trained.max_samples, asked.memory_limit)
+    dataset = data.load(
+        data_dir,
+        name,
+        trained.test_fraction,
+        trained.seed,
+        trained.max_samples,
+        asked.memory_limit,
+        trained.dimension,
+    )
     manifest.check_dataset(found, dataset, prefix)
     n = len(dataset.train_rows)
     for pair in asked.pairs:
@@ -54,6 +67,9 @@ def main(argv: list[str] | None = None) -> None:
             raise UserError(f"--pairs {pair}: training images are numbered 0 to {n - 1}")
     if "metrics" in tasks:
         _check_metrics(asked, dataset)
+    image_class = None if asked.label is None else labels.find(dataset, asked.label)
+    if asked.per_class:
+        labels.every(dataset)
     if restores and asked.images is None and not len(dataset.test_rows):
         raise UserError(f"{dataset.path} holds no held-out images: name a folder of pictures with --images DIR")
     height, width, channels = dataset.image_shape
@@ -70,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
     device.select(asked.device)
     from glo import evaluate, quality
 
-    this = evaluate.load(prefix, trained, dataset, asked, folder, pictures, hole)
+    this = evaluate.load(prefix, trained, dataset, asked, folder, pictures, hole, image_class)
     measured = {}
     for task in tasks or TASKS:
         result = evaluate.TASKS[task](this)
@@ -91,6 +107,14 @@ def _compare(asked: EvalSettings) -> None:
     written = compare.write(runs, Path(asked.output_dir or asked.train_dir), asked.prefix, asked.force)
     print(compare.table(runs))
     log.logger.info("written to %s and %s", *written)
+
+
+def _check_label(asked: EvalSettings) -> None:
+    """Raise `UserError` for what --label cannot be given with."""
+    if asked.per_class:
+        raise UserError("--label is of one class and --per_class of all: drop one")
+    if asked.metrics:
+        raise UserError("--label generates one class, and --metrics compares with images of all classes: drop one")
 
 
 def _check_metrics(asked: EvalSettings, dataset: "Dataset") -> None:

@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         settings.seed,
         settings.max_samples,
         settings.memory_limit,
+        settings.dimension,
     )
     data.announce(dataset)
     length = resume.length(settings, dataset)

@@ -264,7 +264,7 @@ def building(rounds: int, data_dir: str) -> Iterator[Row]:
     def ours() -> float:
         with tempfile.TemporaryDirectory() as folder:
             settings = BuildSettings(dimension=64)
-            return rate(lambda: build.build(Path(folder), "x", "x", [Block(images)], settings), len(images))
+            return rate(lambda: build.build(Path(folder), "x", "x", lambda _: [Block(images)], settings), len(images))
 
     def alone() -> float:
         def act() -> None:

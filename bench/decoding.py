@@ -68,7 +68,7 @@ def _contenders(
 
     def whole() -> None:
         found = pictures.collection(photos, (SIDE, SIDE))
-        build.build(place / "built", "x", "x", found.blocks(), settings)
+        build.build(place / "built", "x", "x", found.blocks, settings)
 
     def alone(pool: Executor) -> Callable[[], None]:
         return lambda: sum(1 for _ in pool.map(bare, paths, chunksize=16))

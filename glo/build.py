@@ -1,7 +1,7 @@
 """Builds a dataset file from blocks of samples: writes the images, then the split, then the initial codes."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -13,13 +13,17 @@ from glo.data import seeded_split
 from glo.errors import UserError
 from glo.initial_codes import PCACodes, project
 from glo.log import logger
+from glo.partial import Partial, Reached
 from glo.settings import BuildSettings
+from glo.spool import Spool
 
-# The settings that tell one build of a source from another; they are kept in the file.
-RECIPE = (
-    "distribution", "dimension", "seed", "code_norm", "test_fraction",
-    "size", "channels", "crop", "category", "max_samples", "labels",
-)  # fmt: skip
+LEAST_SAMPLE = 20_000  # training images that PCA is fitted on, or twice the pixels of an image if that is more
+
+# The settings that tell one build of a source from another; they are kept in the file. Those of the codes alone may
+# change when an interrupted build, which has no codes yet, goes on.
+OF_CODES = ("distribution", "dimension", "code_norm", "pca_samples")
+OF_ROWS = ("seed", "test_fraction", "size", "channels", "crop", "category", "max_samples", "labels")
+RECIPE = OF_CODES + OF_ROWS
 
 
 def already_built(folder: Path, source: str, settings: BuildSettings) -> bool:
@@ -44,73 +48,73 @@ def build(
     folder: Path,
     name: str,
     source: str,
-    blocks: Iterable[Block],
+    blocks: Callable[[int], Iterable[Block]],
     settings: BuildSettings,
     class_names: list[str] | None = None,
     attribute_names: list[str] | None = None,
+    items: int | None = None,
 ) -> None:
     """Build <folder>/data.hdf5 and id.txt; an interrupted build leaves older ones as they were.
 
-    Codes that come with the blocks are kept. Raises `UserError` for zero images, a dimension that the data cannot
-    give, or a folder that cannot be written.
+    blocks: from a number of items to skip to the blocks after them; where blocks do not say how many items they took,
+    only 0 is asked for. items: how many there are in all, if that is known. Codes that come with the blocks are kept.
+    Raises `UserError` for zero images, a dimension that the data cannot give, or a folder that cannot be written.
     """
-    target, listing = folder / paths.DATASET_FILE, folder / paths.ID_FILE
+    about = {"name": name, "source": source, "items": str(items)}
+    about |= {key: str(getattr(settings, key)) for key in OF_ROWS}
     attributes = {"name": name, "source": source}
     if class_names:
         attributes["label_names"] = class_names
     if attribute_names:
         attributes["attribute_names"] = attribute_names
     # Both files are complete before the first is renamed; the large one goes first, as syncing it takes long.
-    with (
-        files.replacing(listing) as new_listing,
-        files.replacing(target) as new_target,
-        flat.Writer(new_target) as writer,
-    ):
-        for block in blocks:
-            writer.append(block)
-        if len(writer) == 0:
-            raise UserError(f"{source} holds no images: nothing was built")
-        if writer.split is None:
-            writer.extend("split", [seeded_split(len(writer), settings.test_fraction, settings.seed)])
-        if writer.has_codes:
-            attributes["distribution"] = "given"
-        else:
-            writer.extend("code", _codes(writer, settings))
-            attributes |= {key: value for key in RECIPE if (value := getattr(settings, key)) is not None}
-        n, *shape = writer.images.shape
-        ids.write(new_listing, writer.finish(**attributes))
-    logger.info("%s: %d images %dx%dx%d", target, n, *shape)
+    with files.replacing(folder / paths.ID_FILE) as new_listing, Partial(folder, about) as partial:
+        found = partial.resume() if settings.resume else partial.start()
+        with flat.Writer(partial.file, found) as writer:
+            taken = found[0].taken if found else 0
+            for block in blocks(taken):
+                new = writer.append(block)
+                if block.taken is not None:
+                    taken += block.taken
+                    partial.record(Reached(len(writer), taken, writer.fingerprint), new)
+            if len(writer) == 0:
+                raise UserError(f"{source} holds no images: nothing was built")
+            if writer.split is None:
+                writer.extend("split", [seeded_split(len(writer), settings.test_fraction, settings.seed)])
+            if writer.has_codes:
+                attributes["distribution"] = "given"
+            else:
+                codes, of_codes = _codes(writer, settings, folder)
+                writer.extend("code", codes)
+                attributes |= of_codes | {key: value for key in RECIPE if (value := getattr(settings, key)) is not None}
+            n, *shape = writer.images.shape
+            ids.write(new_listing, writer.finish(**attributes))
+        partial.publish()
+    logger.info("%s: %d images %dx%dx%d", folder / paths.DATASET_FILE, n, *shape)
 
 
-def _codes(writer: flat.Writer, settings: BuildSettings) -> Iterator[np.ndarray]:
-    """Projected initial codes of all rows, in row order."""
+def _codes(writer: flat.Writer, settings: BuildSettings, folder: Path) -> tuple[Iterator[np.ndarray], dict[str, float]]:
+    """Projected initial codes of all rows, in row order, and what the file's attributes say of them."""
     projection = "sphere" if settings.code_norm == "unit" else "ball"
+    about = {}
     if settings.distribution == "PCA":
-        raw = _pca_codes(writer.images, np.flatnonzero(writer.split == TRAIN), settings)
+        pca = _fit_pca(writer.images, np.flatnonzero(writer.split == TRAIN), settings, folder)
+        raw = (pca(writer.images[part]) for part in h5.rows(writer.images))
+        about["explained_variance"] = pca.explained
     else:
         dimension = settings.dimension or initial_codes.DEFAULT_DIMENSION
         raw = initial_codes.random_codes(settings.distribution, len(writer), dimension, settings.seed)
-    return (project(codes, projection) for codes in raw)
+    return (project(codes, projection) for codes in raw), about
 
 
-def _pca_codes(images: h5py.Dataset, train_rows: np.ndarray, settings: BuildSettings) -> Iterator[np.ndarray]:
+def _fit_pca(images: h5py.Dataset, train_rows: np.ndarray, settings: BuildSettings, folder: Path) -> PCACodes:
     size = math.prod(images.shape[1:])
-    rows = initial_codes.fit_rows(train_rows, size, settings.seed)
+    sample = settings.pca_samples or max(LEAST_SAMPLE, 2 * size // images.shape[-1])
+    rows = initial_codes.fit_rows(train_rows, sample, settings.seed)
     most = initial_codes.most_components(len(rows), size)
     dimension = settings.dimension or min(initial_codes.DEFAULT_DIMENSION, most)
-    pca = PCACodes.fit(_take(images, rows), dimension, settings.seed)
+    pca = PCACodes.fit(Spool(images, rows, folder), dimension, settings.seed)
     logger.info(
         "PCA of %d images: %d components explain %.1f %% of the variance", len(rows), dimension, 100 * pca.explained
     )
-    for part in h5.rows(images):
-        yield pca(images[part])
-
-
-def _take(images: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """The given ascending rows, read in order: HDF5's own selection of scattered rows is far slower."""
-    taken = np.empty((len(rows), *images.shape[1:]), np.uint8)
-    for part in h5.rows(images):
-        first, last = np.searchsorted(rows, [part.start, part.stop])
-        if first < last:
-            taken[first:last] = images[part][rows[first:last] - part.start]
-    return taken
+    return pca

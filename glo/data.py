@@ -67,21 +67,16 @@ def load(
     seed: int,
     max_samples: int | None = None,
     memory_limit: str | None = None,
+    dimension: int | None = None,
 ) -> Dataset:
     """Read and check a dataset, in either layout.
 
     A file without a split gets a seeded one with `test_fraction` held out. `max_samples` keeps the first training rows
     of the seeded order. Images that take more than `memory_limit` (default: half of the free memory) stay in the file.
+    `dimension` keeps that many leading coordinates of the codes.
     Raises `UserError` for whatever is missing, damaged or inconsistent.
     """
-    folder = paths.dataset_folder(data_dir, name)
-    path = paths.dataset_file(folder)
-    if path is None:
-        place = "" if data_dir == "datasets" else f" --data_dir {data_dir}"
-        raise UserError(
-            f"no dataset {name} in {folder}: type python download.py --datasets {name}{place}, "
-            "or see README.md for your own data"
-        )
+    path = locate(data_dir, name)
     limit = memory.available() // 2 if memory_limit is None else memory.parse_size(memory_limit)
     block, fingerprint = read(path, limit)
     if isinstance(block.images, Stored):
@@ -95,6 +90,11 @@ def load(
         raise UserError(f"{path} holds no training images: every row is in the test split")
     if max_samples is not None:
         train_rows = np.sort(train_rows[permutation(len(train_rows), seed, _SUBSET)[:max_samples]])
+    codes = block.codes
+    if dimension is not None:
+        if dimension > codes.shape[1]:
+            raise UserError(f"--dimension {dimension}: the codes in {path} have {codes.shape[1]} dimensions")
+        codes = codes.leading(dimension) if isinstance(codes, Stored) else codes[:, :dimension]
     with h5.opened(path) as file:
         label_names, attribute_names = flat.names(file, "label_names"), flat.names(file, "attribute_names")
     if block.attributes is not None and len(attribute_names) != block.attributes.shape[1]:
@@ -102,9 +102,22 @@ def load(
             f"{path} names {len(attribute_names)} attributes and holds {block.attributes.shape[1]}: build it again"
         )
     return Dataset(
-        path, block.images, block.codes, block.labels, label_names, block.attributes, attribute_names, split,
+        path, block.images, codes, block.labels, label_names, block.attributes, attribute_names, split,
         train_rows, test_rows, fingerprint,
     )  # fmt: skip
+
+
+def locate(data_dir: str, name: str) -> Path:
+    """The data file of a dataset. Raises `UserError` if there is none."""
+    folder = paths.dataset_folder(data_dir, name)
+    path = paths.dataset_file(folder)
+    if path is None:
+        place = "" if data_dir == "datasets" else f" --data_dir {data_dir}"
+        raise UserError(
+            f"no dataset {name} in {folder}: type python download.py --datasets {name}{place}, "
+            "or see README.md for your own data"
+        )
+    return path
 
 
 def read(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
@@ -121,7 +134,7 @@ def read(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
             block, recorded = flat.read(file, path, limit)
         else:
             block, recorded = grouped.read(file, path, limit), None
-        for part in _parts(block.codes, "codes"):
+        for part in parts(block.codes, "codes"):
             finite = np.isfinite(block.codes[part]).all(axis=1)
             if not finite.all():
                 row = part.start + int(np.argmin(finite))
@@ -130,19 +143,19 @@ def read(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
     if recorded and isinstance(block.images, Stored):
         return block, recorded  # hashing a file of any size would take too long; its chunks have checksums
     fingerprint = flat.Fingerprint(block.images.shape[1:])
-    for part in _parts(block.images, "images"):
+    for part in parts(block.images, "images"):
         fingerprint.update(block.images[part])
     if recorded not in (None, fingerprint.hexdigest()):
         raise UserError(f"{path} is damaged: its images do not match their fingerprint; build it again with --force")
     return block, fingerprint.hexdigest()
 
 
-def _parts(array: np.ndarray | Stored, what: str) -> Iterator[slice]:
+def parts(array: np.ndarray | Stored, what: str) -> Iterator[slice]:
     """Slices of some tens of megabytes that cover an array's rows, with a progress bar if it is in the file."""
     step = max(1, PART_BYTES // max(1, array.dtype.itemsize * math.prod(array.shape[1:])))
-    parts = [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
+    slices = [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
     quiet = None if isinstance(array, Stored) else True
-    return iter(tqdm(parts, desc=f"checking {what}", unit="part", disable=quiet, leave=False))
+    return iter(tqdm(slices, desc=f"checking {what}", unit="part", disable=quiet, leave=False))
 
 
 # Streams keep draws that share a seed independent of one another.

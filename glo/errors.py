@@ -1,6 +1,7 @@
 """Errors for people: one line that says what is wrong, where, and what to type next."""
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -18,13 +19,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def run(command: Callable[[], int | None]) -> int:
     """Run a command and return its exit code: 0 or its own, 2 after a `UserError`, 130 after Ctrl-C.
 
+    141, in silence, if whatever reads its output has seen enough, such as head.
+
     Any other exception is a defect of ours and keeps its traceback.
     """
     try:
-        return command() or 0
+        code = command() or 0
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
+        return 141

@@ -7,26 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from glo import checkpoint, files, fitting, memorization, paths, quality, restoration, viz
+from glo import checkpoint, fitting, generation, paths, quality, restoration, viz
 from glo.data import Dataset
 from glo.decoder import Decoder
 from glo.initial_codes import project
 from glo.interpolation import PATHS
+from glo.labels import ImageClass
 from glo.log import logger
 from glo.losses import Loss
 from glo.losses import build as build_loss
-from glo.neighbors import nearest
 from glo.prior import GaussianPrior
-from glo.samplers import NEAR_MEMORISING
 from glo.samplers.cache import Fitted, fitted
+from glo.samplers.mixture import components_for
 from glo.samplers.normal import Gaussian
 from glo.settings import EvalSettings, TrainSettings
 from glo.step import Model
 from glo.stored import Rows
 
 SHOWN = 32  # images of a panel in the picture of reconstructions
-NEIGHBORS = 10  # samples that are shown with their nearest training image
-COMPARED = 1000  # samples, and held-out images, that the memorisation share is taken of
 PAIRS, PATH_STEPS = 8, 10
 
 
@@ -35,6 +33,7 @@ class Evaluation:
     """A model restored from a checkpoint, its dataset, and what was asked for.
 
     pictures: of --images, uint8 [n, H, W, C], and their names. hole: of --inpaint, bool [H, W, 1].
+    image_class: of --label.
     """
 
     prefix: Path
@@ -46,6 +45,7 @@ class Evaluation:
     folder: Path
     pictures: tuple[np.ndarray, list[str]] | None = None
     hole: np.ndarray | None = None
+    image_class: ImageClass | None = None
 
     @property
     def images(self) -> Rows:
@@ -57,26 +57,42 @@ class Evaluation:
         """Learned codes, float32 [n, d]."""
         return self.model.table.codes.numpy()
 
+    @property
+    def sampler_name(self) -> str:
+        """The sampler that was asked for, or the run's own."""
+        return self.trained.sampler if self.asked.sampler == "auto" else self.asked.sampler
+
     @cached_property
     def sampler(self) -> Fitted:
-        """The sampler that was asked for, or the run's own, fitted to the learned codes."""
-        asked, trained = self.asked, self.trained
-        name = trained.sampler if asked.sampler == "auto" else asked.sampler
+        """Fitted to the learned codes: those of the class that was asked for, if one was."""
+        return self.fitted(self.image_class)
+
+    def fitted(self, image_class: ImageClass | None) -> Fitted:
+        """The sampler fitted to the learned codes of a class, or to all."""
+        asked, trained, name, codes = self.asked, self.trained, self.sampler_name, self.codes
         components = asked.components or trained.components
+        if image_class:
+            codes = codes[image_class.among(self.dataset.train_rows)]
+            if trained.components and not asked.components:
+                components = components_for(len(codes), len(self.codes), trained.components, codes.shape[1])
         options = {"components": components} if components and name == "gmm" else {}
-        file = paths.sampler(self.prefix.parent, name, int(self.model.step))
-        return fitted(file, name, self.codes, asked.seed, trained.projection, options)
+        step = int(self.model.step)
+        file = paths.sampler(self.prefix.parent, name, step, image_class.key if image_class else None)
+        return fitted(file, name, codes, asked.seed, trained.projection, options)
 
     @property
     def temperature(self) -> float:
         """As asked, or the run's own, which suits the run's own sampler alone."""
-        return self.asked.temperature or (
-            self.trained.temperature if self.sampler.name == self.trained.sampler else 1.0
-        )
+        own = self.trained.temperature if self.sampler_name == self.trained.sampler else 1.0
+        return self.asked.temperature or own
 
     def drawn(self, n: int) -> np.ndarray:
-        """New codes from the sampler, float32 [n, d]."""
-        return self.sampler.draw(n, self.asked.seed, self.trained.projection, self.temperature)
+        """New codes from the sampler that was asked for, float32 [n, d]."""
+        return self.draw(self.sampler, n)
+
+    def draw(self, sampler: Fitted, n: int) -> np.ndarray:
+        """New codes from a sampler, float32 [n, d]."""
+        return sampler.draw(n, self.asked.seed, self.trained.projection, self.temperature)
 
     @cached_property
     def held_out(self) -> np.ndarray:
@@ -116,13 +132,13 @@ def load(
     folder: Path,
     pictures: tuple[np.ndarray, list[str]] | None = None,
     hole: np.ndarray | None = None,
+    image_class: ImageClass | None = None,
 ) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
     model = Model(dataset.image_shape, dataset.train_codes, trained)
     checkpoint.restore(model, prefix)
-    return Evaluation(
-        prefix, model, Decoder(model.evaluated, asked.batch_size), dataset, trained, asked, folder, pictures, hole
-    )
+    decoder = Decoder(model.evaluated, asked.batch_size)
+    return Evaluation(prefix, model, decoder, dataset, trained, asked, folder, pictures, hole, image_class)
 
 
 def reconstruct(this: Evaluation) -> dict[str, Any]:
@@ -142,46 +158,6 @@ def reconstruct(this: Evaluation) -> dict[str, Any]:
     for name, result in results.items():
         logger.info("%s PSNR %.2f dB, l1 %.4f (%d images)", name, result["psnr"], result["l1"], result["n"])
     return results
-
-
-def generate(this: Evaluation) -> dict[str, Any]:
-    """Images from codes drawn from the sampler; some of them above their nearest training image."""
-    asked, sampler = this.asked, this.sampler
-    name = sampler.name
-    codes = this.drawn(max(asked.num_samples, COMPARED))
-    copied = _memorised(this, codes[:COMPARED])
-    codes = codes[: asked.num_samples]
-    images = this.decoder.images(codes)
-    title = f"{name}, near-memorising" if name in NEAR_MEMORISING else name
-    if this.temperature != 1:
-        title += f", temperature {this.temperature:g}"
-    compared = images[:NEIGHBORS]
-    closest = this.images[nearest(compared, this.images)[1][:, 0]]
-    picture = viz.below(
-        viz.captioned(f"samples, {title}", viz.grid(images, viz.columns(len(images)))),
-        viz.captioned("some of them, above", viz.grid(compared, len(compared))),
-        viz.captioned("their nearest training images", viz.grid(closest, len(compared))),
-    )
-    viz.save(this.path("generate", "png"), picture)
-    with files.replacing(this.path("generate", "npz")) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, image=images, code=codes)
-    scores = {"log_likelihood": sampler.log_likelihood, "energy_distance": sampler.energy_distance}
-    told = ", ".join(f"{score.replace('_', ' ')} {value:.4g}" for score, value in scores.items() if value is not None)
-    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, told or "too few")
-    if copied is not None:
-        logger.info(
-            "memorisation: %.1f %% of samples are as near to a training image as the nearest %.0f %% of held-out "
-            "images are", 100 * copied, 100 * memorization.HONEST,
-        )  # fmt: skip
-    return {
-        "sampler": name,
-        "temperature": this.temperature,
-        "n": len(images),
-        **scores,
-        "fitting_seconds": sampler.seconds,
-        "memorisation_share": copied,
-        "near_memorising": name in NEAR_MEMORISING,
-    }
 
 
 def interpolate(this: Evaluation) -> dict[str, Any]:
@@ -204,16 +180,11 @@ def interpolate(this: Evaluation) -> dict[str, Any]:
     return {"pairs": pairs.tolist()}
 
 
-def _memorised(this: Evaluation, codes: np.ndarray) -> float | None:
-    """The memorisation share of the images of codes [n, d]; None where no image was held out."""
-    rows = np.sort(this.random(8).permutation(this.dataset.test_rows)[:COMPARED])
-    return memorization.share(this.decoder.images(codes), this.images, this.dataset.images[rows]) if len(rows) else None
-
-
 TASKS = {
     "reconstruct": reconstruct,
     "restore": restoration.restore,
-    "generate": generate,
+    "generate": generation.generate,
+    "per_class": generation.per_class,
     "interpolate": interpolate,
     "metrics": quality.measure,
 }

@@ -25,6 +25,7 @@ from glo.block import TRAIN, VALIDATION, Block
 from glo.errors import UserError
 from glo.interrupt import Interrupt
 from glo.log import logger
+from glo.partial import ANEW, Reached
 from glo.pixels import DESCRIPTION, PixelKind, float_range, pixel_range, to_uint8
 from glo.stored import Stored
 
@@ -47,14 +48,14 @@ class Fingerprint:
 
 
 class _Disk(io.FileIO):
-    """A new file whose writes seem to succeed; `check` raises the first error, such as that of a full disk.
+    """A file whose writes seem to succeed; `check` raises the first error, such as that of a full disk.
 
     HDF5 must not meet errors itself: it writes from a cache, as late as when an array is let go, where h5py drops the
     error, and then the data are lost in silence or the process crashes.
     """
 
-    def __init__(self, path: Path):
-        super().__init__(path, "w+")
+    def __init__(self, path: Path, mode: str):
+        super().__init__(path, mode)
         self._error: OSError | None = None
 
     def write(self, data: Any) -> int:
@@ -79,14 +80,34 @@ class _Disk(io.FileIO):
 
 
 class Writer:
-    """Fills a new dataset file block by block, so that memory does not grow with the number of images."""
+    """Fills a dataset file block by block, so that memory does not grow with the number of images."""
 
-    def __init__(self, path: Path):
-        self._disk = _Disk(path)
-        with self._writing():
-            self._file = h5py.File(self._disk, "w", libver="v110")  # from this version on, metadata has checksums too
+    def __init__(self, path: Path, found: tuple[Reached, list[str]] | None = None):
+        """found: how far an interrupted build of this file came, and its ids; None makes a new file.
+
+        Raises `UserError` if the file does not hold those rows.
+        """
+        self._disk = _Disk(path, "r+" if found else "w+")
         self._ids: list[str] = []
         self._fingerprint: Fingerprint | None = None
+        with self._writing(), h5.reading(path, ANEW):
+            # From this version on, metadata has checksums too.
+            self._file = h5py.File(self._disk, "r+" if found else "w", libver="v110")
+            if found:
+                self._go_on(path, *found)
+
+    def _go_on(self, path: Path, reached: Reached, ids: list[str]) -> None:
+        """Check the rows that a build came to, and drop what was written after them."""
+        self._ids = ids
+        if "code" in self._file:
+            del self._file["code"]
+        for node in self._file.values():
+            node.resize(reached.rows, axis=0)
+        self._fingerprint = Fingerprint(self.images.shape[1:])
+        for part in h5.rows(self.images):
+            self._fingerprint.update(self.images[part])
+        if self._fingerprint.hexdigest() != reached.fingerprint:
+            raise UserError(f"{path} does not hold what its journal says: it is damaged, {ANEW}")
 
     def __enter__(self) -> "Writer":
         return self
@@ -108,8 +129,8 @@ class Writer:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def append(self, block: Block) -> None:
-        """Add a block's rows. Blocks must agree in shape and in which optional fields they have."""
+    def append(self, block: Block) -> list[str]:
+        """Add a block's rows, which must agree with the others in shape and optional fields, and return their ids."""
         n, *shape = block.images.shape
         if self._fingerprint is None:
             self._fingerprint = Fingerprint(tuple(shape))
@@ -125,7 +146,9 @@ class Writer:
             if values is not None:
                 self.extend(name, [values])
         start = len(self._ids)
-        self._ids.extend(block.ids or map(str, range(start, start + n)))
+        new = block.ids or [str(row) for row in range(start, start + n)]
+        self._ids += new
+        return new
 
     def extend(self, name: str, blocks: Iterable[np.ndarray]) -> None:
         """Add rows to the array `name`, which is made on first use."""
@@ -144,6 +167,11 @@ class Writer:
         return self._file["image"]
 
     @property
+    def fingerprint(self) -> str:
+        """Of the rows so far."""
+        return self._fingerprint.hexdigest()
+
+    @property
     def split(self) -> np.ndarray | None:
         return self._file["split"][:] if "split" in self._file else None
 
@@ -155,7 +183,7 @@ class Writer:
         """Write the file attributes and return the ids in row order."""
         attributes |= {
             "schema": SCHEMA,
-            "fingerprint": self._fingerprint.hexdigest(),
+            "fingerprint": self.fingerprint,
             "dimension": self._file["code"].shape[1],
         }
         with self._writing():

@@ -26,6 +26,16 @@ def dataset_file(folder: Path) -> Path | None:
     return next((folder / name for name in OLDER_DATASET_FILES if os.path.exists(folder / name)), None)
 
 
+def partial_files(folder: Path) -> tuple[Path, Path, Path]:
+    """An unfinished build: its data file, its journal, and the ids so far."""
+    return folder / f".partial-{DATASET_FILE}", folder / ".partial.json", folder / f".partial-{ID_FILE}"
+
+
+def contact_sheet(folder: Path) -> Path:
+    """Some images of a dataset, beside its data file."""
+    return folder / "contact_sheet.png"
+
+
 def classifier(folder: Path, key: str) -> Path:
     """The classifier that was trained on a dataset, beside its data file."""
     return folder / f"classifier-{key}.npz"
@@ -111,9 +121,16 @@ def dump(run: Path, step: int) -> Path:
     return run / f"dump_result_{step}.hdf5"
 
 
-def sampler(run: Path, name: str, step: int) -> Path:
-    """What keeps a sampler that was fitted to the codes of this checkpoint."""
-    return run / "samplers" / f"{name}-{step}.npz"
+def sampler(run: Path, name: str, step: int, image_class: str | None = None) -> Path:
+    """What keeps a sampler that was fitted to the codes of this checkpoint, all of them or those of a class."""
+    return run / "samplers" / f"{name}-{step}{f'-{image_class}' if image_class else ''}.npz"
+
+
+def stale_samplers(run: Path) -> list[Path]:
+    """The files named by `sampler` whose checkpoints are gone."""
+    kept = set(steps(run))
+    names = ((re.fullmatch(r"[a-z]+-(\d+)(-[a-z]+-+\d+)?\.npz", path.name), path) for path in run.glob("samplers/*"))
+    return [path for match, path in names if match and int(match[1]) not in kept]
 
 
 def evaluation(run: Path, step: int) -> Path:

@@ -31,6 +31,15 @@ class BuildSettings:
     convert: str | None = setting(
         None, "rewrite a dataset folder with one HDF5 group per id as the fast layout", metavar="DIR"
     )
+    info: str | None = setting(
+        None,
+        "show what a dataset in --data_dir holds, and write some of its images to a picture",
+        metavar="NAME",
+        **NAME,
+    )
+    verify: str | None = setting(
+        None, "read all of a dataset in --data_dir again, and check it", metavar="NAME", **NAME
+    )
     name: str | None = setting(None, "name of the dataset built from --images or --npz", **NAME)
     size: str | None = setting(
         None,
@@ -73,6 +82,12 @@ class BuildSettings:
     dimension: int | None = setting(
         None, "code dimension d (default: 128, or the most that PCA can give)", low=1, high=65536
     )
+    pca_samples: int | None = setting(
+        None,
+        "fit PCA on at most this many training images, a seeded choice (default: twice an image's pixels, "
+        "at least 20,000)",
+        low=2,
+    )
     code_norm: str = setting(
         "ball", "ball: codes within the unit ball; unit: every code divided by its norm", choices=("ball", "unit")
     )
@@ -82,6 +97,7 @@ class BuildSettings:
     seed: int = setting(0, "seed of the codes and of the split", low=0, high=2**32 - 1)
     data_dir: str = setting("datasets", "folder of all datasets", metavar="DIR")
     force: bool = setting(False, "replace a dataset that is there already")
+    resume: bool = setting(False, "go on with a build that was interrupted")
 
 
 @dataclass(frozen=True)
@@ -111,6 +127,12 @@ class TrainSettings:
     test_fraction: float = setting(0.1, "share of held-out images where the file has no split", low=0, high=0.9)
     memory_limit: str | None = setting(None, MEMORY_HELP, resume=True, **MEMORY)
     batch_size: int = setting(128, "images a step", low=1)
+    dimension: int | None = setting(
+        None,
+        "use the first so many of the codes' dimensions, with PCA the leading directions (default: all)",
+        low=1,
+        architecture=True,
+    )
     # generator
     generator: str = setting(
         "deconv",
@@ -227,6 +249,14 @@ class EvalSettings:
     reconstruct: bool = setting(False, "training images from their codes, held-out images from fitted codes")
     generate: bool = setting(False, "images from codes drawn from a distribution fitted to the learned ones")
     interpolate: bool = setting(False, "paths between the codes of pairs of training images")
+    per_class: bool = setting(
+        False, "a row of samples for each label, or each attribute if there are none; the 100 most frequent"
+    )
+    label: str | None = setting(
+        None,
+        "generate from the codes of one class alone: a label's name or number, an attribute's name, or not:ATTRIBUTE",
+        metavar="NAME",
+    )
     metrics: bool = setting(
         False, "how samples differ from held-out images, in numbers, and how well images are reconstructed"
     )

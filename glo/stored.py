@@ -1,5 +1,6 @@
 """Arrays that are larger than memory: they stay in the dataset file and are read row by row, as rows are asked for."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,13 @@ class Stored:
             self._piece = h5.rows_of(self._array, PIECE_BYTES)
             # Rows that lie closer than this are read together, with what is between them.
             self._near = self._array.chunks[0] if self._array.chunks else self._piece
+
+    def leading(self, columns: int) -> "Stored":
+        """The same rows [N, d] with their first `columns` values alone."""
+        narrow = copy.copy(self)
+        narrow.shape = (len(self), columns)
+        narrow._convert = lambda values: self._convert(values)[:, :columns]
+        return narrow
 
     def __len__(self) -> int:
         return self.shape[0]

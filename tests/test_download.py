@@ -196,7 +196,7 @@ def test_several_names(tmp_path):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((), ["give one of --datasets, --images, --npz or --convert", "MNIST"]),
+        ((), ["give one of --datasets, --images, --npz, --convert, --info or --verify", "MNIST"]),
         (("--datasets",), ["--datasets", "expected at least one argument"]),
         (("--datasets", "DIGITS", "MINST"), ["unknown dataset MINST", "did you mean MNIST?"]),
         (("--datasets", "DIGITS", "--npz", "x.npz"), ["give one of"]),
@@ -259,12 +259,12 @@ def start(tmp_path, then):
 def test_an_interrupted_build_leaves_the_old_file(old, tmp_path, number, code):
     process = start(tmp_path, "print('half', flush=True); time.sleep(60)")
     assert process.stdout.readline() == "half\n"
-    assert any(name.startswith(".tmp-") for name in listing(old[0].parent))
+    assert ".partial-data.hdf5" in listing(old[0].parent)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     assert "Traceback" not in stderr
-    for left in old[0].parent.glob(".tmp-*") if number == signal.SIGKILL else ():
+    for left in old[0].parent.glob(".partial-*") if number == signal.SIGKILL else ():
         left.unlink()  # nobody was left to tidy up
     assert_untouched(old)
 
@@ -304,7 +304,7 @@ def test_a_dimension_that_few_images_cannot_give(tmp_path):
 
 
 def test_without_a_dimension_few_images_give_what_they_can(tmp_path):
-    build(tmp_path, "CATS", "made", [Block(samples(20)[0])], BuildSettings())
+    build(tmp_path, "CATS", "made", lambda _: [Block(samples(20)[0])], BuildSettings())
     assert contents(tmp_path / "data.hdf5")[0]["code"].shape == (20, 17)
 
 

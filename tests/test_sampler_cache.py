@@ -119,3 +119,43 @@ def test_a_folder_that_refuses_writes_is_a_warning(codes, fits, tmp_path, caplog
     found = fitted(tmp_path / "samplers" / "one.npz", "gaussian", codes, 0, "ball")
     assert found.draw(3, 0, "ball").shape == (3, 3)
     assert "cannot write" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "forged"),
+    [
+        ("gmm", {"covariances": lambda old: -old}),
+        ("gmm", {"weights": lambda old: old * [-1, 1, 1]}),
+        ("gmm", {"weights": lambda old: 0 * old}),
+        ("gmm", {"root": lambda old: 0 * old}),
+        ("gmm", {"mean": lambda old: old + 1e300}),
+        ("kde", {"root": lambda old: 0 * old}),
+        ("flow", {"first": lambda old: old[:2]}),
+        ("flow", {"last": lambda old: old.astype(np.float64)}),
+        ("imle", {"first": lambda old: old[:2]}),
+    ],
+)
+def test_forged_files_are_no_tracebacks(name, forged, codes, fits, tmp_path):
+    """Right shapes, or shapes that no rule forbids, and the right fingerprint, but no distribution."""
+    file = tmp_path / "one.npz"
+    options = {"components": 3} if name == "gmm" else {}
+    sound = fitted(file, name, codes, 0, "ball", options)
+    with np.load(file) as stored:
+        arrays = {key: stored[key] for key in stored}
+    np.savez(file, **{**arrays, **{key: change(arrays[key]) for key, change in forged.items()}})
+    again = fitted(file, name, codes, 0, "ball", options)
+    assert fits == [name, name]
+    np.testing.assert_array_equal(again.draw(5, 1, "ball"), sound.draw(5, 1, "ball"))
+
+
+def test_samplers_of_dropped_checkpoints_are_swept(codes, tmp_path):
+    folder = tmp_path / "samplers"
+    folder.mkdir()
+    (tmp_path / "model-20.json").touch()
+    ours = ["gmm-10.npz", "flow-10-label-3.npz", "kde-7-label--1.npz", "gaussian-10-without-12.npz"]
+    others = ["mine.npz", "gmm-10.txt", "gmm-10-copy.npz", "GMM-10.npz", "gmm-20.npz", "imle-20-attribute-0.npz"]
+    for name in ours + others:
+        (folder / name).write_text("kept")
+    (folder / "gmm-11.npz").mkdir()  # cannot be removed, which is no reason to fail
+    fitted(folder / "unit-20.npz", "unit", codes, 0, "ball")
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*others, "unit-20.npz", "gmm-11.npz"])

@@ -452,3 +452,18 @@ def test_xla_compiles_the_same_step(home):
     for name, values in plain.items():
         if values.dtype == np.float32:
             np.testing.assert_allclose(compiled[name], values, atol=0.01, err_msg=name)
+
+
+@pytest.mark.parametrize("limit", ["1G", "1K"])  # codes in memory, and in the file
+def test_dimension_takes_the_leading_coordinates(home, limit):
+    train("--dataset", "TOY", "--prefix", f"lead{limit}", "--dimension", 2, "--max_steps", 1, "--alpha", 0,
+          "--memory_limit", limit)  # fmt: skip
+    run_folder = newest(home, f"lead{limit}")
+    codes = tensors(run_folder / "model-1")["table/codes"]
+    with h5py.File(home / "datasets/TOY/data.hdf5") as file:
+        np.testing.assert_allclose(codes, file["code"][:32, :2], atol=1e-6)
+    assert_ok(call("evaler.py", "--checkpoint", run_folder, "--generate", "--num_samples", 4, "--sampler", "gaussian"))
+    assert_one_line_error(call("trainer.py", *FAST, "--dataset", "TOY", "--dimension", 7), "--dimension 7", "have 6")
+    assert_one_line_error(
+        call("trainer.py", *FAST, "--checkpoint", run_folder / "model-1", "--dimension", 3), "dimension 2, not 3"
+    )

@@ -4,13 +4,15 @@ import hashlib
 import json
 import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from glo import files
+from glo import files, paths
 from glo.initial_codes import project
 from glo.log import logger
 from glo.samplers import SAMPLERS, Sampler
@@ -18,6 +20,7 @@ from glo.samplers.held_out import energy_distance, split
 
 FORMAT = 1  # raised when a sampler is fitted otherwise than before
 COMPARED = 2000  # drawn codes, and held-out ones, whose distance is measured, at most
+TRIED = 100  # codes that a sampler from a file must be able to draw
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ def fitted(
         _write(file, key, found)
     except files.WriteError as error:
         logger.warning("%s. The sampler is used all the same, and fitted anew next time", error)
+    else:
+        _sweep(file.parent.parent)
     return found
 
 
@@ -85,6 +90,13 @@ def _write(file: Path, key: str, found: Fitted) -> None:
         np.savez(opened, fingerprint=np.array(key), scores=np.array(scores, np.float64), **arrays)
 
 
+def _sweep(run: Path) -> None:
+    """Remove the samplers of checkpoints that are gone, as far as that is allowed."""
+    for stale in paths.stale_samplers(run):
+        with suppress(OSError):
+            stale.unlink()
+
+
 def _read(file: Path, name: str, key: str, dimension: int) -> Fitted | None:
     """What the file holds, if that is a sound sampler with this fingerprint."""
     shapes = SAMPLERS[name].SHAPES
@@ -98,8 +110,11 @@ def _read(file: Path, name: str, key: str, dimension: int) -> Fitted | None:
         return None
     if not _sound(arrays, shapes, dimension) or scores.shape != (3,) or scores.dtype != np.float64:
         return None
+    sampler = SAMPLERS[name](**arrays)
+    if not _draws(sampler):
+        return None
     likelihood, distance, seconds = scores.tolist()
-    return Fitted(name, SAMPLERS[name](**arrays), _finite(likelihood), _finite(distance), seconds)
+    return Fitted(name, sampler, _finite(likelihood), _finite(distance), seconds)
 
 
 def _sound(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int) -> bool:
@@ -114,6 +129,17 @@ def _sound(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int
         if not np.isfinite(array).all():
             return False
     return True
+
+
+def _draws(sampler: Sampler) -> bool:
+    """Whether it can be used: arrays of the right shapes may hold negative weights, or a covariance without a root."""
+    try:
+        with np.errstate(all="ignore"):
+            drawn = sampler.draw(TRIED, np.random.default_rng(0))
+            sampler.log_likelihood(drawn)
+    except (ValueError, TypeError, tf.errors.OpError):  # NumPy's LinAlgError is a ValueError
+        return False
+    return bool(np.isfinite(drawn).all())
 
 
 def _finite(value: float | None) -> float | None:

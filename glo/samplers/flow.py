@@ -4,6 +4,8 @@ On the straight lines x_t = (1 - t) noise + t code the network is fitted to v(x_
 Following v from noise at t = 0 to t = 1 gives codes.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,21 +72,27 @@ class Flow:
 
 def _integrated(noise: np.ndarray, parameters: network.Parameters) -> np.ndarray:
     """Where noise [n, d] has flown to at t = 1, float32 [n, d], by Heun's method."""
-    d = noise.shape[1]
-    features = parameters[0].shape[0] - d
+    integrate = _integrator(noise.shape[1], tuple(array.shape for array in parameters))
     constants = [tf.constant(array) for array in parameters]
+    parts = [integrate(noise[i : i + DRAWN_BATCH], *constants).numpy() for i in range(0, len(noise), DRAWN_BATCH)]
+    return np.concatenate(parts)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, d], tf.float32)])
-    def integrate(x):
+
+@functools.cache  # tracing takes longer than drawing: classes of images have a flow of the same shapes each
+def _integrator(d: int, shapes: tuple[tuple[int, ...], ...]) -> Callable[..., tf.Tensor]:
+    """The function of noise float32 [n, d] and of parameters of these shapes."""
+    features = shapes[0][0] - d
+
+    @tf.function(input_signature=[tf.TensorSpec([None, d]), *map(tf.TensorSpec, shapes)])
+    def integrate(x, *parameters):
         h = 1 / DRAWN_STEPS
         for step in tf.range(DRAWN_STEPS):
             t = tf.fill([tf.shape(x)[0], 1], tf.cast(step, tf.float32) * h)
-            slope = _velocity(x, t, features, constants)
-            x += h / 2 * (slope + _velocity(x + h * slope, t + h, features, constants))
+            slope = _velocity(x, t, features, parameters)
+            x += h / 2 * (slope + _velocity(x + h * slope, t + h, features, parameters))
         return x
 
-    parts = [integrate(noise[i : i + DRAWN_BATCH]).numpy() for i in range(0, len(noise), DRAWN_BATCH)]
-    return np.concatenate(parts)
+    return integrate
 
 
 def _velocity(x: tf.Tensor, t: tf.Tensor, features: int, parameters: network.Parameters) -> tf.Tensor:
