@@ -18,7 +18,7 @@ from pathlib import Path
 from glo import device, errors, files, log
 
 RESULTS = Path(__file__).with_name("results.json")
-PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "scikit-learn", "torch")
+PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn", "torch")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -29,9 +29,12 @@ def collection(
     size: (height, width) to resize and centre-crop to; None takes them as they are, if all have one size.
     channels: 1 or 3; None is 1 if every picture is grey, else 3.
     labels, max_samples: which to take, see `glo.selection`.
-    Raises `UserError` if there are none, if the sizes differ and none is given, or if one of `labels` is unknown.
+    Raises `UserError` if there are none, if the sizes differ and none is given, if one of `labels` is unknown,
+    or if two would have the same id.
     """
     names = pictures(folder)
+    if len(set(map(identity, names))) < len(names):
+        raise UserError(f"two pictures in {folder} have names that differ in line breaks alone; rename one of them")
     classes = class_names(names)
     if not classes and any("/" in name for name in names):
         log.warning("%s: pictures lie beside the folders, so these are not taken as classes", folder)

@@ -562,6 +562,12 @@ def test_flat_folder_and_channels(tmp_path, caplog):
     assert joined(folder.collection(tmp_path, (2, 3), 1).blocks())[0].shape == (2, 2, 3, 1)
 
 
+def test_two_names_that_would_be_the_same_id(tmp_path):
+    for name in ("a\nb.png", "a_b.png"):
+        save(tmp_path, name, random_pixels(4, 4))
+    fails(lambda: folder.collection(tmp_path), "line breaks", "rename")
+
+
 def test_large_pictures_make_small_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "BLOCK_BYTES", 150)
     for name in "abc":
