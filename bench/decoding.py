@@ -45,14 +45,14 @@ def bare(path: Path) -> None:
 def decoding(rounds: int, data_dir: str) -> Iterator[Row]:
     """Building from JPEGs of 178x218 and of 1000x1500 against threads, and processes, of Pillow alone."""
     settings = BuildSettings(distribution="Gaussian", dimension=64, size=str(SIDE))
-    for n, height, width in ((1000, 218, 178), (50, 1000, 1500)):
+    for n, height, width in ((6000, 218, 178), (100, 1000, 1500)):
         with (
             tempfile.TemporaryDirectory() as place,
             ThreadPoolExecutor(CORES) as threads,
             ProcessPoolExecutor(CORES, get_context("spawn")) as processes,
         ):
             contenders = _contenders(Path(place), n, height, width, settings, threads, processes)
-            found = in_turn(contenders, 3 * rounds)  # short turns: whatever else runs on the machine comes in bursts
+            found = in_turn(contenders, rounds)
         for name, rates in found.items():
             yield Row(f"{width}x{height} JPEGs, {name}", Range.of(rates), "images/s")
         fastest = max(("threads", "processes"), key=lambda name: Range.of(found[f"Pillow alone, {name}"]).median)
