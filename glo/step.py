@@ -12,7 +12,7 @@ import tensorflow as tf
 from glo import device, generator, precision
 from glo.latents import CodeTable, adam, project
 from glo.losses import build as build_loss
-from glo.schedules import noise_factor, rate_factor, descent_factor
+from glo.schedules import descent_factor, noise_factor, rate_factor
 from glo.settings import TrainSettings
 from glo.stored import Rows
 

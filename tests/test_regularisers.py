@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from glo import checkpoint
 from glo.losses import build as build_loss
-from glo.schedules import noise_factor, descent_factor
+from glo.schedules import descent_factor, noise_factor
 from glo.settings import TrainSettings
 from glo.step import Model, decode, make_refinement, make_step
 from tests.support import samples
