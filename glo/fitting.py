@@ -7,7 +7,6 @@ whatever z is, so that any loss, one of pyramids too, sees no difference there.
 The problem is not convex, so each image starts from several codes: all of them race for a while, the best goes on.
 """
 
-import math
 from collections.abc import Callable
 
 import keras
@@ -19,6 +18,7 @@ from glo.latents import adam, project
 from glo.losses import Loss
 from glo.neighbors import nearest
 from glo.prior import GaussianPrior
+from glo.schedules import descent_factor
 from glo.step import decode
 from glo.stored import Rows
 
@@ -132,8 +132,7 @@ def make_descent(
             best, best_losses = tf.where(better[:, None], codes, best), tf.where(better, losses, best_losses)
             visits = tf.fill(tf.shape(losses), step + 1)
             move, first, second = adam(first, second, visits, tape.gradient(losses, codes))
-            rate = ALPHA * (0.5 + 0.5 * tf.cos(math.pi * tf.cast(step, tf.float32) / tf.cast(steps, tf.float32)))
-            codes = project(codes - rate * move, projection)
+            codes = project(codes - ALPHA * descent_factor(step, steps) * move, projection)
         return [codes, first, second, best, best_losses]
 
     def run(state: list[np.ndarray], images: np.ndarray, done: int, count: int, steps: int) -> list[np.ndarray]:

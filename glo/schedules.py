@@ -23,9 +23,9 @@ def noise_factor(step: tf.Tensor, learned: int, schedule: str) -> tf.Tensor:
     return {"constant": tf.ones_like(progress), "linear": 1 - progress, "cosine": _cosine(progress)}[schedule]
 
 
-def refinement_factor(update: tf.Tensor, updates: int) -> tf.Tensor:
+def descent_factor(update: tf.Tensor, updates: int | tf.Tensor) -> tf.Tensor:
     """The share of the full rate at one of the updates that a code takes while the generator stands still: 1 to 0."""
-    return _cosine(tf.cast(update, tf.float32) / updates)
+    return _cosine(tf.cast(update, tf.float32) / tf.cast(updates, tf.float32))
 
 
 def _cosine(progress: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from glo import device, generator, precision
 from glo.latents import CodeTable, adam, project
 from glo.losses import build as build_loss
-from glo.schedules import noise_factor, rate_factor, refinement_factor
+from glo.schedules import descent_factor, noise_factor, rate_factor
 from glo.settings import TrainSettings
 from glo.stored import Rows
 
@@ -141,7 +141,7 @@ def make_refinement(model: Model, settings: TrainSettings) -> Step:
             before = tf.where(update == 0, losses, before)
             to_codes += 2 * settings.code_decay * codes
             move, first, second = adam(first, second, tf.fill(tf.shape(losses), update + 1), to_codes)
-            alpha = REFINEMENT * refinement_factor(update, settings.refine_steps)
+            alpha = REFINEMENT * descent_factor(update, settings.refine_steps)
             codes = project(codes - alpha * move, settings.projection)
         model.table.assign(rows, codes)
         model.step.assign_add(1)

@@ -11,6 +11,7 @@ import zipfile
 import lmdb
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from scipy.io import savemat
 
@@ -125,11 +126,14 @@ def test_the_readmes_settings_are_true():
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_says_its_command_and_trains(recipe, tmp_path, monkeypatch):
     first = recipe.read_text().splitlines()[0]
-    name = {"default": "NAME"}.get(recipe.stem, recipe.stem.split("_reconstruct")[0].split("_generate")[0].upper())
+    name = {"default": "NAME"}.get(recipe.stem, re.sub("_(reconstruct|generate|128)$", "", recipe.stem).upper())
     chosen = [] if recipe.stem in ("default", name.lower()) else ["--config", f"configs/{recipe.name}"]
     assert first == " ".join(["# python trainer.py --dataset", name, *chosen])
-    shape = (28, 28, 1) if "mnist" in recipe.stem else (8, 8, 1) if recipe.stem == "digits" else (32, 32, 3)
-    images, codes = samples(20, shape, 6)
+    side = {"DIGITS": 8, "CELEBA": 64, "LSUN_BEDROOM": 64}.get(name, 28 if "MNIST" in name else 32)
+    side = 128 if recipe.stem.endswith("128") else side
+    grey = name == "DIGITS" or "MNIST" in name
+    dimension = yaml.safe_load(recipe.read_text()).get("dimension", 6)
+    images, codes = samples(20, (side, side, 1 if grey else 3), dimension)
     write_flat(tmp_path / "datasets" / name, images, codes)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")

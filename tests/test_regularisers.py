@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from glo import checkpoint
 from glo.losses import build as build_loss
-from glo.schedules import noise_factor, refinement_factor
+from glo.schedules import descent_factor, noise_factor
 from glo.settings import TrainSettings
 from glo.step import Model, decode, make_refinement, make_step
 from tests.support import samples
@@ -133,7 +133,7 @@ def test_refinement_moves_codes_alone_by_adam_with_a_falling_rate():
 
 
 def test_the_rate_of_refinement_falls_to_nearly_nothing():
-    factors = [float(refinement_factor(tf.constant(update), 10)) for update in range(10)]
+    factors = [float(descent_factor(tf.constant(update), 10)) for update in range(10)]
     assert factors[0] == 1
     assert np.all(np.diff(factors) < 0)
     assert factors[-1] < 0.03
