@@ -93,7 +93,10 @@ def load(
     codes = block.codes
     if dimension is not None:
         if dimension > codes.shape[1]:
-            raise UserError(f"--dimension {dimension}: the codes in {path} have {codes.shape[1]} dimensions")
+            raise UserError(
+                f"--dimension {dimension}: the codes in {path} have {codes.shape[1]} dimensions; "
+                f"give --dimension {codes.shape[1]} or less"
+            )
         codes = codes.leading(dimension) if isinstance(codes, Stored) else codes[:, :dimension]
     with h5.opened(path) as file:
         label_names, attribute_names = flat.names(file, "label_names"), flat.names(file, "attribute_names")

@@ -19,8 +19,9 @@ def setup() -> None:
     import colorlog
 
     handler = _AboveProgressBar()
+    plain = not sys.stderr.isatty()
     handler.setFormatter(
-        colorlog.ColoredFormatter("%(log_color)s[%(asctime)s]%(reset)s %(message)s", "%H:%M:%S", stream=sys.stderr)
+        colorlog.ColoredFormatter("%(log_color)s[%(asctime)s]%(reset)s %(message)s", "%H:%M:%S", no_color=plain)
     )
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
