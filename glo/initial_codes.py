@@ -10,7 +10,7 @@ from tqdm import tqdm
 from glo.errors import UserError
 from glo.spool import Spool
 
-PART_BYTES = 1 << 25
+PART_BYTES = 1 << 26
 OVERSAMPLING, ITERATIONS = 32, 6  # directions beside those asked for, and passes: the variance is then right to 0.1 %
 DEFAULT_DIMENSION = 128
 ROUNDING = 1e-6  # a spread of codes below this is none: all images are the same
@@ -78,11 +78,11 @@ class PCACodes:
             product = np.zeros_like(directions)
             basis = np.linalg.qr(directions)[0].astype(np.float32)
             for part in parts:
-                centred = _pixels(images[part]) - mean
+                centred = _pixels(images[part], mean)
                 product += centred.T @ (centred @ basis)
             directions = product
         basis = np.linalg.qr(directions)[0].astype(np.float32)
-        within = np.concatenate([(_pixels(images[part]) - mean) @ basis for part in parts])
+        within = np.concatenate([_pixels(images[part], mean) @ basis for part in parts])
         variances, axes = np.linalg.eigh(within.T.astype(np.float64) @ within)
         components = (basis @ axes[:, : -dimension - 1 : -1]).T
         # Either sign of a component will do; the largest weight is made positive, so that it is always the same one.
@@ -96,7 +96,7 @@ class PCACodes:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The codes of images uint8 [n, H, W, C], float32 [n, d], not yet projected."""
         parts = _parts(len(images), math.prod(images.shape[1:]))
-        raw = [(_pixels(images[part]) - self.mean) @ self.components.T for part in parts]
+        raw = [_pixels(images[part], self.mean) @ self.components.T for part in parts]
         return np.concatenate(raw) / np.float32(self.scale)
 
 
@@ -119,7 +119,9 @@ def _parts(n: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n))
 
 
-def _pixels(images: np.ndarray) -> np.ndarray:
+def _pixels(images: np.ndarray, mean: np.ndarray | float = 0.0) -> np.ndarray:
+    """Pixels of [n, H, W, C] in [0, 1] about `mean`, float32 [n, H * W * C], in no more memory than that."""
     flat = images.reshape(len(images), -1).astype(np.float32)
     flat /= 255
+    flat -= mean
     return flat
