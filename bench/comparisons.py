@@ -220,7 +220,7 @@ def around(rounds: int, data_dir: str) -> Iterator[Row]:
     def whole(steps: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            loop.train(Path(folder), settings, dataset, steps, steps, None)
+            loop.train(Path(folder), settings, dataset, resume.Length(steps, steps, steps), None)
             return time.perf_counter() - start
 
     short, long = 400, 1600  # one save in between, as in any 1,000 steps or so

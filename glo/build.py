@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from glo import files, flat, h5, ids, initial_codes, paths
+from glo import files, h5, ids, initial_codes, paths
 from glo.block import TRAIN, Block
 from glo.data import seeded_split
 from glo.errors import UserError
@@ -16,6 +16,7 @@ from glo.log import logger
 from glo.partial import Partial, Reached
 from glo.settings import BuildSettings
 from glo.spool import Spool
+from glo.writer import Writer
 
 LEAST_SAMPLE = 20_000  # training images that PCA is fitted on, or twice the pixels of an image if that is more
 
@@ -70,7 +71,7 @@ def build(
     # Both files are complete before the first is renamed; the large one goes first, as syncing it takes long.
     with files.replacing(folder / paths.ID_FILE) as new_listing, Partial(folder, about) as partial:
         found = partial.resume() if settings.resume else partial.start()
-        with flat.Writer(partial.file, found) as writer:
+        with Writer(partial.file, found) as writer:
             taken = found[0].taken if found else 0
             for block in blocks(taken):
                 new = writer.append(block)
@@ -93,7 +94,7 @@ def build(
     logger.info("%s: %d images %dx%dx%d", folder / paths.DATASET_FILE, n, *shape)
 
 
-def _codes(writer: flat.Writer, settings: BuildSettings, folder: Path) -> tuple[Iterator[np.ndarray], dict[str, float]]:
+def _codes(writer: Writer, settings: BuildSettings, folder: Path) -> tuple[Iterator[np.ndarray], dict[str, float]]:
     """Projected initial codes of all rows, in row order, and what the file's attributes say of them."""
     projection = "sphere" if settings.code_norm == "unit" else "ball"
     about = {}

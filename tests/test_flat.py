@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import data, files, flat
+from glo import data, files, writer
 from glo.block import Block
 from glo.errors import UserError
 from tests.support import samples, write_flat, write_ids
@@ -30,17 +30,17 @@ def changed(tmp_path, **arrays):
 
 
 def write(path, blocks, **attributes):
-    with flat.Writer(path) as writer:
+    with writer.Writer(path) as new:
         for block in blocks:
-            writer.append(block)
-        return writer.finish(**attributes)
+            new.append(block)
+        return new.finish(**attributes)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
 def test_blocks_become_one_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(flat, "CHUNK_BYTES", 200)  # three images of 60 bytes a chunk, so that chunks and blocks cross
+    monkeypatch.setattr(writer, "CHUNK_BYTES", 200)  # three images of 60 bytes a chunk, so that chunks and blocks cross
     images, codes = samples(N)
     labels, split = np.arange(N, dtype=np.int32) - 3, (np.arange(N) % 2).astype(np.uint8)
     parts = [slice(0, 5), slice(5, 6), slice(6, N)]

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import flat
+from glo import writer
 from glo.block import Block
 from glo.build import build
 from glo.damage import spans
@@ -18,7 +18,7 @@ NAMES = ["cat", "dog", "cow"]
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     """The data file of CATS as the toolkit builds it, with blocks of three images, and with attributes."""
-    monkeypatch.setattr(flat, "CHUNK_BYTES", 200)
+    monkeypatch.setattr(writer, "CHUNK_BYTES", 200)
     images, _ = samples(N)
     block = Block(
         images,
