@@ -45,7 +45,7 @@ def bare(path: Path) -> None:
 def decoding(rounds: int, data_dir: str) -> Iterator[Row]:
     """Building from JPEGs of 178x218 and of 1000x1500 against threads, and processes, of Pillow alone."""
     settings = BuildSettings(distribution="Gaussian", dimension=64, size=str(SIDE))
-    for n, height, width in ((6000, 218, 178), (100, 1000, 1500)):
+    for n, height, width in ((12000, 218, 178), (400, 1000, 1500)):
         with (
             tempfile.TemporaryDirectory() as place,
             ThreadPoolExecutor(CORES) as threads,

@@ -90,7 +90,10 @@ class Partial:
         """Note that the file holds all rows up to here; ids: of those that are new."""
         with self._ids.open("a", encoding="utf-8") as listing:
             listing.writelines(f"{name}\n" for name in ids)
-        files.write_text(self._journal, json.dumps({"about": self._about, "reached": asdict(reached)}))
+        # Not synced to the disk, which would cost more than decoding: what a power cut leaves is checked on resuming.
+        new = self._journal.with_name(f"{self._journal.name}.new")
+        new.write_text(json.dumps({"about": self._about, "reached": asdict(reached)}), encoding="utf-8")
+        os.replace(new, self._journal)
         self._reached = reached
 
     def publish(self) -> None:
