@@ -54,8 +54,8 @@ class Evaluation:
 
     @cached_property
     def codes(self) -> np.ndarray:
-        """Learned codes, float32 [n, d]."""
-        return self.model.table.codes.numpy()
+        """Learned codes of the training images, float32 [n, d]; those of altered copies come after them."""
+        return self.model.table.codes[: len(self.images)].numpy()
 
     @property
     def sampler_name(self) -> str:
@@ -135,7 +135,8 @@ def load(
     image_class: ImageClass | None = None,
 ) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
-    model = Model(dataset.image_shape, dataset.train_codes, trained)
+    rows = len(dataset.train_rows) * (1 + trained.copies)
+    model = Model(dataset.image_shape, np.broadcast_to(np.float32(0), (rows, dataset.dimension)), trained)
     checkpoint.restore(model, prefix)
     decoder = Decoder(model.evaluated, asked.batch_size)
     return Evaluation(prefix, model, decoder, dataset, trained, asked, folder, pictures, hole, image_class)

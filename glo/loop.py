@@ -15,6 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from glo import checkpoint, data, files, history, manifest, paths, records, viz
+from glo.augmentation import Augmented
 from glo.batches import batches, steps_per_epoch
 from glo.checkpoint import Saver
 from glo.data import Dataset
@@ -51,11 +52,14 @@ def train(run: Path, settings: TrainSettings, dataset: Dataset, length: Length, 
 class _Run:
     def __init__(self, run: Path, settings: TrainSettings, dataset: Dataset, start: Path | None):
         self.run, self.settings = run, settings
-        self.images = dataset.train_images
-        self.model = Model(dataset.image_shape, dataset.train_codes, settings)
+        self.images, codes = dataset.train_images, dataset.train_codes
+        seeded = data.permutation(len(self.images), settings.seed, data.GRID)  # never of copies
+        if settings.copies:
+            self.images = Augmented(dataset.train_images, settings)
+            codes = self.images.codes(dataset.train_codes)
+        self.model = Model(dataset.image_shape, codes, settings)
         if start:
             checkpoint.restore(self.model, start)
-        seeded = data.permutation(len(self.images), settings.seed, data.GRID)
         self.grid_rows, self.sampled_rows = np.sort(seeded[:GRID]), np.sort(seeded[:SAMPLED])
         grid = viz.grid(self.images[self.grid_rows], viz.columns(len(self.grid_rows)))
         self.originals = viz.captioned("training images", grid)

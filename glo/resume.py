@@ -76,7 +76,7 @@ class Length(NamedTuple):
 
 def length(settings: TrainSettings, dataset: Dataset) -> Length:
     """How many steps a run takes."""
-    per_epoch = steps_per_epoch(len(dataset.train_rows), settings.batch_size)
+    per_epoch = steps_per_epoch(len(dataset.train_rows) * (1 + settings.copies), settings.batch_size)
     if settings.epochs is not None:
         learned = settings.epochs * per_epoch
     else:

@@ -127,6 +127,21 @@ class TrainSettings:
     test_fraction: float = setting(0.1, "share of held-out images where the file has no split", low=0, high=0.9)
     memory_limit: str | None = setting(None, MEMORY_HELP, resume=True, **MEMORY)
     batch_size: int = setting(128, "images a step", low=1)
+    copies: int = setting(
+        0,
+        "train on so many altered copies of each training image too, with codes of their own: where images are few",
+        low=0,
+        high=1000,
+        architecture=True,
+    )
+    augment: str = setting(
+        "move,color",
+        "how copies are altered: move (turn, shift, stretch, shear), flip (left and right), color (contrast, "
+        "brightness, tint), invert (every other one)",
+        pattern="(move|flip|color|invert)(,(move|flip|color|invert))*",
+        example="move,color",
+        metavar="HOW",
+    )
     dimension: int | None = setting(
         None,
         "use the first so many of the codes' dimensions, with PCA the leading directions (default: all)",
