@@ -18,7 +18,7 @@ from glo.log import logger
 from glo.samplers import SAMPLERS, Sampler
 from glo.samplers.held_out import energy_distance, split
 
-FORMAT = 1  # raised when a sampler is fitted otherwise than before
+FORMAT = 2  # raised when a sampler is fitted otherwise than before
 COMPARED = 2000  # drawn codes, and held-out ones, whose distance is measured, at most
 TRIED = 100  # codes that a sampler from a file must be able to draw
 
