@@ -42,6 +42,10 @@ class Augmented:
         if "invert" in names:
             self._gains *= np.where(random.random(count) < 0.5, np.float32(-1), np.float32(1))
 
+        kinds = [tf.TensorSpec([None, *self.shape[1:]], tf.uint8)]
+        kinds += [tf.TensorSpec([None, *array.shape[1:]]) for array in (self._matrices, self._gains, self._offsets)]
+        self._alter = tf.function(_alter, input_signature=kinds)
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -56,7 +60,7 @@ class Augmented:
             part = altered[start : start + step]
             copies = rows[part] - n
             with tf.device("cpu"):
-                made = _alter(images[part], self._matrices[copies], self._gains[copies], self._offsets[copies])
+                made = self._alter(images[part], self._matrices[copies], self._gains[copies], self._offsets[copies])
             images[part] = made.numpy()
         return images
 
@@ -115,7 +119,6 @@ def _matrices(count: int, size: tuple[int, int], move: bool, flip: bool, random:
     return np.concatenate([rows.reshape(count, 6), np.zeros((count, 2))], axis=1).astype(np.float32)
 
 
-@tf.function(reduce_retracing=True)
 def _alter(images: tf.Tensor, matrices: tf.Tensor, gains: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
     """uint8 [b, H, W, C]: moved; contrast about each one's mean times |gain|, inverted if that is negative."""
     height, width = images.shape[1:3]

@@ -140,6 +140,24 @@ def test_resuming_is_exact(home, update):
     assert steps == sorted(steps)
 
 
+def test_altered_copies_are_trained_on_and_nothing_else(home):
+    """32 images and 64 copies make 12 batches of 8; evaluation and its sampler see the images alone."""
+    common = ["--dataset", "TOY", "--copies", 2, "--augment", "move,flip", "--epochs", 2, "--refine_steps", 2]
+    common += ["--prefix"]
+    train(*common, "copies")
+    whole = newest(home, "copies") / "model-36"
+    assert tensors(whole)["table/codes"].shape == (96, 6)
+    assert (tensors(whole)["table/visits"] == 2).all()
+    train(*common, "cut-copies", "--max_steps", 13)
+    train("--checkpoint", newest(home, "cut-copies"), "--max_steps", 36)
+    assert_same(whole, newest(home, "cut-copies") / "model-36")
+    assert_one_line_error(train("--checkpoint", whole, "--copies", 3, expect_ok=False), "copies 2, not 3")
+    assert_one_line_error(train(*common, "x", "--augment", "blur", expect_ok=False), "--augment", "move,color")
+    assert_ok(call("evaler.py", "--checkpoint", whole, "--reconstruct", "--generate", "--num_fit", 3, "--fit_steps", 2))
+    results = json.loads((whole.parent / "eval-36" / "metrics.json").read_text())
+    assert results["train"]["n"] == 32
+
+
 def test_a_run_that_was_cut_short_goes_on_to_new_epochs(home):
     train("--dataset", "TOY", "--prefix", "cut", "--max_steps", 3)
     train("--checkpoint", newest(home, "cut"), "--epochs", 2)
