@@ -2,9 +2,10 @@
 
 import contextlib
 import io
+import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +53,18 @@ def train(run: Path, settings: TrainSettings, dataset: Dataset, length: Length, 
 class _Run:
     def __init__(self, run: Path, settings: TrainSettings, dataset: Dataset, start: Path | None):
         self.run, self.settings = run, settings
-        self.images, codes = dataset.train_images, dataset.train_codes
-        seeded = data.permutation(len(self.images), settings.seed, data.GRID)  # never of copies
+        self.images = self.originals = dataset.train_images
+        codes = dataset.train_codes
         if settings.copies:
-            self.images = Augmented(dataset.train_images, settings)
-            codes = self.images.codes(dataset.train_codes)
+            self.images = Augmented(self.originals, settings)
+            codes = self.images.codes(codes)
         self.model = Model(dataset.image_shape, codes, settings)
         if start:
             checkpoint.restore(self.model, start)
+        seeded = data.permutation(len(self.originals), settings.seed, data.GRID)
         self.grid_rows, self.sampled_rows = np.sort(seeded[:GRID]), np.sort(seeded[:SAMPLED])
-        grid = viz.grid(self.images[self.grid_rows], viz.columns(len(self.grid_rows)))
-        self.originals = viz.captioned("training images", grid)
+        grid = viz.grid(self.originals[self.grid_rows], viz.columns(len(self.grid_rows)))
+        self.shown = viz.captioned("training images", grid)
         self.decoder = Decoder(self.model.evaluated)
         self.progress = Progress(self.model, dataset, settings, seeded)
         self.saver = Saver(run, settings, manifest.describe(dataset))
@@ -84,7 +86,7 @@ class _Run:
         losses, seen, since = [], 0, time.perf_counter()
         with (
             Interrupt() as interrupt,
-            contextlib.closing(batches(self.images, settings.batch_size, settings.seed, start=step)) as drawn,
+            contextlib.closing(self._batches(step, length.learned)) as drawn,
             tqdm(total=end, initial=step, unit="step", disable=None) as bar,
         ):
             while step < end and not interrupt.received:
@@ -121,6 +123,16 @@ class _Run:
             self._summarize(step)
         self.records.close()
         return 128 + interrupt.received if interrupt.received else 0
+
+    def _batches(self, step: int, learned: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Endless batches from a step on: of all images, and from step `learned` on of those that are not copies."""
+        batch_size, seed = self.settings.batch_size, self.settings.seed
+        if step < learned:
+            with contextlib.closing(batches(self.images, batch_size, seed, start=step)) as drawn:
+                yield from itertools.islice(drawn, learned - step)
+            step = learned
+        with contextlib.closing(batches(self.originals, batch_size, seed, start=step - learned)) as drawn:
+            yield from drawn
 
     def _check(self, losses: list[tf.Tensor], step: int) -> None:
         if not np.isfinite(tf.concat(losses, 0).numpy()).all():
@@ -175,7 +187,7 @@ class _Run:
         """A grid of the same images as ever beside their reconstructions, and how far training is."""
         shown = self.decoder.images(self._codes(self.grid_rows))
         caption = f"reconstructions, epoch {epoch}"
-        pictured = viz.beside(self.originals, viz.captioned(caption, viz.grid(shown, viz.columns(len(shown)))))
+        pictured = viz.beside(self.shown, viz.captioned(caption, viz.grid(shown, viz.columns(len(shown)))))
         viz.save(paths.grid(self.run, epoch), pictured)
         psnr = self.progress.measure(last)
         self.records.scalars(step, epoch=epoch, **psnr, **self._clock(step))
@@ -198,7 +210,7 @@ class _Run:
 
     def _summarize(self, step: int) -> None:
         rows = self.sampled_rows
-        measured = self.decoder.measure(self._codes(rows), Rows(self.images, rows), build_loss(self.settings.loss))
+        measured = self.decoder.measure(self._codes(rows), Rows(self.originals, rows), build_loss(self.settings.loss))
         logger.info(
             "done: %d steps, train PSNR %.2f dB (%d images); next: python evaler.py --dataset %s --checkpoint %s",
             step, measured.result()["psnr"], len(rows), self.settings.dataset, self.run,

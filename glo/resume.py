@@ -67,7 +67,10 @@ def plan(typed: Layer) -> Plan:
 
 
 class Length(NamedTuple):
-    """Steps of a run: `learned` move generator and codes, from there to `planned` only codes, and it stops at `end`."""
+    """Steps of a run: `learned` move generator and codes, from there to `planned` only codes, and it stops at `end`.
+
+    Altered copies of images are learned from, but their codes are not refined.
+    """
 
     learned: int
     planned: int
@@ -76,12 +79,13 @@ class Length(NamedTuple):
 
 def length(settings: TrainSettings, dataset: Dataset) -> Length:
     """How many steps a run takes."""
-    per_epoch = steps_per_epoch(len(dataset.train_rows) * (1 + settings.copies), settings.batch_size)
+    n = len(dataset.train_rows)
+    per_epoch = steps_per_epoch(n * (1 + settings.copies), settings.batch_size)
     if settings.epochs is not None:
         learned = settings.epochs * per_epoch
     else:
         learned = max(DEFAULT_EPOCHS * per_epoch, DEFAULT_STEPS)
-    refined = per_epoch if settings.refine_steps else 0
+    refined = steps_per_epoch(n, settings.batch_size) if settings.refine_steps else 0
     end = learned + refined if settings.max_steps is None else settings.max_steps
     learned = max(learned, end - refined)
     return Length(learned, learned + refined, end)

@@ -141,20 +141,25 @@ def test_resuming_is_exact(home, update):
 
 
 def test_altered_copies_are_trained_on_and_nothing_else(home):
-    """32 images and 64 copies make 12 batches of 8; evaluation and its sampler see the images alone."""
+    """Batches of 8 of 32 images and 64 copies: 24 in 2 epochs, and 4 that refine, of images alone, like evaluation."""
     common = ["--dataset", "TOY", "--copies", 2, "--augment", "move,flip", "--epochs", 2, "--refine_steps", 2]
     common += ["--prefix"]
     train(*common, "copies")
-    whole = newest(home, "copies") / "model-36"
+    whole = newest(home, "copies") / "model-28"
     assert tensors(whole)["table/codes"].shape == (96, 6)
     assert (tensors(whole)["table/visits"] == 2).all()
     train(*common, "cut-copies", "--max_steps", 13)
-    train("--checkpoint", newest(home, "cut-copies"), "--max_steps", 36)
-    assert_same(whole, newest(home, "cut-copies") / "model-36")
+    train("--checkpoint", newest(home, "cut-copies"), "--max_steps", 26)
+    before = tensors(newest(home, "cut-copies") / "model-26")["table/codes"]
+    train("--checkpoint", newest(home, "cut-copies"), "--max_steps", 28)
+    assert_same(whole, newest(home, "cut-copies") / "model-28")
+    after = tensors(whole)["table/codes"]
+    np.testing.assert_array_equal(after[32:], before[32:])
+    assert (after[:32] != before[:32]).any(axis=1).sum() == 16  # the last two batches of refinement
     assert_one_line_error(train("--checkpoint", whole, "--copies", 3, expect_ok=False), "copies 2, not 3")
     assert_one_line_error(train(*common, "x", "--augment", "blur", expect_ok=False), "--augment", "move,color")
     assert_ok(call("evaler.py", "--checkpoint", whole, "--reconstruct", "--generate", "--num_fit", 3, "--fit_steps", 2))
-    results = json.loads((whole.parent / "eval-36" / "metrics.json").read_text())
+    results = json.loads((whole.parent / "eval-28" / "metrics.json").read_text())
     assert results["train"]["n"] == 32
 
 
