@@ -70,11 +70,11 @@ class Evaluation:
     def fitted(self, image_class: ImageClass | None) -> Fitted:
         """The sampler fitted to the learned codes of a class, or to all."""
         asked, trained, name, codes = self.asked, self.trained, self.sampler_name, self.codes
-        components = asked.components or trained.components
         if image_class:
             codes = codes[image_class.among(self.dataset.train_rows)]
-            if trained.components and not asked.components:
-                components = components_for(len(codes), len(self.codes), trained.components, codes.shape[1])
+        components = asked.components
+        if trained.components and not components:
+            components = components_for(len(codes), len(self.codes), trained.components)
         options = {"components": components} if components and name == "gmm" else {}
         step = int(self.model.step)
         file = paths.sampler(self.prefix.parent, name, step, image_class.key if image_class else None)

@@ -131,17 +131,17 @@ def test_ten_codes_are_enough_for_every_sampler(home, run, tmp_path, sampler):
 
 
 @pytest.mark.parametrize(
-    ("n", "whole", "components", "dimension", "expected"),
+    ("n", "whole", "components", "expected"),
     [
-        (6000, 60000, 200, 64, 20),  # in proportion
-        (6000, 60000, 200, 200, 15),  # two codes for each and dimension
-        (60000, 60000, 200, 64, 200),
-        (10, 60000, 200, 64, 1),
-        (30, 60, 3, 2, 2),
+        (6000, 60000, 1200, 120),  # in proportion
+        (60000, 60000, 1200, 1200),
+        (6000, 6000, 1200, 300),  # 20 codes each
+        (10, 60000, 200, 1),
+        (30, 60, 3, 1),
     ],
 )
-def test_components_of_a_class(n, whole, components, dimension, expected):
-    assert mixture.components_for(n, whole, components, dimension) == expected
+def test_components_of_a_class(n, whole, components, expected):
+    assert mixture.components_for(n, whole, components) == expected
 
 
 def test_the_runs_components_are_those_of_all_codes(run, tmp_path):
@@ -149,8 +149,8 @@ def test_the_runs_components_are_those_of_all_codes(run, tmp_path):
     shutil.copytree(run, copy)
     for manifest in copy.glob("model-*.json"):
         text = manifest.read_text().replace('"sampler": "gaussian"', '"sampler": "gmm"')
-        manifest.write_text(text.replace('"components": null', '"components": 9'))
-    for args, expected in (["--label", "cat"], 3), (["--label", "cat", "--components", 5], 5), (["--generate"], 9):
+        manifest.write_text(text.replace('"components": null', '"components": 6'))
+    for args, expected in (["--label", "cat"], 2), (["--label", "cat", "--components", 5], 5), (["--generate"], 6):
         evaluate(copy, tmp_path / "out", *args)
         (kept,) = copy.glob("samplers/gmm-4-label-0.npz" if "--label" in args else "samplers/gmm-4.npz")
         with np.load(kept) as file:

@@ -15,7 +15,8 @@ from glo.samplers.held_out import split
 from glo.samplers.whitening import Whitening
 
 CANDIDATES = (1, 3, 10, 25, 50, 100, 200)  # numbers of components, tried until two in a row do not raise the likelihood
-LEAST = 2  # codes for each component and dimension, at least, of a candidate and of a class
+LEAST = 2  # codes for each component and dimension, at least, of a candidate
+FEWEST = 20  # codes of a component, at least, where a recipe says how many there are
 ITERATIONS, MORE = 5, 6  # of EM: for a candidate; for the chosen one, on all codes
 START_CODES, START_ITERATIONS = 20_000, 10  # of k-means, from which EM starts
 REGULAR = 1e-3  # added to every variance, of which 1 is that of all codes along an axis
@@ -75,12 +76,12 @@ class Mixture:
         return Whitening(self.mean, self.root)
 
 
-def components_for(n: int, whole: int, components: int, dimension: int) -> int:
+def components_for(n: int, whole: int, components: int) -> int:
     """Components for n of the codes where all of them, `whole`, have `components`: in proportion.
 
-    But no more than leave `LEAST` codes for each component and dimension, and at least 1.
+    But no more than leave each `FEWEST` codes, of which a component with fewer would be copies, and at least 1.
     """
-    return max(1, min(round(components * n / whole), n // (LEAST * dimension)))
+    return max(1, min(round(components * n / whole), n // FEWEST))
 
 
 Parameters = tuple[np.ndarray, np.ndarray, np.ndarray]  # weights [K], means [K, d], covariances [K, d, d]
