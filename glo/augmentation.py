@@ -41,7 +41,6 @@ class Augmented:
                 self._offsets += 255 * TINT * random.standard_normal((count, channels), np.float32)
         if "invert" in names:
             self._gains *= np.where(random.random(count) < 0.5, np.float32(-1), np.float32(1))
-
         kinds = [tf.TensorSpec([None, *self.shape[1:]], tf.uint8)]
         kinds += [tf.TensorSpec([None, *array.shape[1:]]) for array in (self._matrices, self._gains, self._offsets)]
         self._alter = tf.function(_alter, input_signature=kinds)

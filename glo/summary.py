@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from glo import config
 from glo.batches import steps_per_epoch
 from glo.data import Dataset
@@ -14,15 +16,15 @@ from glo.step import Model
 
 def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
     """The text of --dry_run."""
-    n = len(dataset.train_rows)
-    model = Model(dataset.image_shape, dataset.train_codes, settings)
+    n = len(dataset.train_rows) * (1 + settings.copies)
+    model = Model(dataset.image_shape, np.broadcast_to(np.float32(0), (n, dataset.dimension)), settings)
     layers: list[str] = []
     model.generator.summary(print_fn=layers.append)
     lines = [
         config.write_yaml(settings),
         *layers,
         f"parameters   {model.generator.count_params():,} in the generator, {n:,} codes of {dataset.dimension}",
-        f"memory       {n * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
+        f"memory       {len(dataset.train_rows) * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
         f"{_megabytes(model.table.variables):,.1f} MB codes with their optimizer, "
         f"{_megabytes([*model.generator.weights, *model.optimizer.variables]):,.1f} MB generator with its own",
         f"steps        {steps_per_epoch(n, settings.batch_size):,} an epoch, {length.end:,} in all, "

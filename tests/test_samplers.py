@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from glo.samplers import NEAR_MEMORISING, SAMPLERS, flow, matching
+from glo.samplers import NEAR_MEMORISING, SAMPLERS, flow, matching, mixture
 from glo.samplers.held_out import energy_distance, split
 from glo.settings import SAMPLERS as NAMES
 
@@ -99,6 +99,21 @@ def test_gmm_finds_a_known_mixture_and_how_many_components_it_needs():
     assert len(SAMPLERS["gmm"].fit(learned(), 0).weights) == 1
     truth = sum(w * multivariate_normal(m, c).pdf(drawn) for w, m, c in zip(WEIGHTS, MEANS, COVARIANCES, strict=True))
     assert fitted.log_likelihood(drawn) == pytest.approx(np.log(truth).mean(), abs=0.02)
+
+
+def test_gmm_of_many_components_needs_the_near_ones_alone(monkeypatch):
+    """Forty overlapping clusters: as likely, to those who did not see them, as EM over all components finds them."""
+    random = np.random.default_rng(0)
+    centres, which = random.standard_normal((40, 6)), random.integers(40, size=9000)
+    codes = (centres[which] + 0.6 * random.standard_normal((9000, 6))).astype(np.float32)
+    near = SAMPLERS["gmm"].fit(codes[:8000], 0, components=40).log_likelihood(codes[8000:])
+    monkeypatch.setattr(mixture, "NEAR", 40)
+    every = SAMPLERS["gmm"].fit(codes[:8000], 0, components=40).log_likelihood(codes[8000:])
+    assert near == pytest.approx(every, abs=0.02)
+    monkeypatch.setattr(mixture, "NEAR", 1)  # k-means
+    assert SAMPLERS["gmm"].fit(codes[:8000], 0, components=40).log_likelihood(codes[8000:]) < every - 0.03
+    peer = GaussianMixture(40, random_state=0, max_iter=11).fit(codes[:8000])
+    assert near > peer.score(codes[8000:]) - 0.05
 
 
 def test_kde_density_against_scikit_learn_and_draws_around_codes():
