@@ -144,7 +144,7 @@ def test_altered_copies_are_trained_on_and_nothing_else(home):
     """Batches of 8 of 32 images and 64 copies: 24 in 2 epochs, and 4 that refine, of images alone, like evaluation."""
     common = ["--dataset", "TOY", "--copies", 2, "--augment", "move,flip", "--epochs", 2, "--refine_steps", 2]
     common += ["--prefix"]
-    told = call("trainer.py", *common, "copies", "--dry_run").stdout
+    told = call("trainer.py", *common, "copies", *FAST, "--dry_run").stdout
     assert "96 codes of 6" in told
     assert "12 an epoch, 28 in all, schedule over 24, 4 more for codes alone" in told
     train(*common, "copies")
