@@ -22,6 +22,7 @@ START_CODES, START_ITERATIONS = 20_000, 10  # of k-means, from which EM starts
 REGULAR = 1e-3  # added to every variance, of which 1 is that of all codes along an axis
 NEGLIGIBLE = 1e-4  # share of a code in a component below which it does not move it
 NEAR = 16  # components that a code may belong to: those with the nearest means
+BLOCK = 1 << 12  # codes whose distances from all means are held at once
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,12 @@ class _Candidates:
         """The components whose means [K, d] are nearest to codes [n, d]."""
         if len(means) <= NEAR:
             return cls.all(len(codes), len(means))
-        distances = np.square(means).sum(axis=1) - 2 * codes @ means.T
-        return cls(np.argpartition(distances, NEAR, axis=1)[:, :NEAR], len(means))
+        squares, found = np.square(means).sum(axis=1), np.empty((len(codes), NEAR), np.int64)
+        for start in range(0, len(codes), BLOCK):
+            part = slice(start, start + BLOCK)
+            distances = squares - 2 * codes[part] @ means.T
+            found[part] = np.argpartition(distances, NEAR, axis=1)[:, :NEAR]
+        return cls(found, len(means))
 
     @classmethod
     def all(cls, n: int, k: int) -> "_Candidates":
