@@ -28,7 +28,7 @@ class Augmented:
 
     def __init__(self, images: Rows, settings: TrainSettings):
         self.originals = images
-        self.shape = (len(images) * (1 + settings.copies), *images.shape[1:])
+        self.shape = (len(images) * (1 + settings.copies(len(images))), *images.shape[1:])
         names = settings.augment.split(",")
         random = np.random.default_rng([settings.seed, 12])
         count, channels = len(self) - len(images), self.shape[3]

@@ -135,8 +135,9 @@ def load(
     image_class: ImageClass | None = None,
 ) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
-    rows = len(dataset.train_rows) * (1 + trained.copies)
-    model = Model(dataset.image_shape, np.broadcast_to(np.float32(0), (rows, dataset.dimension)), trained)
+    n = len(dataset.train_rows)
+    codes = np.broadcast_to(np.float32(0), (n * (1 + trained.copies(n)), dataset.dimension))  # restored below
+    model = Model(dataset.image_shape, codes, trained)
     checkpoint.restore(model, prefix)
     decoder = Decoder(model.evaluated, asked.batch_size)
     return Evaluation(prefix, model, decoder, dataset, trained, asked, folder, pictures, hole, image_class)

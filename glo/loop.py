@@ -55,7 +55,7 @@ class _Run:
         self.run, self.settings = run, settings
         self.images = self.originals = dataset.train_images
         codes = dataset.train_codes
-        if settings.copies:
+        if settings.copies(len(self.originals)):
             self.images = Augmented(self.originals, settings)
             codes = self.images.codes(codes)
         self.model = Model(dataset.image_shape, codes, settings)

@@ -80,7 +80,7 @@ class Length(NamedTuple):
 def length(settings: TrainSettings, dataset: Dataset) -> Length:
     """How many steps a run takes."""
     n = len(dataset.train_rows)
-    per_epoch = steps_per_epoch(n * (1 + settings.copies), settings.batch_size)
+    per_epoch = steps_per_epoch(n * (1 + settings.copies(n)), settings.batch_size)
     if settings.epochs is not None:
         learned = settings.epochs * per_epoch
     else:

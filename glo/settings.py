@@ -127,11 +127,11 @@ class TrainSettings:
     test_fraction: float = setting(0.1, "share of held-out images where the file has no split", low=0, high=0.9)
     memory_limit: str | None = setting(None, MEMORY_HELP, resume=True, **MEMORY)
     batch_size: int = setting(128, "images a step", low=1)
-    copies: int = setting(
+    augment_to: int = setting(
         0,
-        "train on so many altered copies of each training image too, with codes of their own: where images are few",
+        "where training images are fewer, add altered copies of each, with codes of their own, until there are so many",
         low=0,
-        high=1000,
+        high=10**9,
         architecture=True,
     )
     augment: str = setting(
@@ -247,6 +247,10 @@ class TrainSettings:
     dump_result: bool = setting(
         False, "write the reconstructed batch to dump_result_<step>.hdf5 at each checkpoint", resume=True
     )
+
+    def copies(self, n: int) -> int:
+        """Altered copies of each of n training images."""
+        return max(0, -(-self.augment_to // n) - 1)
 
 
 @dataclass(frozen=True)

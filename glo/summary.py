@@ -16,7 +16,8 @@ from glo.step import Model
 
 def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
     """The text of --dry_run."""
-    n = len(dataset.train_rows) * (1 + settings.copies)
+    originals = len(dataset.train_rows)
+    n = originals * (1 + settings.copies(originals))
     model = Model(dataset.image_shape, np.broadcast_to(np.float32(0), (n, dataset.dimension)), settings)
     layers: list[str] = []
     model.generator.summary(print_fn=layers.append)
@@ -24,7 +25,7 @@ def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
         config.write_yaml(settings),
         *layers,
         f"parameters   {model.generator.count_params():,} in the generator, {n:,} codes of {dataset.dimension}",
-        f"memory       {len(dataset.train_rows) * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
+        f"memory       {originals * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
         f"{_megabytes(model.table.variables):,.1f} MB codes with their optimizer, "
         f"{_megabytes([*model.generator.weights, *model.optimizer.variables]):,.1f} MB generator with its own",
         f"steps        {steps_per_epoch(n, settings.batch_size):,} an epoch, {length.end:,} in all, "

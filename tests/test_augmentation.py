@@ -25,7 +25,7 @@ def images():
 
 
 def augmented(images, augment="move,flip,color,invert", **changes):
-    settings = dataclasses.replace(TrainSettings(), copies=COPIES, augment=augment, **changes)
+    settings = dataclasses.replace(TrainSettings(), **{"augment_to": COPIES * N + 1, "augment": augment, **changes})
     return Augmented(Rows(images, np.arange(len(images))), settings)
 
 
@@ -47,7 +47,7 @@ def test_originals_come_first_and_copies_are_functions_of_their_row(images):
 def test_copies_of_images_in_a_file(images, tmp_path, monkeypatch):
     path = write_flat(tmp_path, images, np.zeros((N, 2), np.float32))
     stored = Stored(path, "image", np.uint8, np.asarray)
-    settings = dataclasses.replace(TrainSettings(), copies=COPIES)
+    settings = dataclasses.replace(TrainSettings(), augment_to=(1 + COPIES) * 12)
     kept = np.arange(3, 15)
     there, here = (Augmented(Rows(source, kept), settings) for source in (stored, images))
     monkeypatch.setattr(augmentation, "PART_BYTES", 1)  # one image after the other
@@ -100,7 +100,7 @@ def test_codes_of_copies_are_principal_components_of_copies():
     images = images.astype(np.uint8).reshape(300, 4, 4, 3)
     pca = PCACodes.fit(images, 3, seed=0)
     codes = (pca(images) / 4).astype(np.float32)
-    rows = augmented(images)
+    rows = augmented(images, augment_to=1200)
     found = rows.codes(Rows(codes, np.arange(300)))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[:300], codes)
@@ -115,3 +115,10 @@ def test_codes_without_a_meaning_keep_their_spread(images):
         assert np.isfinite(found).all()
     found = augmented(images, "flip").codes(Rows(codes, np.arange(N)))
     np.testing.assert_allclose(found[N:].std(axis=0), codes.std(axis=0), rtol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("n", "augment_to", "copies"), [(10, 0, 0), (10, 10, 0), (10, 11, 1), (10, 30, 2), (40, 30, 0)]
+)
+def test_copies_only_where_images_are_few(n, augment_to, copies):
+    assert dataclasses.replace(TrainSettings(), augment_to=augment_to).copies(n) == copies

@@ -142,7 +142,7 @@ def test_resuming_is_exact(home, update):
 
 def test_altered_copies_are_trained_on_and_nothing_else(home):
     """Batches of 8 of 32 images and 64 copies: 24 in 2 epochs, and 4 that refine, of images alone, like evaluation."""
-    common = ["--dataset", "TOY", "--copies", 2, "--augment", "move,flip", "--epochs", 2, "--refine_steps", 2]
+    common = ["--dataset", "TOY", "--augment_to", 90, "--augment", "move,flip", "--epochs", 2, "--refine_steps", 2]
     common += ["--prefix"]
     told = call("trainer.py", *common, "copies", *FAST, "--dry_run").stdout
     assert "96 codes of 6" in told
@@ -159,7 +159,7 @@ def test_altered_copies_are_trained_on_and_nothing_else(home):
     after = tensors(whole)["table/codes"]
     np.testing.assert_array_equal(after[32:], before[32:])
     assert (after[:32] != before[:32]).any(axis=1).sum() == 16  # the last two batches of refinement
-    assert_one_line_error(train("--checkpoint", whole, "--copies", 3, expect_ok=False), "copies 2, not 3")
+    assert_one_line_error(train("--checkpoint", whole, "--augment_to", 99, expect_ok=False), "augment_to 90, not 99")
     assert_one_line_error(train(*common, "x", "--augment", "blur", expect_ok=False), "--augment", "move,color")
     assert_ok(call("evaler.py", "--checkpoint", whole, "--reconstruct", "--generate", "--num_fit", 3, "--fit_steps", 2))
     results = json.loads((whole.parent / "eval-28" / "metrics.json").read_text())
