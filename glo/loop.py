@@ -57,7 +57,9 @@ class _Run:
         codes = dataset.train_codes
         if settings.copies(len(self.originals)):
             self.images = Augmented(self.originals, settings)
-            codes = self.images.codes(codes)
+            # A checkpoint holds its own; made anew, those of a hundred thousand copies would take seconds.
+            nothing = np.broadcast_to(np.float32(0), (len(self.images), dataset.dimension))
+            codes = nothing if start else self.images.codes(codes)
         self.model = Model(dataset.image_shape, codes, settings)
         if start:
             checkpoint.restore(self.model, start)
