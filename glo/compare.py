@@ -110,7 +110,9 @@ def _evaluated(run: Path) -> Figures:
             if key in ("psnr", "ssim") or key.startswith("ms_ssim"):
                 figures[f"{name}_{key}"] = value
     if measured:
-        figures |= {"sampler": measured["sampler"], "n": measured["n"], **measured["samples"]}
+        figures |= {"sampler": measured["sampler"], "n": measured["n"]}
+        for name, value in measured["samples"].items():
+            figures |= {name: value, f"{name}_floor": measured["floor"][name]}
         figures["extractor_sha256"] = measured["extractor"]["sha256"][:12]
     return figures
 

@@ -13,6 +13,7 @@ from glo.decoder import Decoder
 from glo.initial_codes import project
 from glo.interpolation import PATHS
 from glo.labels import ImageClass
+from glo.latents import unset
 from glo.log import logger
 from glo.losses import Loss
 from glo.losses import build as build_loss
@@ -136,8 +137,7 @@ def load(
 ) -> Evaluation:
     """Rebuild the model from the checkpoint's own settings and restore it."""
     n = len(dataset.train_rows)
-    codes = np.broadcast_to(np.float32(0), (n * (1 + trained.copies(n)), dataset.dimension))  # restored below
-    model = Model(dataset.image_shape, codes, trained)
+    model = Model(dataset.image_shape, unset(n * (1 + trained.copies(n)), dataset.dimension), trained)
     checkpoint.restore(model, prefix)
     decoder = Decoder(model.evaluated, asked.batch_size)
     return Evaluation(prefix, model, decoder, dataset, trained, asked, folder, pictures, hole, image_class)

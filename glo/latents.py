@@ -20,6 +20,11 @@ def project(codes: tf.Tensor, projection: str) -> tf.Tensor:
     return codes / tf.maximum(norms, 1.0 if projection == "ball" else np.finfo(np.float32).tiny)
 
 
+def unset(n: int, dimension: int) -> np.ndarray:
+    """Codes of zeros, float32 [n, d], that take no memory: those of a table that a checkpoint fills."""
+    return np.broadcast_to(np.float32(0), (n, dimension))
+
+
 class CodeTable(tf.Module):
     """Codes float32 [N, d], and what their optimizer remembers of each row.
 

@@ -25,6 +25,7 @@ from glo.errors import UserError
 from glo.files import WriteError
 from glo.initial_codes import project
 from glo.interrupt import Interrupt
+from glo.latents import unset
 from glo.log import logger
 from glo.losses import build as build_loss
 from glo.progress import Progress
@@ -58,8 +59,7 @@ class _Run:
         if settings.copies(len(self.originals)):
             self.images = Augmented(self.originals, settings)
             # A checkpoint holds its own; made anew, those of a hundred thousand copies would take seconds.
-            nothing = np.broadcast_to(np.float32(0), (len(self.images), dataset.dimension))
-            codes = nothing if start else self.images.codes(codes)
+            codes = unset(len(self.images), dataset.dimension) if start else self.images.codes(codes)
         self.model = Model(dataset.image_shape, codes, settings)
         if start:
             checkpoint.restore(self.model, start)

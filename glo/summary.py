@@ -4,11 +4,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from glo import config
 from glo.batches import steps_per_epoch
 from glo.data import Dataset
+from glo.latents import unset
 from glo.resume import Length
 from glo.settings import TrainSettings
 from glo.step import Model
@@ -18,7 +17,7 @@ def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
     """The text of --dry_run."""
     originals = len(dataset.train_rows)
     n = originals * (1 + settings.copies(originals))
-    model = Model(dataset.image_shape, np.broadcast_to(np.float32(0), (n, dataset.dimension)), settings)
+    model = Model(dataset.image_shape, unset(n, dataset.dimension), settings)
     layers: list[str] = []
     model.generator.summary(print_fn=layers.append)
     lines = [
