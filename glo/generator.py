@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 
 from glo.deconv import Convolution, Deconvolution
+from glo.film import modulation
 from glo.settings import TrainSettings
 
 COARSE_SIDE = 4  # the first map's shorter side is about this long unless `blocks` says otherwise
@@ -18,14 +19,15 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
     Activations are leaky, as in DCGAN's discriminator: plain ReLUs die at the rates that GLO likes, and cost 1 dB.
     The code is projected to a small map, batch-normalised, then doubled in size `blocks` times and cropped to H x W.
     `deconv` doubles by a transposed convolution (kernel 4, stride 2), `resize_conv` by bilinear upsampling and a
-    convolution (kernel 3), which leaves no checkerboards. Weights depend on `seed` alone.
+    convolution (kernel 3), which leaves no checkerboards. With `film` the code modulates every map before its
+    activation. Weights depend on `seed` alone.
     """
     height, width, channels = image_shape
     blocks = upsampling_blocks(height, width) if settings.blocks is None else settings.blocks
     rows, columns = math.ceil(height / 2**blocks), math.ceil(width / 2**blocks)
     # Channels of the maps from the coarsest to the finest hidden one, then of the image.
     widths = [min(settings.channels << i, settings.max_channels) for i in reversed(range(max(blocks, 1)))]
-    seeds = iter(np.random.SeedSequence(settings.seed).generate_state(blocks + 2).tolist())
+    seeds = iter(np.random.SeedSequence(settings.seed).generate_state(blocks + 3).tolist())
 
     z = x = keras.Input((dimension,), name="code")
     x = layers.Dense(
@@ -34,9 +36,10 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
     x = layers.Reshape((rows, columns, widths[0]), name="map")(x)
     # The statistics move fast because the generator does: evaluation must see those of the latest steps.
     x = layers.BatchNormalization(momentum=0.9, name="norm")(x)
-    x = layers.LeakyReLU(0.2, name="map_relu")(x)
+    modulate = modulation(z, settings.film, next(seeds)) if settings.film else lambda maps, _: maps
+    x = layers.LeakyReLU(0.2, name="map_relu")(modulate(x, "map"))
     for block, out in enumerate([*widths[1:], channels][:blocks]):
-        x = _double(x, out, settings.generator, next(seeds), f"up{block}")
+        x = modulate(_double(x, out, settings.generator, next(seeds), f"up{block}"), f"up{block}")
         if block < blocks - 1:
             x = layers.LeakyReLU(0.2, name=f"up{block}_relu")(x)
     if blocks == 0:

@@ -19,7 +19,7 @@ from glo.log import logger
 from glo.settings import TrainSettings
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-FLOAT32_LAYERS = {"norm", "tanh", "crop"}
+FLOAT32_LAYERS = ("norm", "tanh", "crop", "film")  # names that begin so
 INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}  # without them bfloat16 is emulated
 GAIN = 1.1  # what `auto` asks for: below it, noise of the timing would decide
 SECONDS, ROUNDS = 1.0, 15  # the timing ends with the first of the two
@@ -28,7 +28,7 @@ SECONDS, ROUNDS = 1.0, 15  # the timing ends with the first of the two
 @contextmanager
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     """Within it, calls of a generator compute hidden maps in `precision`. A compiled function keeps what it met."""
-    switched = [layer for layer in model.layers if layer.name not in FLOAT32_LAYERS]
+    switched = [layer for layer in model.layers if not layer.name.startswith(FLOAT32_LAYERS)]
     before = [layer.dtype_policy for layer in switched]
     for layer in switched:
         layer.dtype_policy = POLICIES[precision]

@@ -38,3 +38,47 @@ def test_weights_depend_on_the_seed_alone():
     for a, b in zip(weights(1), weights(1), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(weights(1)[0], weights(2)[0])
+
+
+def test_film_against_its_formula():
+    """A map of one pixel and no doubling: image = tanh(conv(leaky(normed map * (1 + gain) + shift)))."""
+    settings = TrainSettings(blocks=0, channels=3, film=2)
+    model = generator.build((1, 1, 1), 4, settings)
+    weights = {weight.path.removeprefix("generator/"): weight for weight in model.weights}
+    random = np.random.default_rng(0)
+    for weight in weights.values():
+        weight.assign(random.uniform(0.2, 1, weight.shape).astype(np.float32))
+    code = random.standard_normal((5, 4)).astype(np.float32)
+    w = {path: weight.numpy() for path, weight in weights.items()}
+
+    def leaky(x):
+        return np.where(x > 0, x, 0.2 * x)
+
+    def normed(x, name):
+        scale = w[f"{name}/gamma"] / np.sqrt(w[f"{name}/moving_variance"] + 1e-3)
+        return (x - w[f"{name}/moving_mean"]) * scale + w[f"{name}/beta"]
+
+    style = np.concatenate([code, leaky(normed(code @ w["film_hidden/kernel"], "film_norm"))], axis=1)
+    film = style @ w["film_map/kernel"] + w["film_map/bias"]
+    pixel = leaky(normed(code @ w["project/kernel"], "norm") * (1 + film[:, :3]) + film[:, 3:])
+    expected = np.tanh(pixel @ w["out/kernel"][1, 1] + w["out/bias"])
+    np.testing.assert_allclose(np.asarray(model(code))[:, 0, 0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["deconv", "resize_conv"])
+def test_film_modulates_every_map_and_starts_from_nothing(kind):
+    settings = TrainSettings(generator=kind, channels=4, blocks=2, film=6)
+    model = generator.build((8, 12, 3), 5, settings)
+    code = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
+    before = np.asarray(model(code))
+    weights = {weight.path.removeprefix("generator/"): weight for weight in model.weights}
+    films = [path for path in weights if path.startswith("film_") and path.endswith("bias")]
+    assert films == ["film_map/bias", "film_up0/bias", "film_up1/bias"]
+    plain = generator.build((8, 12, 3), 5, TrainSettings(generator=kind, channels=4, blocks=2))
+    for weight in plain.weights:
+        weight.assign(weights[weight.path.removeprefix("generator/")])
+    np.testing.assert_allclose(np.asarray(plain(code)), before, atol=1e-6)
+    for path in films:
+        weights[path].assign_add(np.ones(weights[path].shape, np.float32))
+        assert np.abs(np.asarray(model(code)) - before).max() > 1e-3
+        weights[path].assign_sub(np.ones(weights[path].shape, np.float32))

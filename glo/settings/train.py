@@ -75,6 +75,13 @@ class TrainSettings:
         32, "channels of the finest hidden map, doubled at each coarser one", low=1, high=4096, architecture=True
     )
     max_channels: int = setting(512, "most channels of any map", low=1, high=8192, architecture=True)
+    film: int = setting(
+        0,
+        "let the code, and so many hidden units made of it, scale and shift the channels of every map (0: no FiLM)",
+        low=0,
+        high=65536,
+        architecture=True,
+    )
     # objective
     loss: str = setting(
         "lap_l1",
