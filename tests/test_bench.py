@@ -7,7 +7,7 @@ from glo.settings import TrainSettings
 
 
 def test_flops_of_the_dcgan_by_hand():
-    from bench.comparisons import DCGAN, flops
+    from bench.steps import DCGAN, flops
 
     dense, first, second, last = 100 * 4096, 8 * 8 * 4 * 256 * 128, 16 * 16 * 4 * 128 * 64, 32 * 32 * 4 * 64
     assert flops(DCGAN, (32, 32, 1), 100) == 3 * 2 * (dense + first + second + last)
