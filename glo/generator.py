@@ -44,6 +44,7 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
             x = layers.LeakyReLU(0.2, name=f"up{block}_relu")(x)
     if blocks == 0:
         x = Convolution(channels, 3, padding="same", kernel_initializer=_glorot(next(seeds)), name="out")(x)
+        x = modulate(x, "out")
     x = layers.Activation("tanh", name="tanh", dtype="float32")(x)
     x = layers.Cropping2D(_margins((rows << blocks) - height, (columns << blocks) - width), name="crop")(x)
     return keras.Model(z, x, name="generator")

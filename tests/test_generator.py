@@ -41,7 +41,7 @@ def test_weights_depend_on_the_seed_alone():
 
 
 def test_film_against_its_formula():
-    """A map of one pixel and no doubling: image = tanh(conv(leaky(normed map * (1 + gain) + shift)))."""
+    """A map of one pixel and no doubling: both the map and what the convolution makes of it are modulated."""
     settings = TrainSettings(blocks=0, channels=3, film=2)
     model = generator.build((1, 1, 1), 4, settings)
     weights = {weight.path.removeprefix("generator/"): weight for weight in model.weights}
@@ -59,9 +59,13 @@ def test_film_against_its_formula():
         return (x - w[f"{name}/moving_mean"]) * scale + w[f"{name}/beta"]
 
     style = np.concatenate([code, leaky(normed(code @ w["film_hidden/kernel"], "film_norm"))], axis=1)
-    film = style @ w["film_map/kernel"] + w["film_map/bias"]
-    pixel = leaky(normed(code @ w["project/kernel"], "norm") * (1 + film[:, :3]) + film[:, 3:])
-    expected = np.tanh(pixel @ w["out/kernel"][1, 1] + w["out/bias"])
+
+    def modulated(x, name):
+        gain, shift = np.split(style @ w[f"{name}/kernel"] + w[f"{name}/bias"], 2, axis=1)
+        return x * (1 + gain) + shift
+
+    pixel = leaky(modulated(normed(code @ w["project/kernel"], "norm"), "film_map"))
+    expected = np.tanh(modulated(pixel @ w["out/kernel"][1, 1] + w["out/bias"], "film_out"))
     np.testing.assert_allclose(np.asarray(model(code))[:, 0, 0], expected, rtol=1e-4)
 
 
