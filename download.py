@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from glo import config, errors
-from glo.errors import UserError
-from glo.settings import BuildSettings
+from glo.runtime import errors
+from glo.runtime.errors import UserError
+from glo.settings import BuildSettings, fields
 
 # The flags that only some ways of building a dataset look at.
 PICTURES = ("--images", "--datasets CELEBA", "--datasets LSUN")
@@ -40,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     import datasets
 
     known = f"Known datasets: {', '.join(datasets.SOURCES | datasets.COLLECTIONS)}."
-    typed = config.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
-    settings = config.resolve(BuildSettings, typed)
+    typed = fields.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
+    settings = fields.resolve(BuildSettings, typed)
     what = [flag for flag in WAYS if getattr(settings, flag)]
     if len(what) != 1:
         ways = ", ".join(f"--{way}" for way in WAYS[:-1])
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     if what[0] in ("images", "npz") and settings.name is None:
         raise UserError(f"--{what[0]} needs --name, the name of the new dataset")
 
-    from glo import log
+    from glo.runtime import log
 
     log.setup()
     if settings.datasets:
@@ -73,8 +73,8 @@ def main(argv: list[str] | None = None) -> None:
 def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     """Build one of the known datasets, from the network or from --source."""
     from datasets.fetch import fetch, locate
-    from glo.build import already_built, build
-    from glo.selection import select
+    from glo.building.build import already_built, build
+    from glo.building.selection import select
 
     folder = Path(settings.data_dir, name.lower())
     if already_built(folder, name, settings):
@@ -88,7 +88,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
 
 def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> None:
     """Build one of the known collections of pictures, from the network or from --source."""
-    from glo.build import already_built, build
+    from glo.building.build import already_built, build
 
     source.check(settings)
     unset = {field: value for field, value in source.DEFAULTS.items() if getattr(settings, field) is None}
@@ -103,7 +103,7 @@ def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> 
 
 def build_own(settings: BuildSettings) -> None:
     """Build a dataset of the user's from a folder of pictures or an .npz file."""
-    from glo.build import already_built, build
+    from glo.building.build import already_built, build
 
     folder = Path(settings.data_dir, settings.name)
     path = Path(settings.images or settings.npz)
@@ -118,7 +118,7 @@ def build_own(settings: BuildSettings) -> None:
         build(folder, settings.name, source, pictures.blocks, settings, pictures.class_names, items=pictures.count)
     else:
         from datasets import npz
-        from glo.selection import select
+        from glo.building.selection import select
 
         build(
             folder,
@@ -131,38 +131,41 @@ def build_own(settings: BuildSettings) -> None:
 
 def convert(folder: Path, settings: BuildSettings) -> None:
     """Rewrite a dataset folder of the older layout as the fast one, images, order and codes unchanged."""
-    from glo import data, flat, h5, paths
-    from glo.build import build
-    from glo.log import logger
+    from glo.building.build import build
+    from glo.data import array_layout, safe_hdf5
+    from glo.data.dataset import read_dataset
+    from glo.runtime import paths
+    from glo.runtime.log import logger
 
     path = paths.dataset_file(folder)
     if path is None:
         raise UserError(f"no {' or '.join(paths.OLDER_DATASET_FILES)} in {folder}: --convert needs a dataset folder")
-    with h5.opened(path) as file:
-        if flat.holds(file):
+    with safe_hdf5.opened(path) as file:
+        if array_layout.holds(file):
             logger.info("%s has the fast layout already", path)
             return
     if path.name == paths.DATASET_FILE and not settings.force:
         raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
-    block, _ = data.read(path)
+    block, _ = read_dataset(path)
     build(folder, folder.resolve().name, path.name, lambda _: [block], settings)
 
 
 def show(name: str, settings: BuildSettings) -> None:
     """Print what a dataset holds, and write a picture of some of its images."""
-    from glo import data, info
+    from glo.data import info
+    from glo.data.dataset import locate_dataset
 
-    contents = info.read(data.locate(settings.data_dir, name))
+    contents = info.read(locate_dataset(settings.data_dir, name))
     print(info.describe(contents))
     print(f"{'picture':12} {info.contact_sheet(contents, settings.seed)}")
 
 
 def check(name: str, settings: BuildSettings) -> None:
     """Print a line for each check that a dataset passes."""
-    from glo import data
-    from glo.verify import verify
+    from glo.data.dataset import locate_dataset
+    from glo.data.verify import verify
 
-    for line in verify(data.locate(settings.data_dir, name)):
+    for line in verify(locate_dataset(settings.data_dir, name)):
         print(line, flush=True)
 
 

@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glo import config, errors
-from glo.errors import UserError
-from glo.settings import EXTRACTORS, EvalSettings
+from glo.runtime import errors
+from glo.runtime.errors import UserError
+from glo.settings import EXTRACTORS, EvalSettings, fields
 
 if TYPE_CHECKING:
-    from glo.data import Dataset
+    from glo.data.dataset import Dataset
 
 TASKS = ("reconstruct", "generate", "interpolate")  # those that are done if none is named
 MORE_TASKS = ("per_class", "metrics")
@@ -26,7 +26,7 @@ LEAST_IMAGES = 10  # of either split, below which none of --metrics means anythi
 
 
 def main(argv: list[str] | None = None) -> None:
-    asked = config.resolve(EvalSettings, config.parse(EvalSettings, argv, __doc__.splitlines()[0]))
+    asked = fields.resolve(EvalSettings, fields.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     if asked.compare:
         return _compare(asked)
     if asked.label is not None:
@@ -39,7 +39,11 @@ def main(argv: list[str] | None = None) -> None:
 
     from datasets import folder as own
     from datasets import picture
-    from glo import data, files, labels, log, manifest, paths, results
+    from glo.data import labels
+    from glo.data.dataset import load_dataset
+    from glo.evaluation import results
+    from glo.runtime import files, log, paths
+    from glo.training import manifest
 
     log.setup()
     prefix, _ = manifest.locate(asked.checkpoint or str(_newest_run(asked)))
@@ -51,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     if sampler == "unit" and (asked.label is not None or asked.per_class):
         raise UserError("the sampler unit is the same for every class: choose another, such as --sampler gaussian")
     name, data_dir = asked.dataset or trained.dataset, asked.data_dir or trained.data_dir
-    dataset = data.load(
+    dataset = load_dataset(
         data_dir,
         name,
         trained.test_fraction,
@@ -81,24 +85,25 @@ def main(argv: list[str] | None = None) -> None:
     files.require_writable(folder)
     log.logger.info("evaluating %s on %s", prefix, dataset.path)
 
-    from glo import device
+    from glo.runtime import device
 
     device.select(asked.device)
-    from glo import evaluate, quality
+    from glo.evaluation import measure, session
 
-    this = evaluate.load(prefix, trained, dataset, asked, folder, pictures, hole, image_class)
+    this = session.load(prefix, trained, dataset, asked, folder, pictures, hole, image_class)
     measured = {}
     for task in tasks or TASKS:
-        result = evaluate.TASKS[task](this)
+        result = session.TASKS[task](this)
         measured |= result if task in ("reconstruct", "restore") else {task: result}
     results.write(folder, prefix, asked.seed, measured)
     if "metrics" in tasks:
-        print(quality.table(measured["metrics"]))
+        print(measure.table(measured["metrics"]))
     log.logger.info("written to %s", folder)
 
 
 def _compare(asked: EvalSettings) -> None:
-    from glo import compare, log
+    from glo.evaluation import compare
+    from glo.runtime import log
 
     if asked.checkpoint or any(getattr(asked, task) for task in TASKS + MORE_TASKS):
         raise UserError("--compare reads what was measured before: drop --checkpoint and the tasks")
@@ -119,7 +124,7 @@ def _check_label(asked: EvalSettings) -> None:
 
 def _check_metrics(asked: EvalSettings, dataset: "Dataset") -> None:
     """Raise `UserError` for what --metrics cannot be taken of, or with."""
-    from glo import weights
+    from glo.features import weights
 
     least = min(len(dataset.train_rows), len(dataset.test_rows))
     if least < LEAST_IMAGES:
@@ -134,7 +139,7 @@ def _check_metrics(asked: EvalSettings, dataset: "Dataset") -> None:
 
 
 def _newest_run(asked: EvalSettings) -> Path:
-    from glo import paths
+    from glo.runtime import paths
 
     if asked.dataset is None:
         raise UserError("give --checkpoint, or --dataset to evaluate its newest run")

@@ -7,20 +7,22 @@ python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 
 import sys
 
-from glo import config, errors
-from glo.settings import TrainSettings
+from glo.runtime import errors
+from glo.settings import TrainSettings, fields
 
 
 def main(argv: list[str] | None = None) -> int:
-    typed = config.parse(TrainSettings, argv, __doc__.splitlines()[0])
-    config.resolve(TrainSettings, typed)  # bad flags are refused before anything heavy is imported
+    typed = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
+    fields.resolve(TrainSettings, typed)  # bad flags are refused before anything heavy is imported
 
-    from glo import data, files, log, paths, resume
+    from glo.data.dataset import announce, load_dataset
+    from glo.runtime import files, log, paths
+    from glo.training import resume
 
     log.setup()
     plan = resume.plan(typed)
     settings = plan.settings
-    dataset = data.load(
+    dataset = load_dataset(
         settings.data_dir,
         settings.dataset,
         settings.test_fraction,
@@ -29,29 +31,29 @@ def main(argv: list[str] | None = None) -> int:
         settings.memory_limit,
         settings.dimension,
     )
-    data.announce(dataset)
+    announce(dataset)
     length = resume.length(settings, dataset)
     resume.check(plan, dataset, length.end)
 
-    from glo import device
+    from glo.runtime import device
 
     device.select(settings.device)
     if settings.dry_run:
-        from glo import summary
+        from glo.training import summary
 
         print(summary.describe(settings, dataset, length))
         return 0
-    from glo import precision
+    from glo.model import precision
 
     settings = precision.decide(settings, dataset.image_shape, dataset.dimension)
     run = plan.run or paths.new_run_folder(
         settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
     )
     log.to_file(paths.log(run))
-    files.write_text(paths.config(run), config.write_yaml(settings))
+    files.write_text(paths.config(run), fields.write_yaml(settings))
     log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
 
-    from glo import loop
+    from glo.training import loop
 
     return loop.train(run, settings, dataset, length, plan.start)
 

@@ -15,7 +15,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from glo import device, errors, files, log
+from glo.runtime import device, errors, files, log
 
 RESULTS = Path(__file__).with_name("results.json")
 PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn", "torch")

@@ -17,14 +17,18 @@ import numpy as np
 from bench.decoding import decoding
 from bench.steps import BATCH, growth, random_data, speed, stepper
 from bench.timing import Range, Row, in_turn, rate, ratio
-from glo import build, checkpoint, config, data, fitting, loop, paths, precision, resume
-from glo.batches import batches
-from glo.block import Block
-from glo.data import Dataset
-from glo.decoder import Decoder
-from glo.losses import build as build_loss
-from glo.settings import BuildSettings, TrainSettings
-from glo.step import Model, make_step
+from glo.building import build
+from glo.data.batches import batches
+from glo.data.block import Block
+from glo.data.dataset import GRID, Dataset, load_dataset, permutation
+from glo.inference import fitting
+from glo.inference.decoder import Decoder
+from glo.model import precision
+from glo.model.losses import build as build_loss
+from glo.runtime import paths
+from glo.settings import BuildSettings, TrainSettings, fields
+from glo.training import checkpoint, loop, resume
+from glo.training.step import Model, make_step
 
 ROOT = Path(__file__).resolve().parent.parent
 GOAL = 27.0  # dB
@@ -42,7 +46,7 @@ def streaming(rounds: int, data_dir: str) -> Iterator[Row]:
         contenders = {}
         with contextlib.ExitStack() as stack:
             for name, limit in (("memory", "4G"), ("file", "0")):
-                dataset = data.load(folder, "big", 0.1, 0, memory_limit=limit)
+                dataset = load_dataset(folder, "big", 0.1, 0, memory_limit=limit)
                 drawn = stack.enter_context(contextlib.closing(batches(dataset.train_images, BATCH, 0, 0)))
                 contenders[name] = _trainer(dataset, settings, drawn, 250)
             found = in_turn(contenders, rounds)
@@ -195,7 +199,7 @@ def quality(rounds: int, data_dir: str, epochs: int = 8) -> Iterator[Row]:
     model = Model(dataset.image_shape, dataset.train_codes, settings)
     planned = resume.length(dataclasses.replace(settings, epochs=epochs), dataset).learned
     step, decoder = make_step(model, settings, planned), Decoder(model.generator)
-    rows = data.permutation(len(dataset.train_rows), 0, data.GRID)[:2000]
+    rows = permutation(len(dataset.train_rows), 0, GRID)[:2000]
     shown, psnr, seconds = dataset.train_images[rows], 0.0, 0.0
     start = time.perf_counter()
     for number, batch in enumerate(_first(dataset, settings, planned), 1):
@@ -228,9 +232,9 @@ ALL: dict[str, Callable[[int, str], Iterator[Row]]] = {
 
 def mnist(data_dir: str) -> tuple[Dataset, TrainSettings]:
     """The dataset and the recipe's settings, in the precision that is faster here."""
-    recipe = config.read_yaml(paths.config_file("MNIST"))
-    settings = config.resolve(TrainSettings, recipe, config.Layer(config.FLAGS, {"dataset": "MNIST"}))
-    dataset = data.load(data_dir, "MNIST", settings.test_fraction, settings.seed)
+    recipe = fields.read_yaml(paths.config_file("MNIST"))
+    settings = fields.resolve(TrainSettings, recipe, fields.Layer(fields.FLAGS, {"dataset": "MNIST"}))
+    dataset = load_dataset(data_dir, "MNIST", settings.test_fraction, settings.seed)
     return dataset, precision.decide(settings, dataset.image_shape, dataset.dimension)
 
 

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from bench.timing import Range, Row, in_turn, rate, ratio
 from datasets import folder as pictures
 from datasets.picture import REDUCE
-from glo import build
+from glo.building import build
 from glo.settings import BuildSettings
 
 SIDE = 64

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bench.timing import Range, Row, in_turn, rate, ratio
 from glo.settings import TrainSettings
-from glo.step import Model, make_step
+from glo.training.step import Model, make_step
 
 # A DCGAN for 32x32x1: 4x4x256, then 128, 64 and 1 channels.
 DCGAN = TrainSettings(

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from glo import filters, objective
+from glo.model import filters
+from glo.settings import loss_expression
 
 
 class Generator(nn.Module):
@@ -31,7 +32,7 @@ class Generator(nn.Module):
 
 def lap_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The Laplacian-pyramid L1 of glo.losses with its defaults and matrices; float32 [B, C, H, W] -> [B]."""
-    (term,) = objective.parse("lap_l1")
+    (term,) = loss_expression.parse("lap_l1")
     rest, total = prediction - target, 0.0
     for _ in range(term.arguments["levels"]):
         n = rest.shape[2]

@@ -17,7 +17,7 @@ import difflib
 import importlib
 from types import ModuleType
 
-from glo.errors import UserError
+from glo.runtime.errors import UserError
 
 SOURCES: dict[str, str] = {
     "MNIST": "mnist",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasets.picture import MAX_BYTES, PictureError
-from glo.errors import UserError
+from glo.runtime.errors import UserError
 
 MAX_RATIO = 20  # of the bytes of all members to those of the archive; pictures hardly get smaller in one
 OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)")  # names that lead out of the folder they are meant for

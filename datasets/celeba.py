@@ -13,9 +13,9 @@ import numpy as np
 from datasets import archive
 from datasets.decoding import Collection, Item
 from datasets.fetch import RemoteFile, fetch, locate
-from glo import selection
-from glo.block import TEST, TRAIN, VALIDATION
-from glo.errors import UserError
+from glo.building import selection
+from glo.data.block import TEST, TRAIN, VALIDATION
+from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
 
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="

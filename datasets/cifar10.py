@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from datasets.fetch import RemoteFile
-from glo.block import TEST, TRAIN, Block
-from glo.errors import UserError
+from glo.data.block import TEST, TRAIN, Block
+from glo.runtime.errors import UserError
 
 FILES = (
     RemoteFile(

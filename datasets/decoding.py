@@ -14,8 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.picture import PictureError, decode, header
-from glo.block import Block
-from glo.errors import UserError
+from glo.data.block import Block
+from glo.runtime.errors import UserError
 
 BLOCK_IMAGES = 512
 BLOCK_BYTES = 64 << 20  # large pictures make blocks of fewer images

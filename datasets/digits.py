@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.fetch import RemoteFile
-from glo.block import Block
+from glo.data.block import Block
 
 FILES: tuple[RemoteFile, ...] = ()
 

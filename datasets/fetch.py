@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.transfer import MirrorError, download
-from glo.errors import UserError
+from glo.runtime.errors import UserError
 
 MAX_SIZE = 4 << 30  # bytes read from a mirror when the true size is not known
 

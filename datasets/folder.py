@@ -10,8 +10,8 @@ import numpy as np
 
 from datasets.decoding import Collection, Item, headers, identity
 from datasets.picture import SUFFIXES
-from glo import selection
-from glo.errors import UserError
+from glo.building import selection
+from glo.runtime.errors import UserError
 
 log = logging.getLogger("glo")
 
@@ -28,7 +28,7 @@ def collection(
 
     size: (height, width) to resize and centre-crop to; None takes them as they are, if all have one size.
     channels: 1 or 3; None is 1 if every picture is grey, else 3.
-    labels, max_samples: which to take, see `glo.selection`.
+    labels, max_samples: which to take, see `glo.building.selection`.
     Raises `UserError` if there are none, if the sizes differ and none is given, if one of `labels` is unknown,
     or if two would have the same id.
     """

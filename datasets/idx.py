@@ -14,8 +14,8 @@ from typing import BinaryIO
 import numpy as np
 
 from datasets.fetch import RemoteFile
-from glo.block import TEST, TRAIN, Block
-from glo.errors import UserError
+from glo.data.block import TEST, TRAIN, Block
+from glo.runtime.errors import UserError
 
 NAMES = (
     "train-images-idx3-ubyte.gz",

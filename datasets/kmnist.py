@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets import idx
-from glo.block import Block
+from glo.data.block import Block
 
 FILES = idx.files(
     folders=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),

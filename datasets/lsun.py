@@ -11,8 +11,8 @@ import lmdb
 from datasets import lsun_archive
 from datasets.decoding import Collection, Item, attempt, identity
 from datasets.picture import open_picture
-from glo.block import TEST, TRAIN
-from glo.errors import UserError
+from glo.data.block import TEST, TRAIN
+from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
 
 DEFAULTS = {"size": "64"}

@@ -10,8 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from datasets.transfer import MirrorError, download
-from glo import files
-from glo.errors import UserError, did_you_mean
+from glo.runtime import files
+from glo.runtime.errors import UserError, did_you_mean
 
 HOST = "http://dl.yf.io/lsun/scenes/"
 SCENES = (

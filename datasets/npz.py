@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from glo.block import TEST, Block
-from glo.errors import UserError
-from glo.pixels import DESCRIPTION, float_range, pixel_range, to_uint8
+from glo.data.block import TEST, Block
+from glo.data.pixels import DESCRIPTION, float_range, pixel_range, to_uint8
+from glo.runtime.errors import UserError
 
 MAX_BYTES = 64 << 30  # of one array, unpacked
 BLOCK = 4096  # images

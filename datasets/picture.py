@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from glo.errors import UserError
+from glo.runtime.errors import UserError
 
 # Only formats that Pillow decodes itself: EPS, for one, would start another program. JPEG includes MPO.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

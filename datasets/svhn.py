@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.fetch import RemoteFile
-from glo.block import TEST, TRAIN, Block
-from glo.errors import UserError
+from glo.data.block import TEST, TRAIN, Block
+from glo.runtime.errors import UserError
 
 HOST = "http://ufldl.stanford.edu/housenumbers/"
 FILES = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from glo import errors
+from glo.runtime import errors
 
 ROOT = Path(__file__).resolve().parent.parent
 

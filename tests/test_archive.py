@@ -7,7 +7,7 @@ import pytest
 
 from datasets import archive
 from datasets.picture import PictureError
-from glo.errors import UserError
+from glo.runtime.errors import UserError
 
 
 def written(path, members, **options):

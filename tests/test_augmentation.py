@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import affine_transform, gaussian_filter
 
-from glo import augmentation
-from glo.augmentation import Augmented
-from glo.initial_codes import PCACodes
+from glo.building.initial_codes import PCACodes
+from glo.data import augmentation
+from glo.data.augmentation import Augmented
+from glo.data.lazy_array import Rows, Stored
 from glo.settings import TrainSettings
-from glo.stored import Rows, Stored
 from tests.support import write_flat
 
 N, COPIES = 20, 3

@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import batches as module
-from glo.batches import batches, steps_per_epoch
-from glo.stored import Rows, Stored
+from glo.data import batches as module
+from glo.data.batches import batches, steps_per_epoch
+from glo.data.lazy_array import Rows, Stored
 
 
 def dataset(n):

@@ -33,7 +33,7 @@ def test_ratios_are_of_the_same_rounds():
 
 def test_an_unknown_comparison_is_one_clear_line(capsys):
     from bench.__main__ import main
-    from glo import errors
+    from glo.runtime import errors
 
     assert errors.run(lambda: main(["--only", "spede"])) == 2
     assert "spede" in capsys.readouterr().err

@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from glo import checkpoint, files, manifest, paths
-from glo.errors import UserError
+from glo.runtime import files, paths
+from glo.runtime.errors import UserError
 from glo.settings import TrainSettings
-from glo.step import Model
+from glo.training import checkpoint, manifest
+from glo.training.step import Model
 from tests.support import samples
 
 SETTINGS = TrainSettings(dataset="TOY", channels=4)

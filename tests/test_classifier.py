@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from glo import classifier, data
-from glo.classifier import Classifier
+from glo.data.dataset import load_dataset
+from glo.features import classifier
+from glo.features.classifier import Classifier
 from tests.support import write_flat
 
 LABELS = np.array([-4, 0, 70000])  # any integers
@@ -26,7 +27,7 @@ def made(folder, seed=0):
     images[np.arange(120), 2 * classes + 1] += 150
     split = (np.arange(120) >= 90).astype(np.uint8)
     write_flat(folder / "ROWS", images, np.zeros((120, 2), np.float32), label=LABELS[classes], split=split)
-    return data.load(str(folder), "ROWS", 0.1, 0)
+    return load_dataset(str(folder), "ROWS", 0.1, 0)
 
 
 def cache(dataset):
@@ -73,7 +74,7 @@ def test_accuracy_is_that_of_held_out_rows(dataset, trainings):
 
 def test_it_is_trained_on_all_training_rows_whatever_a_run_takes(dataset, trainings):
     Classifier(dataset)
-    Classifier(data.load(str(dataset.path.parent.parent), "ROWS", 0.1, 0, max_samples=5))
+    Classifier(load_dataset(str(dataset.path.parent.parent), "ROWS", 0.1, 0, max_samples=5))
     assert len(trainings) == 1
 
 

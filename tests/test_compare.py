@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glo import history
+from glo.training import history
 from tests.support import assert_ok, assert_one_line_error, call, run
 
 SAMPLES = {"frechet_classifier": 2.5, "memorisation_share": 0.04}

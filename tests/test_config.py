@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from glo import config, settings
-from glo.config import Layer, setting
-from glo.errors import UserError
+from glo import settings
+from glo.runtime.errors import UserError
+from glo.settings import fields
+from glo.settings.fields import Layer, setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Settings:
 
 def resolved(*argv, file=None):
     layers = [] if file is None else [file]
-    return config.resolve(Settings, *layers, config.parse(Settings, list(argv), ""))
+    return fields.resolve(Settings, *layers, fields.parse(Settings, list(argv), ""))
 
 
 def fails(words, *argv, file=None):
@@ -43,7 +44,7 @@ def yaml_file(tmp_path, text):
 
 
 def test_defaults_then_file_then_flags(tmp_path):
-    file = config.read_yaml(yaml_file(tmp_path, "alpha: 1\nrate: 1e-3\nepochs: 7\ndump: true\n"))
+    file = fields.read_yaml(yaml_file(tmp_path, "alpha: 1\nrate: 1e-3\nepochs: 7\ndump: true\n"))
     assert resolved() == Settings()
     assert resolved(file=file) == Settings(alpha=1.0, rate=0.001, epochs=7, dump=True)
     found = resolved("--alpha", "2", "--no-dump", "--pairs", "1,2", "3,4", file=file)
@@ -52,9 +53,9 @@ def test_defaults_then_file_then_flags(tmp_path):
 
 
 def test_a_flag_beats_the_file_even_with_the_default_value(tmp_path):
-    file = config.read_yaml(yaml_file(tmp_path, "alpha: 1\nepochs: 3\n"))
+    file = fields.read_yaml(yaml_file(tmp_path, "alpha: 1\nepochs: 3\n"))
     assert resolved("--alpha", "5", file=file).alpha == 5.0
-    null = config.read_yaml(yaml_file(tmp_path, "epochs:\n"))
+    null = fields.read_yaml(yaml_file(tmp_path, "epochs:\n"))
     assert resolved(file=null).epochs is None
 
 
@@ -107,7 +108,7 @@ def test_bad_flags(argv, words):
     ],
 )
 def test_bad_values_in_a_file(tmp_path, text, words):
-    fails(words, file=config.read_yaml(yaml_file(tmp_path, text)))
+    fails(words, file=fields.read_yaml(yaml_file(tmp_path, text)))
 
 
 @pytest.mark.parametrize(
@@ -135,37 +136,37 @@ def test_bad_values_in_a_file(tmp_path, text, words):
 def test_files_that_are_no_settings(tmp_path, text):
     path = yaml_file(tmp_path, text)
     with pytest.raises(UserError, match=r"config\.yaml"):
-        config.read_yaml(path)
+        fields.read_yaml(path)
 
 
 def test_no_such_file(tmp_path):
     with pytest.raises(UserError, match="no config file"):
-        config.read_yaml(tmp_path / "none.yaml")
+        fields.read_yaml(tmp_path / "none.yaml")
     with pytest.raises(UserError, match="cannot read config file"):
-        config.read_yaml(tmp_path)
-    assert config.read_yaml(yaml_file(tmp_path, "# nothing yet\n")).values == {}
+        fields.read_yaml(tmp_path)
+    assert fields.read_yaml(yaml_file(tmp_path, "# nothing yet\n")).values == {}
 
 
 def test_a_file_whose_aliases_multiply_is_refused_in_few_words(tmp_path):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
-    file = config.read_yaml(yaml_file(tmp_path, "\n".join(lines) + "\n"))
+    file = fields.read_yaml(yaml_file(tmp_path, "\n".join(lines) + "\n"))
     nested = Layer("file", {"alpha": file.values["a9"]})  # 10^10 texts if written out
     with pytest.raises(UserError) as caught:
-        config.resolve(Settings, nested)
+        fields.resolve(Settings, nested)
     assert len(str(caught.value)) < 100
 
 
 def test_stored_settings_come_back(tmp_path):
     told = Settings(alpha=1e-5, epochs=3, name="no", pairs=("1,2",), dump=True, once="now")
-    path = yaml_file(tmp_path, config.write_yaml(told))
-    assert resolved(file=config.read_yaml(path)) == dataclasses.replace(told, once=None)
-    assert "once" not in config.stored(told)
+    path = yaml_file(tmp_path, fields.write_yaml(told))
+    assert resolved(file=fields.read_yaml(path)) == dataclasses.replace(told, once=None)
+    assert "once" not in fields.stored(told)
 
 
 def test_help_lists_every_flag(capsys):
     with pytest.raises(SystemExit) as ended:
-        config.parse(Settings, ["--help"], "What it is.")
+        fields.parse(Settings, ["--help"], "What it is.")
     assert ended.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(Settings):
@@ -177,10 +178,10 @@ def test_help_lists_every_flag(capsys):
 @pytest.mark.parametrize("cls", [settings.BuildSettings, settings.TrainSettings, settings.EvalSettings])
 def test_the_defaults_of_every_command_keep_their_own_limits(cls):
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-    assert config.resolve(cls, Layer("defaults", defaults)) == cls()
+    assert fields.resolve(cls, Layer("defaults", defaults)) == cls()
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "-x", "a b", "x" * 81, "", "a\n"])
 def test_names_cannot_leave_their_folder(name):
     with pytest.raises(UserError, match="--dataset"):
-        config.resolve(settings.TrainSettings, Layer(config.FLAGS, {"dataset": name}))
+        fields.resolve(settings.TrainSettings, Layer(fields.FLAGS, {"dataset": name}))

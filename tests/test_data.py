@@ -6,16 +6,17 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import data, memory
-from glo.errors import UserError
-from glo.stored import Stored
+from glo.data.dataset import announce, load_dataset, seeded_split
+from glo.data.lazy_array import Stored
+from glo.runtime import memory
+from glo.runtime.errors import UserError
 from tests.support import samples, write_flat, write_grouped
 
 SPLIT = np.array([0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], np.uint8)
 
 
 def load(folder, test_fraction=0.25, seed=0, **options):
-    return data.load(str(folder.parent), folder.name, test_fraction, seed, **options)
+    return load_dataset(str(folder.parent), folder.name, test_fraction, seed, **options)
 
 
 def test_everything_comes_back(tmp_path):
@@ -56,7 +57,7 @@ def test_a_missing_dataset_says_what_to_type(tmp_path, monkeypatch):
     assert f"python download.py --datasets MNIST --data_dir {tmp_path}," in str(caught.value)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"type python download\.py --datasets MNIST, or see README\.md"):
-        data.load("datasets", "MNIST", 0.1, 0)
+        load_dataset("datasets", "MNIST", 0.1, 0)
     (tmp_path / "MNIST").mkdir()
     with pytest.raises(UserError, match=r"python download\.py --datasets MNIST"):
         load(tmp_path / "MNIST")
@@ -117,7 +118,7 @@ def test_a_file_without_training_rows(tmp_path):
 def test_announce(tmp_path, caplog):
     write_flat(tmp_path / "CATS", *samples(), split=SPLIT)
     with caplog.at_level(logging.INFO, "glo"):
-        data.announce(load(tmp_path / "CATS"))
+        announce(load(tmp_path / "CATS"))
     assert "9 train and 3 held-out images 5x4x3, codes of 3" in caplog.text
 
 
@@ -177,13 +178,13 @@ def test_sizes(text, size):
     [(1000, 0.1, 100), (15, 0.1, 2), (3, 0.1, 1), (2, 0.9, 1), (1, 0.5, 0), (10, 0, 0), (10, 0.9, 9)],
 )
 def test_split_sizes(n, fraction, held_out):
-    split = data.seeded_split(n, fraction, seed=0)
+    split = seeded_split(n, fraction, seed=0)
     assert (split.dtype, len(split), split.sum()) == (np.uint8, n, held_out)
 
 
 def test_the_split_is_spread_and_seeded():
-    split = data.seeded_split(10_000, 0.1, seed=0)
+    split = seeded_split(10_000, 0.1, seed=0)
     np.testing.assert_allclose(split.reshape(10, 1000).sum(axis=1), 100, atol=50)  # five standard deviations
-    np.testing.assert_array_equal(split, data.seeded_split(10_000, 0.1, seed=0))
-    other = data.seeded_split(10_000, 0.1, seed=1)
+    np.testing.assert_array_equal(split, seeded_split(10_000, 0.1, seed=0))
+    other = seeded_split(10_000, 0.1, seed=1)
     assert int((split & other).sum()) == pytest.approx(100, abs=50)  # independent of the first

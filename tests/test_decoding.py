@@ -8,7 +8,7 @@ from PIL import Image
 
 from datasets import decoding, picture
 from datasets.decoding import Collection, Item
-from glo.errors import UserError
+from glo.runtime.errors import UserError
 
 RNG = np.random.default_rng(0)
 

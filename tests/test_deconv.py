@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo.deconv import Convolution, Deconvolution
+from glo.model.deconv import Convolution, Deconvolution
 
 
 def layers_of(channels, size, filters):

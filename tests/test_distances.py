@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance
 
-from glo import distances
+from glo.metrics import distances
 
 
 def gaussians(n=60, m=50, d=4):

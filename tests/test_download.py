@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from glo.block import Block
-from glo.build import build
+from glo.building.build import build
+from glo.data.block import Block
 from glo.settings import BuildSettings
 from tests import support
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, samples, write_flat, write_grouped
@@ -235,7 +235,7 @@ def test_a_full_disk_leaves_the_old_file(old, tmp_path, size):
 INTERRUPTED = """
 import sys, time
 from datasets import mnist
-from glo import errors
+from glo.runtime import errors
 import download
 whole = mnist.blocks
 def half(paths):

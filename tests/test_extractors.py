@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from glo import extractors, weights
-from glo.errors import UserError
-from glo.extractors import Application
+from glo.features import extractors, weights
+from glo.features.extractors import Application
+from glo.runtime.errors import UserError
 from tests.support import samples
 
 

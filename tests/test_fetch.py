@@ -13,7 +13,7 @@ import pytest
 from datasets import fetch as fetching
 from datasets import transfer
 from datasets.fetch import RemoteFile, fetch, locate
-from glo.errors import UserError
+from glo.runtime.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from glo import files
-from glo.errors import UserError
+from glo.runtime import files
+from glo.runtime.errors import UserError
 
 
 def test_new_file_in_a_new_folder(tmp_path):

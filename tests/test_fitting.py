@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from glo import fitting, generator
-from glo.decoder import Decoder
-from glo.losses import build as build_loss
-from glo.prior import GaussianPrior
-from glo.samplers.normal import Gaussian
+from glo.inference import fitting
+from glo.inference.decoder import Decoder
+from glo.inference.prior import GaussianPrior
+from glo.model import generator
+from glo.model.losses import build as build_loss
+from glo.samplers.gaussian import Gaussian
 from glo.settings import TrainSettings
 from tests.support import samples
 

@@ -6,9 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import data, files, writer
-from glo.block import Block
-from glo.errors import UserError
+from glo.building import writer
+from glo.data.block import Block
+from glo.data.dataset import read_dataset
+from glo.runtime import files
+from glo.runtime.errors import UserError
 from tests.support import samples, write_flat, write_ids
 
 N = 12
@@ -16,7 +18,7 @@ N = 12
 
 def fails(path, *words):
     with pytest.raises(UserError) as caught:
-        data.read(path)
+        read_dataset(path)
     for word in (path.parent, *words):
         assert str(word) in str(caught.value)
 
@@ -77,12 +79,12 @@ def test_ids_are_numbers_if_none_are_given(tmp_path):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
 @pytest.mark.parametrize(("scale", "offset"), [(255, 0), (127.5, 1)])
 def test_floating_point_images(tmp_path, dtype, scale, offset, monkeypatch):
-    monkeypatch.setattr("glo.h5.READ_BYTES", 1000)  # several parts, of which only some hold values below 0
+    monkeypatch.setattr("glo.data.safe_hdf5.READ_BYTES", 1000)  # several parts, of which only some hold values below 0
     images, codes = samples(N)
     images[0] = 0
     images[1:] = np.maximum(images[1:], 130)
     path = write_flat(tmp_path / "CATS", (images / scale - offset).astype(dtype), codes)
-    np.testing.assert_array_equal(data.read(path)[0].images, images)
+    np.testing.assert_array_equal(read_dataset(path)[0].images, images)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_a_split_is_0_1_or_2(tmp_path, value):
 
 def test_attributes_are_0_or_1(tmp_path):
     values = np.arange(2 * N).reshape(N, 2) % 2
-    block, _ = data.read(changed(tmp_path, attribute=values))
+    block, _ = read_dataset(changed(tmp_path, attribute=values))
     np.testing.assert_array_equal(block.attributes, values)
     fails(changed(tmp_path, attribute=values * 2 - 1), "'attribute' must hold integers from 0 to 1")
     fails(changed(tmp_path, attribute=values[:, 0]), "'attribute' must be [N, A]")
@@ -164,7 +166,7 @@ def test_attributes_are_0_or_1(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, ">i4"])
 def test_columns_of_any_integers(tmp_path, dtype):
-    block, _ = data.read(changed(tmp_path, label=np.arange(N, dtype=dtype), split=np.arange(N, dtype=dtype) % 2))
+    block, _ = read_dataset(changed(tmp_path, label=np.arange(N, dtype=dtype), split=np.arange(N, dtype=dtype) % 2))
     np.testing.assert_array_equal(block.labels, np.arange(N))
     np.testing.assert_array_equal(block.split, np.arange(N) % 2)
     assert (block.labels.dtype, block.split.dtype) == (np.int32, np.uint8)
@@ -174,7 +176,7 @@ def test_columns_of_any_integers(tmp_path, dtype):
 def test_schema(tmp_path, schema, fine):
     path = write_flat(tmp_path / "CATS", *samples(N), attributes={"schema": schema})
     if fine:
-        data.read(path)
+        read_dataset(path)
     else:
         fails(path, f"has schema {np.asarray(schema)}, this version reads 1")
 
@@ -195,7 +197,7 @@ def test_ids_of_other_editors(tmp_path):
     path = write_flat(tmp_path / "CATS", *samples(N))
     names = ["mit Abstand ", "日本", "a\u2028b", *map(str, range(N - 3))]
     (path.parent / "id.txt").write_bytes("\ufeff".encode() + "\r\n".join(names).encode() + b"\r\n\r\n")
-    assert data.read(path)[0].ids == names
+    assert read_dataset(path)[0].ids == names
     (path.parent / "id.txt").write_bytes(b"\xff\xfe\n" * N)
     fails(path, "cannot read", "id.txt")
     (path.parent / "id.txt").unlink()
@@ -228,12 +230,12 @@ def flips(content, count, seed=0):
 
 def test_no_flipped_bit_changes_what_is_read(sound):
     path, content = sound
-    whole, fingerprint = data.read(path)
+    whole, fingerprint = read_dataset(path)
     refused = 0
     for flipped in flips(content, 700):
         path.write_bytes(flipped)
         try:
-            block, digest = data.read(path)
+            block, digest = read_dataset(path)
         except UserError:
             refused += 1
             continue

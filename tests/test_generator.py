@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glo import generator
+from glo.model import generator
 from glo.settings import TrainSettings
 
 

@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import data
-from glo.errors import UserError
+from glo.data.dataset import read_dataset
+from glo.runtime.errors import UserError
 from tests.support import samples, write_grouped, write_ids
 
 N = 6
@@ -15,7 +15,7 @@ IDS = ["zebra", "a cat", "10", "9", "日本", "image"]  # an id may be named as 
 
 
 def read(path):
-    return data.read(path)[0]
+    return read_dataset(path)[0]
 
 
 def fails(path, *words):

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import data
-from glo.errors import UserError
+from glo.data.dataset import read_dataset
+from glo.runtime.errors import UserError
 from tests.support import samples, write_flat, write_grouped
 
 N = 4
@@ -33,7 +33,7 @@ def replace(place, name, make):
 
 def fails(place, *words):
     with pytest.raises(UserError) as caught:
-        data.read(place[0])
+        read_dataset(place[0])
     for word in (place[0].parent, *words):
         assert str(word) in str(caught.value)
 

@@ -99,7 +99,9 @@ def test_images_are_not_all_read(tmp_path, monkeypatch):
         return values
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", spy)
-    monkeypatch.setattr("glo.stored.PIECE_BYTES", 64)  # a row: rows between those that are asked for are not read
+    monkeypatch.setattr(
+        "glo.data.lazy_array.PIECE_BYTES", 64
+    )  # a row: rows between those that are asked for are not read
     assert "f" * 64 in info(tmp_path)
     assert sum(read) == 64
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from glo import initial_codes
-from glo.errors import UserError
-from glo.initial_codes import PCACodes, project, random_codes
+from glo.building import initial_codes
+from glo.building.initial_codes import PCACodes, project, random_codes
+from glo.runtime.errors import UserError
 
 
 def blobs(n, size=24, rank=6, seed=0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glo.interpolation import PATHS, slerp
+from glo.inference.interpolation import PATHS, slerp
 
 POSITIONS = np.array([0, 0.25, 0.5, 1])
 

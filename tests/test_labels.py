@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from glo import data, labels
-from glo.errors import UserError
-from glo.samplers import mixture
+from glo.data import labels
+from glo.data.dataset import load_dataset
+from glo.runtime.errors import UserError
+from glo.samplers import gmm
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
 N, D = 180, 4
@@ -84,7 +85,7 @@ def test_samples_have_the_mean_and_covariance_of_the_classs_training_codes(run, 
 
 def test_memorisation_is_measured_by_held_out_images_of_the_class(run, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("glo.memorization.share", lambda images, known, held_out: seen.append(held_out) or 0.0)
+    monkeypatch.setattr("glo.metrics.memorization.share", lambda images, known, held_out: seen.append(held_out) or 0.0)
     evaluate(run, tmp_path, "--label", "dog")
     images, _ = samples(N, (8, 8, 1), D)
     expected = images[(LABELS == 1) & (np.arange(N) % 6 == 5)]
@@ -141,7 +142,7 @@ def test_ten_codes_are_enough_for_every_sampler(home, run, tmp_path, sampler):
     ],
 )
 def test_components_of_a_class(n, whole, components, expected):
-    assert mixture.components_for(n, whole, components) == expected
+    assert gmm.components_for(n, whole, components) == expected
 
 
 def test_the_runs_components_are_those_of_all_codes(run, tmp_path):
@@ -177,7 +178,7 @@ def test_bad_input_gets_one_line(home, run):
 def test_the_most_frequent_classes_if_there_are_many(tmp_path, monkeypatch):
     monkeypatch.setattr(labels, "MOST", 2)
     write(tmp_path / "CATS", label=np.repeat([3, 4, 9, 11], [40, 60, 30, 50]).astype(np.int32))
-    dataset = data.load(str(tmp_path), "CATS", 0.1, 0)
+    dataset = load_dataset(str(tmp_path), "CATS", 0.1, 0)
     assert [some.name for some in labels.every(dataset)] == ["4", "11"]
     monkeypatch.setattr(labels, "LEAST", 1000)
     with pytest.raises(UserError, match="no label or attribute with 1000 training images"):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo import latents
-from glo.latents import ADAM_SCALE, CodeTable, project
+from glo.model.codes import ADAM_SCALE, CodeTable, project
 
 
 def codes(n=6, d=3, scale=1.5, seed=0):
@@ -21,7 +20,7 @@ def test_projections_by_hand():
 
 @pytest.mark.parametrize("projection", ["ball", "sphere", "none"])
 def test_the_table_starts_projected(projection, monkeypatch):
-    monkeypatch.setattr(latents, "BLOCK", 4)  # so that it is filled in two parts
+    monkeypatch.setattr(codes, "BLOCK", 4)  # so that it is filled in two parts
     initial = codes()
     norms = np.linalg.norm(initial, axis=1, keepdims=True)
     expected = {"ball": initial / np.maximum(1, norms), "sphere": initial / norms, "none": initial}[projection]

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from glo import losses, objective
+from glo.model import losses
+from glo.settings import loss_expression
 
 SHAPES = [(3, 28, 28, 1), (2, 32, 32, 3), (2, 13, 7, 3), (2, 3, 9, 1), (2, 1, 1, 1)]
 
@@ -153,9 +154,9 @@ def test_a_sum_has_each_loss_with_its_weight():
 
 
 def test_every_loss_that_can_be_named_takes_the_arguments_that_can_be_given():
-    assert losses.LOSSES.keys() == objective.LOSSES.keys()
+    assert losses.LOSSES.keys() == loss_expression.LOSSES.keys()
     for name, loss in losses.LOSSES.items():
-        assert list(inspect.signature(loss).parameters) == ["prediction", "target", *objective.LOSSES[name]]
+        assert list(inspect.signature(loss).parameters) == ["prediction", "target", *loss_expression.LOSSES[name]]
 
 
 @pytest.mark.parametrize("name", [*losses.LOSSES, "lap_l1(weights=pixels)+0.5*mse"])

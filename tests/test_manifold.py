@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glo import manifold
+from glo.metrics import manifold
 
 
 def test_points_on_a_line_by_hand(monkeypatch):

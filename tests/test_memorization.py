@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from glo import memorization
-from glo.neighbors import nearest
-from glo.stored import Rows
+from glo.data.lazy_array import Rows
+from glo.inference.neighbors import nearest
+from glo.metrics import memorization
 from tests.support import samples
 
 
 @pytest.mark.parametrize(("block_bytes", "queries_a_block"), [(1, 1), (10_000, 4), (1 << 28, 1024)])
 def test_nearest_against_all_distances(block_bytes, queries_a_block, monkeypatch):
-    monkeypatch.setattr("glo.neighbors.BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr("glo.neighbors.QUERIES", queries_a_block)
+    monkeypatch.setattr("glo.inference.neighbors.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("glo.inference.neighbors.QUERIES", queries_a_block)
     images, _ = samples(200, (4, 4, 1))
     queries, _ = samples(6, (4, 4, 1), seed=9)
     queries[5] = images[77]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from glo import generator
-from glo.decoder import Decoder
-from glo.losses import build as build_loss
-from glo.metrics import psnr
+from glo.inference.decoder import Decoder
+from glo.inference.psnr import psnr
+from glo.model import generator
+from glo.model.losses import build as build_loss
 from glo.settings import TrainSettings
 from tests.support import samples
 

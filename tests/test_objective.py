@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from glo import objective
-from glo.objective import Term
+from glo.settings import loss_expression
+from glo.settings.loss_expression import Term
 
 LAP = {"levels": 3, "sigma": 1.0, "weights": "plain"}
 
@@ -26,7 +26,7 @@ LAP = {"levels": 3, "sigma": 1.0, "weights": "plain"}
     ],
 )
 def test_what_an_objective_says(text, terms):
-    assert objective.parse(text) == terms
+    assert loss_expression.parse(text) == terms
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_an_objective_says(text, terms):
 def test_a_wrong_objective_is_named(text, words):
     first, *others = words
     with pytest.raises(ValueError, match=re.escape(first)) as caught:
-        objective.parse(text)
+        loss_expression.parse(text)
     for word in others:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -69,8 +69,8 @@ def test_a_wrong_objective_is_named(text, words):
 
 
 def test_the_description_is_an_objective_for_each_first_word():
-    text = objective.describe()
+    text = loss_expression.describe()
     assert "lap_l1(levels=3,sigma=1,weights=plain|paper|pixels)" in text
     assert "huber(delta=1)" in text
     first_words = text.replace("|paper|pixels", "").replace(", ", "+")
-    assert objective.parse(first_words) == objective.parse("+".join(objective.LOSSES))
+    assert loss_expression.parse(first_words) == loss_expression.parse("+".join(loss_expression.LOSSES))

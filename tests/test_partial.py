@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from glo.block import Block
-from glo.build import build
-from glo.errors import UserError
+from glo.building.build import build
+from glo.data.block import Block
+from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
 from tests.support import ROOT, samples
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo import generator, precision
+from glo.model import generator, precision
 from glo.settings import TrainSettings
-from glo.step import Model, make_step
+from glo.training.step import Model, make_step
 from tests.support import samples
 
 SMALL = TrainSettings(channels=16, precision="auto")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from glo.prior import FLOOR, GaussianPrior
-from glo.samplers.normal import Gaussian
+from glo.inference.prior import FLOOR, GaussianPrior
+from glo.samplers.gaussian import Gaussian
 
 
 def test_it_is_the_negative_log_density_a_dimension_up_to_a_constant():

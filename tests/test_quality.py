@@ -7,8 +7,11 @@ import pytest
 import tensorflow as tf
 
 import evaler
-from glo import classifier, data, distances, fitting
-from glo.errors import UserError
+from glo.data.dataset import load_dataset
+from glo.features import classifier
+from glo.inference import fitting
+from glo.metrics import distances
+from glo.runtime.errors import UserError
 from glo.settings import EvalSettings
 from tests.support import assert_ok, assert_one_line_error, call, write_flat
 
@@ -99,7 +102,7 @@ def test_bad_input_gets_one_line(home, tmp_path):
     plain = ["--dataset", "PLAIN", "--checkpoint", run]
     assert_one_line_error(call("evaler.py", *plain, *metrics), "no labels", "--extractor InceptionV3")
     with pytest.raises(UserError, match=r"--metrics needs 10 .* has 5"):
-        evaler._check_metrics(EvalSettings(), data.load("datasets", "FEW", 0.1, 0))
+        evaler._check_metrics(EvalSettings(), load_dataset("datasets", "FEW", 0.1, 0))
     blobs = ["--dataset", "BLOBS", *metrics]
     assert_one_line_error(call("evaler.py", *blobs, "--extractor", "Inception"), "--extractor", "InceptionV3")
     assert_one_line_error(call("evaler.py", *blobs, "--extractor", "no.h5"), "no.h5", "No such file")

@@ -85,7 +85,7 @@ def home(tmp_path_factory):
 
 def test_the_readmes_commands_in_its_order(home, monkeypatch):
     monkeypatch.chdir(home)
-    monkeypatch.setattr("glo.classifier.MIN_STEPS", 2)
+    monkeypatch.setattr("glo.features.classifier.MIN_STEPS", 2)
     assert len(COMMANDS) > 12
     for command in COMMANDS:
         _, script, *args = shlex.split(command)

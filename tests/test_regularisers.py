@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo import checkpoint
-from glo.losses import build as build_loss
-from glo.schedules import descent_factor, noise_factor
+from glo.model.losses import build as build_loss
+from glo.model.schedules import descent_factor, noise_factor
 from glo.settings import TrainSettings
-from glo.step import Model, decode, make_refinement, make_step
+from glo.training import checkpoint
+from glo.training.step import Model, decode, make_refinement, make_step
 from tests.support import samples
 
 ROWS = np.array([3, 9, 20, 31])

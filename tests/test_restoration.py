@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glo import restoration
+from glo.evaluation import restore
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 from tests.test_evaler import FAST, evaluate, metrics
 
@@ -44,10 +44,10 @@ def psnr(a, b):
 
 def test_noise_has_the_given_deviation_and_stays_in_range():
     grey = np.full((50, 8, 8, 3), 128, np.uint8)
-    found = restoration.noisy(grey, 20.0, np.random.default_rng(0)).astype(float) - 128
+    found = restore.noisy(grey, 20.0, np.random.default_rng(0)).astype(float) - 128
     assert found.mean() == pytest.approx(0, abs=0.5)
     assert found.std() == pytest.approx(20, rel=0.02)
-    bright = restoration.noisy(np.full((50, 8, 8, 1), 255, np.uint8), 20.0, np.random.default_rng(0))
+    bright = restore.noisy(np.full((50, 8, 8, 1), 255, np.uint8), 20.0, np.random.default_rng(0))
     assert 0.45 < (bright == 255).mean() < 0.55  # clipped, where 8-bit arithmetic would wrap around
 
 
@@ -56,9 +56,9 @@ def test_errors_are_those_of_the_hole_alone():
     b, _ = samples(4, (5, 6, 3), seed=2)
     hole = np.random.default_rng(3).random((5, 6, 1)) < 0.3
     squares = np.square(a.astype(float) - b) / 255**2
-    np.testing.assert_allclose(restoration.squared_errors(a, b), squares.mean(axis=(1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(restore.squared_errors(a, b), squares.mean(axis=(1, 2, 3)), rtol=1e-5)
     inside = [[squares[i, y, x, c] for y, x, _ in np.argwhere(hole) for c in range(3)] for i in range(4)]
-    np.testing.assert_allclose(restoration.squared_errors(a, b, hole), np.mean(inside, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(restore.squared_errors(a, b, hole), np.mean(inside, axis=1), rtol=1e-5)
 
 
 def test_own_pictures(asked, home, tmp_path):

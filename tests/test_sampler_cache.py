@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glo.samplers import SAMPLERS, cache, flow, matching
+from glo.samplers import SAMPLERS, cache, flow, imle
 from glo.samplers.cache import fitted
 from glo.samplers.held_out import split
 
@@ -19,7 +19,7 @@ def fits(monkeypatch):
     names = []
     fit = cache._fit
     monkeypatch.setattr(cache, "_fit", lambda name, *args: names.append(name) or fit(name, *args))
-    for module in (flow, matching):
+    for module in (flow, imle):
         monkeypatch.setattr(module, "STEPS", 5)
         monkeypatch.setattr(module, "WIDTH", 16)
     return names

@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from glo.samplers import NEAR_MEMORISING, SAMPLERS, flow, matching, mixture
+from glo.samplers import NEAR_MEMORISING, SAMPLERS, flow, gmm, imle
 from glo.samplers.held_out import energy_distance, split
 from glo.settings import SAMPLERS as NAMES
 
@@ -34,11 +34,11 @@ def clustered(n, seed=0):
 @pytest.fixture
 def short(monkeypatch):
     """Networks that train in a second."""
-    for module, width in ((flow, 48), (matching, 48)):
+    for module, width in ((flow, 48), (imle, 48)):
         monkeypatch.setattr(module, "STEPS", 400)
         monkeypatch.setattr(module, "WIDTH", width)
     for size in ("POOL", "MATCHED"):
-        monkeypatch.setattr(matching, size, 512)
+        monkeypatch.setattr(imle, size, 512)
 
 
 def test_the_settings_list_every_sampler():
@@ -107,10 +107,10 @@ def test_gmm_of_many_components_needs_the_near_ones_alone(monkeypatch):
     centres, which = random.standard_normal((40, 6)), random.integers(40, size=9000)
     codes = (centres[which] + 0.6 * random.standard_normal((9000, 6))).astype(np.float32)
     near = SAMPLERS["gmm"].fit(codes[:8000], 0, components=40).log_likelihood(codes[8000:])
-    monkeypatch.setattr(mixture, "NEAR", 40)
+    monkeypatch.setattr(gmm, "NEAR", 40)
     every = SAMPLERS["gmm"].fit(codes[:8000], 0, components=40).log_likelihood(codes[8000:])
     assert near == pytest.approx(every, abs=0.02)
-    monkeypatch.setattr(mixture, "NEAR", 1)  # k-means
+    monkeypatch.setattr(gmm, "NEAR", 1)  # k-means
     assert SAMPLERS["gmm"].fit(codes[:8000], 0, components=40).log_likelihood(codes[8000:]) < every - 0.03
     peer = GaussianMixture(40, random_state=0, max_iter=11).fit(codes[:8000])
     assert near > peer.score(codes[8000:]) - 0.05
@@ -148,7 +148,7 @@ def test_nearer_to_clusters_than_a_gaussian(name, times, short):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_fits_and_draws_repeat_and_follow_the_seed(name, short, monkeypatch):
     monkeypatch.setattr(flow, "STEPS", 20)
-    monkeypatch.setattr(matching, "STEPS", 20)
+    monkeypatch.setattr(imle, "STEPS", 20)
     codes = learned(600)
     one, two = SAMPLERS[name].fit(codes, 3), SAMPLERS[name].fit(codes, 3)
     for field in one.SHAPES:
@@ -164,7 +164,7 @@ def test_fits_and_draws_repeat_and_follow_the_seed(name, short, monkeypatch):
 @pytest.mark.parametrize("n", [1, 3])
 def test_fewer_codes_than_dimensions(name, n, short, monkeypatch):
     monkeypatch.setattr(flow, "STEPS", 5)
-    monkeypatch.setattr(matching, "STEPS", 5)
+    monkeypatch.setattr(imle, "STEPS", 5)
     codes = np.random.default_rng(0).standard_normal((n, 8)).astype(np.float32)
     drawn = SAMPLERS[name].fit(codes, 0).draw(20, np.random.default_rng(0))
     assert np.isfinite(drawn).all()

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from glo.block import Block
-from glo.errors import UserError
-from glo.selection import choose, parse_labels, select
+from glo.building.selection import choose, parse_labels, select
+from glo.data.block import Block
+from glo.runtime.errors import UserError
 from tests.support import assert_one_line_error, call, samples
 
 

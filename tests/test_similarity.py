@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo.similarity import WEIGHTS, scales, similarities
+from glo.metrics.similarity import WEIGHTS, scales, similarities
 from tests.support import samples
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 import datasets
 from datasets import cifar10, decoding, digits, fetch, folder, idx, mnist, npz, picture, svhn
-from glo.errors import UserError
-from glo.pixels import float_range, pixel_range, to_uint8
+from glo.data.pixels import float_range, pixel_range, to_uint8
+from glo.runtime.errors import UserError
 
 RNG = np.random.default_rng(0)
 IMAGE = np.zeros((3, 4, 4), np.uint8)

@@ -4,13 +4,15 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import h5
-from glo.spool import Spool
+from glo.building.spool import Spool
+from glo.data import safe_hdf5
 
 
 @pytest.mark.parametrize("rows", [[0], [3, 4, 5], [0, 7, 8, 19], range(20)])
 def test_slices_are_the_chosen_rows(tmp_path, monkeypatch, rows):
-    monkeypatch.setattr(h5, "READ_BYTES", 6 * 2 * 3)  # six images a read, so that some reads hold none of the rows
+    monkeypatch.setattr(
+        safe_hdf5, "READ_BYTES", 6 * 2 * 3
+    )  # six images a read, so that some reads hold none of the rows
     images = np.random.default_rng(0).integers(0, 256, (20, 2, 3, 1), np.uint8)
     rows = np.array(rows)
     with h5py.File(tmp_path / "x.hdf5", "w") as file:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo.losses import build as build_loss
-from glo.schedules import rate_factor
+from glo.model.losses import build as build_loss
+from glo.model.schedules import rate_factor
 from glo.settings import TrainSettings
-from glo.step import Model, decode, make_step
+from glo.training.step import Model, decode, make_step
 from tests.support import samples
 
 SETTINGS = TrainSettings(channels=4, loss="mse", schedule="constant", learning_rate=0.01, alpha=0.5)

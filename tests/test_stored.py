@@ -4,16 +4,16 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import stored
-from glo.errors import UserError
-from glo.stored import Rows, Stored
+from glo.data import lazy_array
+from glo.data.lazy_array import Rows, Stored
+from glo.runtime.errors import UserError
 
 N = 57
 
 
 @pytest.fixture(params=[None, (4, 3, 2, 1), (57, 3, 2, 1)], ids=["contiguous", "small chunks", "one chunk"])
 def array(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(stored, "PIECE_BYTES", 6 * 5)  # five rows, so that pieces and chunks cross
+    monkeypatch.setattr(lazy_array, "PIECE_BYTES", 6 * 5)  # five rows, so that pieces and chunks cross
     values = np.random.default_rng(0).integers(0, 256, (N, 3, 2, 1), np.uint8)
     with h5py.File(tmp_path / "data.hdf5", "w") as file:
         file.create_dataset("image", data=values, chunks=request.param)

@@ -15,7 +15,9 @@ import tensorflow as tf
 import yaml
 from PIL import Image
 
-from glo import batches, manifest, settings
+from glo import settings
+from glo.data import batches
+from glo.training import manifest
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, run, samples, write_flat, write_grouped
 
 # What decides the numbers. Not --precision auto, the recipes' own: its timing may decide otherwise from run to run.
@@ -444,7 +446,7 @@ def test_every_setting_is_documented_in_the_help():
 
 
 def test_the_precision_that_auto_chose_is_recorded_and_kept(home, monkeypatch):
-    from glo import precision
+    from glo.model import precision
 
     monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
     monkeypatch.setattr(precision, "measure", lambda *_: {"float32": 1.0, "bfloat16": 2.0})

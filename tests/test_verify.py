@@ -4,10 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import writer
-from glo.block import Block
-from glo.build import build
-from glo.damage import spans
+from glo.building import writer
+from glo.building.build import build
+from glo.data.block import Block
+from glo.data.damage import spans
 from glo.settings import BuildSettings
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat, write_grouped
 

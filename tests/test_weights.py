@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from glo import weights
-from glo.errors import UserError
+from glo.features import weights
+from glo.runtime.errors import UserError
 
 SHAPES = [(3, 4), (4,), (2, 2, 1)]
 

@@ -8,10 +8,10 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 
 from glo.samplers.flow import Flow
-from glo.samplers.kernel import Kernel
-from glo.samplers.matching import Matching
-from glo.samplers.mixture import Mixture
-from glo.samplers.normal import Diagonal, Gaussian, Unit
+from glo.samplers.gaussian import Diagonal, Gaussian, Unit
+from glo.samplers.gmm import Mixture
+from glo.samplers.imle import Matching
+from glo.samplers.kde import Kernel
 
 
 class Sampler(Protocol):

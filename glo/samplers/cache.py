@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from glo import files, paths
-from glo.initial_codes import project
-from glo.log import logger
+from glo.building.initial_codes import project
+from glo.runtime import files, paths
+from glo.runtime.log import logger
 from glo.samplers import SAMPLERS, Sampler
 from glo.samplers.held_out import energy_distance, split
 

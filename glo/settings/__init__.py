@@ -1,4 +1,4 @@
-"""The settings of the three commands, as frozen dataclasses that `glo.config` fills and checks."""
+"""The settings of the three commands, as frozen dataclasses that `glo.settings.fields` fills and checks."""
 
 from glo.settings.build import BuildSettings
 from glo.settings.evaluate import EXTRACTORS, EvalSettings

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from glo.config import setting
+from glo.settings.fields import setting
 from glo.settings.shared import NAME
 
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from glo.config import setting
+from glo.settings.fields import setting
 from glo.settings.shared import COMPONENTS, COMPONENTS_HELP, DEVICE, MEMORY, MEMORY_HELP, NAME, SAMPLERS
 
 EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")

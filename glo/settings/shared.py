@@ -1,7 +1,7 @@
 """What settings of several commands have in common."""
 
-from glo.config import PLAIN_NAME
-from glo.memory import SIZE
+from glo.runtime.memory import SIZE
+from glo.settings.fields import PLAIN_NAME
 
 NAME = {"pattern": PLAIN_NAME, "example": "at most 80 letters, digits, '.', '_' and '-'"}
 DEVICE = {"pattern": r"auto|cpu|gpu:\d+", "example": "auto, cpu or gpu:0"}

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from glo import objective
-from glo.config import setting
+from glo.settings import loss_expression
+from glo.settings.fields import setting
 from glo.settings.shared import COMPONENTS, COMPONENTS_HELP, DEVICE, MEMORY, MEMORY_HELP, NAME, SAMPLERS
 
 PROJECTIONS = ("ball", "sphere", "none")
@@ -85,8 +85,8 @@ class TrainSettings:
     # objective
     loss: str = setting(
         "lap_l1",
-        f"reconstruction loss: one of {objective.describe()}, or a sum, in quotes: 'lap_l1(levels=4)+0.5*mse'",
-        check=objective.parse,
+        f"reconstruction loss: one of {loss_expression.describe()}, or a sum, in quotes: 'lap_l1(levels=4)+0.5*mse'",
+        check=loss_expression.parse,
         metavar="LOSS",
     )
     # generator step

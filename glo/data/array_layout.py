@@ -1,0 +1,144 @@
+"""The dataset file: datasets/<name>/data.hdf5, written once, then only read.
+
+    image  uint8   [N, H, W, C]      code   float32 [N, d]   the initial codes
+    split  uint8   [N]  0, 1, 2      label  int32   [N]      optional
+    attribute  int8  [N, A]  0/1     optional
+and file attributes: schema, name, source, distribution, dimension, seed, fingerprint, label_names and attribute_names
+(optional), and the other settings it was built with.
+
+Every array carries a checksum, and the fingerprint (SHA-256 of shape and pixels in row order) ties learned codes to
+their rows.
+"""
+
+import hashlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from glo.data import ids, safe_hdf5
+from glo.data.block import TRAIN, VALIDATION, Block
+from glo.data.lazy_array import Stored
+from glo.data.pixels import DESCRIPTION, PixelKind, float_range, pixel_range, to_uint8
+from glo.runtime import memory, paths
+from glo.runtime.errors import UserError
+from glo.runtime.log import logger
+
+SCHEMA = 1
+DTYPES = {"image": np.uint8, "split": np.uint8, "label": np.int32, "attribute": np.int8, "code": np.float32}
+
+
+class Fingerprint:
+    """SHA-256 over (H, W, C) and the pixels of every row, fed in row order."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self._hash = hashlib.sha256("x".join(map(str, shape)).encode())
+
+    def update(self, images: np.ndarray) -> None:
+        self._hash.update(np.ascontiguousarray(images).data)
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def holds(file: h5py.File) -> bool:
+    """Whether a file has this layout, rather than the older one of groups."""
+    return isinstance(safe_hdf5.child(file, "image"), h5py.Dataset)
+
+
+def names(file: h5py.File, what: str) -> tuple[str, ...]:
+    """What the file attribute `label_names` or `attribute_names` lists; empty if there is none."""
+    listed = np.ravel(file.attrs.get(what, []))
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in listed)
+
+
+def read(file: h5py.File, path: Path, memory_limit: int) -> tuple[Block, str | None]:
+    """All rows, and the fingerprint that the file was given, None if it has none.
+
+    Where the images take more bytes than `memory_limit`, they and the codes stay in the file, and ids are not read.
+    Raises `UserError` for a newer schema, and for arrays that are not what they should be or do not belong together.
+    """
+    schema = file.attrs.get("schema", SCHEMA)
+    if np.ndim(schema) or schema != SCHEMA:
+        raise UserError(
+            f"{path} has schema {schema}, this version reads {SCHEMA}: update the toolkit or build it again"
+        )
+    image, code, split, label, attribute = (
+        safe_hdf5.array(file, name) for name in ("image", "code", "split", "label", "attribute")
+    )
+    _check_shapes(path, image, code, attribute, split, label)
+    in_memory = safe_hdf5.size(image) <= memory_limit
+    # Beside the images: the code table with its optimizer and a copy to save, and some numbers for each row.
+    memory.require(len(image) * (16 * code.shape[1] + 32) + in_memory * safe_hdf5.size(image), str(path))
+    kind = _pixel_kind(image, path)
+    splits, labels = _integers(split, TRAIN, VALIDATION, path), _integers(label, -(2**31), 2**31 - 1, path)
+    attributes = _integers(attribute, 0, 1, path)
+    fingerprint = file.attrs.get("fingerprint")
+    recorded = None if fingerprint is None else str(fingerprint)
+    listing = path.with_name(paths.ID_FILE)
+    if not in_memory:
+        _check_count(ids.count(listing), image, listing, path)
+        images = Stored(path, "image", np.uint8, lambda pixels: to_uint8(pixels, kind))
+        codes = Stored(path, "code", np.float32, lambda values: values.astype(np.float32))
+        return Block(images, splits, labels, None, codes, attributes), recorded
+    listed = ids.read(listing)
+    _check_count(None if listed is None else len(listed), image, listing, path)
+    images = np.empty(image.shape, np.uint8)
+    for part in safe_hdf5.rows(image):
+        images[part] = to_uint8(image[part], kind)
+    return Block(images, splits, labels, listed, code[:].astype(np.float32), attributes), recorded
+
+
+def _check_count(listed: int | None, image: h5py.Dataset, listing: Path, path: Path) -> None:
+    if listed is not None and listed != len(image):
+        raise UserError(
+            f"{listing} lists {listed} ids and {path.name} holds {len(image)} images: they do not belong together"
+        )
+
+
+def _check_shapes(
+    path: Path,
+    image: h5py.Dataset,
+    code: h5py.Dataset | None,
+    attribute: h5py.Dataset | None,
+    *columns: h5py.Dataset | None,
+) -> None:
+    if code is None:
+        raise UserError(f"{path} has no 'code' array: build it again with download.py --force")
+    if image.ndim != 4 or image.shape[3] not in (1, 3) or 0 in image.shape[1:]:
+        raise UserError(f"{path}: 'image' must be [N, H, W, 1 or 3], not {list(image.shape)}")
+    if len(image) == 0:
+        raise UserError(f"{path} holds no images")
+    if code.ndim != 2 or code.shape[1] < 1:
+        raise UserError(f"{path}: 'code' must be [N, d], not {list(code.shape)}")
+    if attribute is not None and (attribute.ndim != 2 or attribute.shape[1] < 1):
+        raise UserError(f"{path}: 'attribute' must be [N, A], not {list(attribute.shape)}")
+    for name, node in zip(("split", "label"), columns, strict=True):
+        if node is not None and node.ndim != 1:
+            raise UserError(f"{path}: '{name}' must be [N], not {list(node.shape)}")
+    for name, node in zip(("code", "attribute", "split", "label"), (code, attribute, *columns), strict=True):
+        if node is not None and len(node) != len(image):
+            raise UserError(f"{path}: '{name}' has {len(node)} rows and 'image' {len(image)}")
+
+
+def _pixel_kind(image: h5py.Dataset, path: Path) -> PixelKind:
+    """Which of the accepted kinds the pixels are; floating-point ones are read for it."""
+    low, high = float("inf"), float("-inf")
+    if image.dtype != np.uint8:
+        for part in safe_hdf5.rows(image):
+            lowest, highest = float_range(image[part], f"{path}: 'image'")
+            low, high = min(low, lowest), max(high, highest)
+    kind = pixel_range(low, high, f"{path}: 'image'")
+    if kind != "uint8":
+        logger.info("%s: images are %s", path, DESCRIPTION[kind])
+    return kind
+
+
+def _integers(node: h5py.Dataset | None, low: int, high: int, path: Path) -> np.ndarray | None:
+    """An array of integers from low to high, in the dtype of its name."""
+    if node is None:
+        return None
+    name, values = node.name.strip("/"), node[:]
+    if values.dtype.kind not in "ui" or values.min() < low or values.max() > high:
+        raise UserError(f"{path}: '{name}' must hold integers from {low} to {high}")
+    return values.astype(DTYPES[name])

@@ -1,0 +1,77 @@
+"""Restoring images: the generator makes neither noise nor what it has never seen.
+
+The code of a damaged image is fitted to what is known of it (`fitting.fit`); the image of that code has the rest.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glo import pictures
+from glo.inference.psnr import psnr
+from glo.model.losses import build as build_loss
+from glo.runtime import files
+from glo.runtime.log import logger
+
+if TYPE_CHECKING:
+    from glo.evaluation.session import Evaluation
+
+SHOWN = 32  # images of a panel in the picture
+UNKNOWN = 128  # the grey of a hole there
+# Clipped noise lightens black and darkens white. The coarse levels of a pyramid follow that, a median does not.
+DENOISING_LOSS = "l1"
+CAPTIONS = {
+    "images": "reconstructions, {:.1f} dB",
+    "inpaint": "filled, {:.1f} dB in the hole",
+    "denoise": "denoised, {:.1f} dB",
+}
+
+
+def restore(this: "Evaluation") -> dict[str, Any]:
+    """The user's pictures, or held-out images, from fitted codes: as they are, with a hole filled, or with less noise.
+
+    Writes a picture, and an .npz of image, given (what was fitted, a hole grey), reconstruction, code and name.
+    """
+    images, names = this.pictures or (this.dataset.images[this.held_out], list(map(str, this.held_out)))
+    hole, sigma = this.hole, this.asked.denoise
+    task = "inpaint" if hole is not None else "images" if sigma is None else "denoise"
+    given = noisy(images, sigma, this.random(5)) if sigma else images
+    codes = this.fit(given, build_loss(DENOISING_LOSS if task == "denoise" else this.trained.loss), hole)
+    restored = this.decoder.images(codes)
+    if hole is not None:
+        given, restored = np.where(hole, np.uint8(UNKNOWN), images), np.where(hole, restored, images)
+    errors = squared_errors(restored, images, hole)
+    result: dict[str, Any] = {"n": len(images), "prior": this.asked.prior_weight, "psnr": psnr(errors.mean())}
+    panels = [("originals", images)]
+    if sigma:
+        result |= {"sigma": sigma, "noisy_psnr": psnr(squared_errors(given, images).mean())}
+        panels.append((f"noisy, {result['noisy_psnr']:.1f} dB", given))
+    elif hole is not None:
+        panels.append(("known", given))
+    caption = CAPTIONS[task].format(result["psnr"])
+    panels.append((caption, restored))
+    if this.pictures:
+        result["files"] = {name: psnr(error) for name, error in zip(names, errors, strict=True)}
+    pictures.save(
+        this.path(task, "png"), pictures.beside(*(pictures.panel(text, shown[:SHOWN]) for text, shown in panels))
+    )
+    with files.replacing(this.path(task, "npz")) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, image=images, given=given, reconstruction=restored, code=codes, name=np.array(names))
+    logger.info("%s (%d images)", caption, len(images))
+    return {task: result}
+
+
+def noisy(images: np.ndarray, sigma: float, random: np.random.Generator) -> np.ndarray:
+    """Images uint8 [n, H, W, C] with normal noise of `sigma` (in 0 to 255) on every value, rounded and clipped."""
+    noise = np.float32(sigma) * random.standard_normal(images.shape, np.float32)
+    return np.rint(np.clip(images + noise, 0, 255)).astype(np.uint8)
+
+
+def squared_errors(restored: np.ndarray, images: np.ndarray, hole: np.ndarray | None = None) -> np.ndarray:
+    """The mean squared error of each image uint8 [n, H, W, C], pixels in [0, 1], float64 [n].
+
+    If there is a hole, bool [H, W, 1], only its pixels count: the others are as they were.
+    """
+    difference = (restored.astype(np.float32) - images) / 255
+    counted = difference if hole is None else difference[:, hole[..., 0]]
+    return np.square(counted).reshape(len(images), -1).mean(axis=1, dtype=np.float64)

@@ -1,0 +1,35 @@
+"""The output folder of an evaluation and its metrics.json, which marks the folder as one of ours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from glo.runtime import files, paths
+from glo.runtime.errors import UserError
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What an earlier evaluation measured; empty if there was none."""
+    try:
+        found = json.loads(paths.evaluation_metrics(folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and "checkpoint" in found else {}
+
+
+def write(folder: Path, prefix: Path, seed: int, results: dict[str, Any]) -> None:
+    """Write metrics.json: what was measured on which checkpoint. Other tasks of an earlier evaluation of it stay."""
+    about = {"checkpoint": str(prefix), "seed": seed}
+    earlier = read(folder)
+    kept = earlier if all(earlier.get(key) == value for key, value in about.items()) else {}
+    text = json.dumps({**about, **kept, **results}, indent=1)
+    files.write_text(paths.evaluation_metrics(folder), text + "\n")
+
+
+def require_free(folder: Path, prefix: str) -> None:
+    """Raise `UserError` if the folder holds files that would be replaced and are not an earlier evaluation's."""
+    if read(folder):
+        return
+    for path in (*folder.glob(f"*_{prefix}.*"), paths.evaluation_metrics(folder)):
+        if path.exists():
+            raise UserError(f"{path} is there already and no evaluation's: add --force, or choose another --output_dir")

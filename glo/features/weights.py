@@ -1,0 +1,131 @@
+"""Weights of networks as plain arrays, read from files that may be damaged or hostile: no pickle, no code, no links."""
+
+import hashlib
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from glo.data import safe_hdf5
+from glo.runtime import files
+from glo.runtime.errors import UserError
+
+ABOUT = "about"
+MEMBER_SLACK = 4096  # bytes of a member's header, or of the JSON text
+
+
+def sha256(weights: Sequence[np.ndarray]) -> str:
+    """SHA-256 over shape and bytes of every array, in order."""
+    digest = hashlib.sha256()
+    for array in weights:
+        digest.update(f"{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array, "<f4").data)
+    return digest.hexdigest()
+
+
+def verify(path: Path, expected: str | None) -> None:
+    """Raise `UserError` unless the file is there and has this SHA-256: results name their extractor by it."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"--extractor {path}: {error.strerror or error}") from None
+    if expected is None:
+        raise UserError(f"--extractor {path} also needs --extractor_sha256, as its publisher gives it; it has {found}")
+    if found != expected:
+        raise UserError(f"--extractor {path} has the SHA-256 {found}, not {expected}: it is damaged or another file")
+
+
+def write(path: Path, weights: Sequence[np.ndarray], about: dict[str, Any]) -> None:
+    """Write an .npz file of arrays arr_0, arr_1, ... and a JSON object. Raises `files.WriteError`."""
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, *weights, **{ABOUT: np.array(json.dumps(about))})
+
+
+def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Arrays float32 of exactly these shapes from an .npz file as `write` or numpy.savez(FILE, *arrays) makes it.
+
+    Returns them and what was written about them, {} if nothing was. Raises `UserError` for any other file.
+    """
+    try:
+        with path.open("rb") as opened:
+            if not zipfile.is_zipfile(opened):  # a single array otherwise, of any size
+                raise ValueError("it is no .npz file, or a damaged one")
+        with np.load(path, allow_pickle=False) as file:
+            # Checked before anything is unpacked: a small file can announce any size.
+            unpacked = sum(member.file_size for member in file.zip.infolist())
+            if unpacked > sum(4 * math.prod(shape) for shape in shapes) + MEMBER_SLACK * (len(shapes) + 1):
+                raise ValueError("its arrays are larger than the network's")
+            names = [f"arr_{index}" for index in range(len(shapes))]
+            if set(file.files) - {ABOUT} != set(names):
+                raise ValueError(f"it does not hold the {len(shapes)} arrays arr_0, arr_1, ... of the network")
+            about = json.loads(str(file[ABOUT])) if ABOUT in file.files else {}
+            if not isinstance(about, dict):
+                raise ValueError("what it says of itself is no JSON object")
+            arrays = [file[name] for name in names]
+            _check_shapes(arrays, shapes)
+            return _finite(arrays), about
+    except OSError as error:
+        reason = error.strerror or error
+    except (ValueError, LookupError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        reason = error
+    raise UserError(f"{path} holds no weights of this network: {reason}")
+
+
+def read_h5(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """The same from an HDF5 file of weights in the layout of Keras 1 and 2, the one of keras.applications' own files.
+
+    Attributes layer_names, and weight_names in each layer's group, give the order. Raises `UserError`.
+    """
+    with safe_hdf5.opened(path, "give a file of Keras weights") as file:
+        listed = list(_listed(file))
+        try:
+            if len(listed) != len(shapes):
+                raise ValueError(f"it has {len(listed)} arrays, not {len(shapes)}")
+            _check_shapes(listed, shapes)  # before any is read: a small file can announce any size
+            return _finite([array[:] for array in listed])
+        except ValueError as error:
+            raise UserError(f"{path} holds no weights of this network: {error}") from None
+
+
+def _listed(file: h5py.File) -> Iterator[h5py.Dataset]:
+    for layer in _names(file, "layer_names"):
+        group = safe_hdf5.child(file, layer)
+        if not isinstance(group, h5py.Group):
+            raise UserError(f"{file.filename} has no group '{layer}', which its layer_names list")
+        for weight in _names(group, "weight_names"):
+            *parents, name = weight.split("/")
+            node: h5py.Group | h5py.Dataset | None = group
+            for parent in parents:
+                node = safe_hdf5.child(node, parent) if isinstance(node, h5py.Group) else None
+            array = safe_hdf5.array(node, name) if isinstance(node, h5py.Group) else None
+            if array is None:
+                raise UserError(f"{file.filename} has no array '{layer}/{weight}', which its weight_names list")
+            yield array
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    if attribute not in group.attrs:
+        raise UserError(f"{group.file.filename}: '{group.name}' has no attribute {attribute}: no file of Keras weights")
+    return [
+        name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in group.attrs[attribute]
+    ]
+
+
+def _check_shapes(arrays: Sequence[np.ndarray | h5py.Dataset], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raises `ValueError` unless the arrays have these shapes and hold floats."""
+    for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        if array.shape != tuple(shape) or array.dtype.kind != "f":
+            raise ValueError(f"array {index} is {array.dtype} {list(array.shape)}, not floats {list(shape)}")
+
+
+def _finite(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("some of its values are not finite")
+    return [array.astype(np.float32) for array in arrays]

@@ -1,0 +1,130 @@
+"""Pictures for people: grids with captions, animations, the loss curve."""
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import imageio.v3 as imageio
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from glo.runtime import files
+
+T = TypeVar("T")
+MARGIN = 2  # pixels between images
+SIDE = 56  # small images are enlarged, by whole factors, to about this many pixels
+CAPTION = 22  # height of a caption line
+GIF_FRAMES = 40
+GIF_WIDTH = 480  # pixels; wider frames are shrunk, since colour GIFs grow to tens of megabytes
+GIF_SECONDS = 8
+PAPER, INK = 255, 40
+
+
+def columns(n: int) -> int:
+    """Columns of an about square grid of n images."""
+    return math.ceil(math.sqrt(n))
+
+
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Lay images uint8 [n, H, W, C] out row by row, small ones enlarged (bicubic). Returns uint8 [h, w, 3]."""
+    n, height, width = images.shape[:3]
+    scale = max(1, round(SIDE / max(height, width)))
+    height, width = height * scale, width * scale
+    rows = math.ceil(n / columns)
+    canvas = np.full((MARGIN + rows * (height + MARGIN), MARGIN + columns * (width + MARGIN), 3), PAPER, np.uint8)
+    for index, image in enumerate(images):
+        top, left = MARGIN + index // columns * (height + MARGIN), MARGIN + index % columns * (width + MARGIN)
+        colour = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+        canvas[top : top + height, left : left + width] = colour.resize((width, height), Image.Resampling.BICUBIC)
+    return canvas
+
+
+def panel(caption: str, images: np.ndarray) -> np.ndarray:
+    """A captioned grid of images uint8 [n, H, W, C], at most eight in a row."""
+    return captioned(caption, grid(images, min(len(images), 8)))
+
+
+def captioned(caption: str, picture: np.ndarray) -> np.ndarray:
+    """The picture with a line of text above it, widened if the text is longer."""
+    font = ImageFont.load_default(14)
+    width = max(picture.shape[1], math.ceil(font.getlength(caption)) + 2 * MARGIN)
+    canvas = Image.new("RGB", (width, picture.shape[0] + CAPTION), (PAPER,) * 3)
+    ImageDraw.Draw(canvas).text((MARGIN + 1, 3), caption, (INK,) * 3, font)
+    canvas.paste(Image.fromarray(picture), (0, CAPTION))
+    return np.asarray(canvas)
+
+
+def beside(*pictures: np.ndarray) -> np.ndarray:
+    """Pictures from left to right, with a gap."""
+    return _joined(pictures, axis=1)
+
+
+def below(*pictures: np.ndarray) -> np.ndarray:
+    """Pictures from top to bottom, with a gap."""
+    return _joined(pictures, axis=0)
+
+
+def save(path: Path, picture: np.ndarray) -> None:
+    """Write a picture uint8 [h, w, 3] in the format of the suffix."""
+    # A third of the time for files as large: grey pictures in one channel, and no search for the last per cent.
+    grey = (picture == picture[..., :1]).all()
+    options = {"compress_level": 3} if path.suffix == ".png" else {}
+    encoded = imageio.imwrite("<bytes>", picture[..., 0] if grey else picture, extension=path.suffix, **options)
+    _write(path, encoded)
+
+
+def evenly(frames: Sequence[T]) -> list[T]:
+    """At most `GIF_FRAMES` of them, evenly chosen, the first and the last among them."""
+    keep = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(len(frames), GIF_FRAMES))})
+    return [frames[i] for i in keep]
+
+
+def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """Write an endless animation of pictures uint8 [h, w, 3], all of one size."""
+    milliseconds = min(500, 1000 * GIF_SECONDS // len(frames))
+    height, width = frames[0].shape[:2]
+    if width > GIF_WIDTH:
+        size = GIF_WIDTH, round(height * GIF_WIDTH / width)
+        frames = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in frames]
+    _write(path, imageio.imwrite("<bytes>", list(frames), extension=".gif", duration=milliseconds, loop=0))
+
+
+def save_loss(path: Path, records: Sequence[dict]) -> None:
+    """Plot the loss, and the PSNR where there is one, against steps. records: the objects of metrics.jsonl."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    losses = [(r["step"], r["loss"]) for r in records if "loss" in r]
+    axes.plot(*zip(*losses, strict=True), color="tab:blue", linewidth=1)
+    axes.set(xlabel="step", yscale="log")
+    axes.set_ylabel("training loss", color="tab:blue")
+    axes.grid(alpha=0.3, which="both")
+    psnrs = [(r["step"], r["train_psnr"]) for r in records if "train_psnr" in r]
+    if psnrs:
+        right = axes.twinx()
+        right.plot(*zip(*psnrs, strict=True), color="tab:orange", linewidth=1)
+        right.set_ylabel("PSNR of the 64 images of the grid [dB]", color="tab:orange")
+    encoded = io.BytesIO()
+    figure.savefig(encoded, dpi=120)
+    _write(path, encoded.getvalue())
+
+
+def _write(path: Path, encoded: bytes) -> None:
+    # Encoded in memory, since encoders let a full disk end in tracebacks that nobody can catch.
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(encoded)
+
+
+def _joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    other = 1 - axis
+    length = max(picture.shape[other] for picture in pictures)
+    padded = []
+    for picture in pictures:
+        widths = [(0, 0)] * 3
+        widths[axis] = (0, 8 if picture is not pictures[-1] else 0)
+        widths[other] = (0, length - picture.shape[other])
+        padded.append(np.pad(picture, widths, constant_values=PAPER))
+    return np.concatenate(padded, axis)

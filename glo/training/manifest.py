@@ -1,0 +1,121 @@
+"""What a checkpoint says of itself: model-<step>.json, read and checked before TensorFlow is loaded.
+
+It is written after the checkpoint's other files and lists them with their SHA-256, so a checkpoint is complete exactly
+if its manifest is there, and sound exactly if the sums agree. Codes belong to rows: the manifest therefore also names
+the very images, in order, that the codes were learned for.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from glo.data.dataset import Dataset
+from glo.runtime import files, paths
+from glo.runtime.errors import UserError
+from glo.settings import TrainSettings, fields
+
+FORMAT = 1
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """step: steps taken. settings: the run's stored settings. data: see `describe`. files: SHA-256 by file name."""
+
+    step: int
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    files: dict[str, str]
+    format: int = FORMAT
+
+    def resolved(self, prefix: Path) -> TrainSettings:
+        """The settings, checked like any other input."""
+        settings = {"precision": "float32", **self.settings}  # all there was before it was a setting
+        return fields.resolve(TrainSettings, fields.Layer(str(paths.manifest(prefix)), settings))
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """What ties a code table to a dataset: the images and their order, the code dimension, and the rows trained on."""
+    return {
+        "fingerprint of the images": dataset.fingerprint,
+        "image shape": list(dataset.image_shape),
+        "code dimension": dataset.dimension,
+        "training images": len(dataset.train_rows),
+        "training rows": hashlib.sha256(dataset.train_rows.astype("<i8").tobytes()).hexdigest(),
+    }
+
+
+def check_dataset(manifest: Manifest, dataset: Dataset, prefix: Path) -> None:
+    """Refuse a dataset other than the checkpoint's, naming what differs."""
+    for what, now in describe(dataset).items():
+        if manifest.data.get(what) != now:
+            raise UserError(
+                f"{dataset.path} is not what {prefix} was trained on: its {what} is {_short(now)} and the checkpoint's "
+                f"{_short(manifest.data.get(what))}; learned codes belong to their rows, give the dataset of that run"
+            )
+
+
+def locate(path: str) -> tuple[Path, bool]:
+    """The prefix <run>/model-<step> that a --checkpoint means, and whether it named a run folder (its newest one)."""
+    given = Path(path)
+    if given.is_dir():
+        found = paths.steps(given)
+        if not found:
+            raise UserError(f"{given} holds no complete checkpoint (model-<step>.json): give a run folder that does")
+        return paths.model(given, found[-1]), True
+    prefix = given.with_name(re.sub(r"\.(index|json|data-.*)$", "", given.name))
+    if paths.manifest(prefix).is_file():
+        return prefix, False
+    folder = prefix.parent
+    if folder.is_dir() and (found := paths.steps(folder)):
+        raise UserError(f"no checkpoint {prefix}: {folder} has steps {', '.join(map(str, found))}")
+    raise UserError(f"no checkpoint {prefix}: give a run folder, or <run folder>/model-<step>")
+
+
+def read(prefix: Path) -> Manifest:
+    """Read a manifest and check that every file of the checkpoint is there and unchanged."""
+    path = paths.manifest(prefix)
+    try:
+        with path.open(encoding="utf-8") as file:
+            content = json.loads(file.read(MAX_BYTES))
+        found = Manifest(**content)
+        sound = isinstance(found.step, int) and all(
+            isinstance(v, dict) for v in (found.settings, found.data, found.files)
+        )
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is not a checkpoint's manifest ({error}): {_another(prefix)}") from None
+    if not sound or found.format != FORMAT:
+        raise UserError(f"{path} is not a manifest that this version reads: {_another(prefix)}")
+    for name, expected in found.files.items():
+        part = prefix.parent / name
+        if not name.startswith(f"{prefix.name}.") or Path(name).name != name:
+            raise UserError(f"{path} lists a file of another checkpoint, '{name}': {_another(prefix)}")
+        if not part.is_file():
+            raise UserError(f"{part} is missing, so this checkpoint cannot be used: {_another(prefix)}")
+        if checksum(part) != expected:
+            raise UserError(f"{part} is damaged (its checksum differs): {_another(prefix)}")
+    return found
+
+
+def write(prefix: Path, manifest: Manifest) -> None:
+    """Complete a checkpoint: every other file of it must lie in place."""
+    files.write_text(paths.manifest(prefix), json.dumps(asdict(manifest), indent=1) + "\n")
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _another(prefix: Path) -> str:
+    step = re.fullmatch(r"model-(\d+)", prefix.name)
+    others = [s for s in paths.steps(prefix.parent) if not step or s != int(step[1])]
+    return f"try --checkpoint {paths.model(prefix.parent, others[-1])}" if others else "no other one is in that folder"
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) else str(value)
