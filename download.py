@@ -83,7 +83,8 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
         found = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
     else:
         found = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
-    build(folder, name, name, lambda _: select(source.blocks(found), settings.labels, settings.max_samples), settings)
+    chosen = (settings.labels, settings.max_samples, settings.seed)
+    build(folder, name, name, lambda _: select(lambda: source.blocks(found), *chosen), settings)
 
 
 def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> None:
@@ -110,23 +111,17 @@ def build_own(settings: BuildSettings) -> None:
     source = path.resolve().name
     if already_built(folder, source, settings):
         return
+    chosen = (settings.labels, settings.max_samples, settings.seed)
     if settings.images:
         from datasets import folder as own
 
-        chosen = (settings.labels, settings.max_samples, settings.seed)
         pictures = own.collection(path, _size(settings.size), settings.channels, *chosen)
         build(folder, settings.name, source, pictures.blocks, settings, pictures.class_names, items=pictures.count)
     else:
         from datasets import npz
         from glo.building.selection import select
 
-        build(
-            folder,
-            settings.name,
-            source,
-            lambda _: select(npz.blocks(path), settings.labels, settings.max_samples),
-            settings,
-        )
+        build(folder, settings.name, source, lambda _: select(lambda: npz.blocks(path), *chosen), settings)
 
 
 def convert(folder: Path, settings: BuildSettings) -> None:

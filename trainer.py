@@ -12,26 +12,18 @@ from glo.settings import TrainSettings, fields
 
 
 def main(argv: list[str] | None = None) -> int:
-    typed = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
-    fields.resolve(TrainSettings, typed)  # bad flags are refused before anything heavy is imported
+    flags = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
+    fields.resolve(TrainSettings, flags)  # bad flags are refused before anything heavy is imported
 
-    from glo.data.dataset import announce, load_dataset
+    from glo.data.dataset import load_dataset
     from glo.runtime import files, log, paths
     from glo.training import resume
 
     log.setup()
-    plan = resume.plan(typed)
+    plan = resume.plan(flags)
     settings = plan.settings
-    dataset = load_dataset(
-        settings.data_dir,
-        settings.dataset,
-        settings.test_fraction,
-        settings.seed,
-        settings.max_samples,
-        settings.memory_limit,
-        settings.dimension,
-    )
-    announce(dataset)
+    dataset = load_dataset(settings)
+    log.logger.info("%s", dataset)
     length = resume.length(settings, dataset)
     resume.check(plan, dataset, length.end)
 
@@ -44,18 +36,18 @@ def main(argv: list[str] | None = None) -> int:
         print(summary.describe(settings, dataset, length))
         return 0
     from glo.model import precision
+    from glo.training import loop
+    from glo.training.state import prepare
 
     settings = precision.decide(settings, dataset.image_shape, dataset.dimension)
+    training = prepare(settings, dataset, plan)
     run = plan.run or paths.new_run_folder(
         settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
     )
     log.to_file(paths.log(run))
     files.write_text(paths.config(run), fields.write_yaml(settings))
     log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
-
-    from glo.training import loop
-
-    return loop.train(run, settings, dataset, length, plan.start)
+    return loop.train(run, training, length)
 
 
 if __name__ == "__main__":

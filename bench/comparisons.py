@@ -24,11 +24,12 @@ from glo.data.dataset import GRID, Dataset, load_dataset, permutation
 from glo.inference import fitting
 from glo.inference.decoder import Decoder
 from glo.model import precision
+from glo.model.glo_model import GloModel
 from glo.model.losses import build as build_loss
 from glo.runtime import paths
 from glo.settings import BuildSettings, TrainSettings, fields
 from glo.training import checkpoint, loop, resume
-from glo.training.step import Model, make_step
+from glo.training.step import make_step
 
 ROOT = Path(__file__).resolve().parent.parent
 GOAL = 27.0  # dB
@@ -56,7 +57,7 @@ def streaming(rounds: int, data_dir: str) -> Iterator[Row]:
 
 
 def _trainer(dataset: Dataset, settings: TrainSettings, drawn: Iterator, steps: int) -> Callable[[], float]:
-    step = make_step(Model(dataset.image_shape, dataset.train_codes, settings), settings, learned=10**6)
+    step = make_step(GloModel(dataset.image_shape, dataset.train_codes, settings), settings, learned=10**6)
 
     def run() -> None:
         for batch in itertools.islice(drawn, steps):
@@ -70,7 +71,7 @@ def saving(rounds: int, data_dir: str) -> Iterator[Row]:
     """How long a save of 200,000 codes of 128 with Adam's moments (310 MB) holds training up."""
     images, codes = random_data(200_000, (8, 8, 1), 128)
     settings = TrainSettings(channels=16, keep=1)
-    model = Model((8, 8, 1), codes, settings)
+    model = GloModel((8, 8, 1), codes, settings)
     step, random = make_step(model, settings, learned=10**6), np.random.default_rng(1)
 
     def seconds() -> float:
@@ -100,7 +101,7 @@ def around(rounds: int, data_dir: str) -> Iterator[Row]:
     dataset, settings = mnist(data_dir)
 
     def bare(steps: int) -> float:
-        step = make_step(Model(dataset.image_shape, dataset.train_codes, settings), settings, learned=steps)
+        step = make_step(GloModel(dataset.image_shape, dataset.train_codes, settings), settings, learned=steps)
         with contextlib.closing(batches(dataset.train_images, settings.batch_size, 0, 0)) as drawn:
             start = time.perf_counter()
             for batch in itertools.islice(drawn, steps):
@@ -127,7 +128,7 @@ def around(rounds: int, data_dir: str) -> Iterator[Row]:
 def fit(rounds: int, data_dir: str, n: int = 512, steps: int = 200) -> Iterator[Row]:
     """Fitting held-out images against training on as many: n images x 200 steps."""
     dataset, settings = mnist(data_dir)
-    model = Model(dataset.image_shape, dataset.train_codes, settings)
+    model = GloModel(dataset.image_shape, dataset.train_codes, settings)
     step, loss = make_step(model, settings, learned=500), build_loss(settings.loss)
     for batch in _first(dataset, settings, 500):
         step(*batch)
@@ -196,7 +197,7 @@ def first_step(rounds: int, data_dir: str) -> Iterator[Row]:
 def quality(rounds: int, data_dir: str, epochs: int = 8) -> Iterator[Row]:
     """Seconds of training until 2,000 training images of MNIST are reconstructed at 27 dB, looking each 100 steps."""
     dataset, settings = mnist(data_dir)
-    model = Model(dataset.image_shape, dataset.train_codes, settings)
+    model = GloModel(dataset.image_shape, dataset.train_codes, settings)
     planned = resume.length(dataclasses.replace(settings, epochs=epochs), dataset).learned
     step, decoder = make_step(model, settings, planned), Decoder(model.generator)
     rows = permutation(len(dataset.train_rows), 0, GRID)[:2000]

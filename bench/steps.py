@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from bench.timing import Range, Row, in_turn, rate, ratio
+from glo.model.glo_model import GloModel
 from glo.settings import TrainSettings
-from glo.training.step import Model, make_step
+from glo.training.step import make_step
 
 # A DCGAN for 32x32x1: 4x4x256, then 128, 64 and 1 channels.
 DCGAN = TrainSettings(
@@ -33,7 +34,7 @@ def random_data(n: int, shape: tuple[int, int, int], dimension: int) -> tuple[np
 
 def stepper(images: np.ndarray, codes: np.ndarray, settings: TrainSettings, steps: int) -> Callable[[], float]:
     """A contender: images/s of `steps` steps of the toolkit, the loss read back once, as training does every few."""
-    step = make_step(Model(images.shape[1:], codes, settings), settings, learned=10**6)
+    step = make_step(GloModel(images.shape[1:], codes, settings), settings, learned=10**6)
     random = np.random.default_rng(1)
 
     def run() -> None:
@@ -52,7 +53,7 @@ def flops(settings: TrainSettings, image_shape: tuple[int, int, int], dimension:
     convolution by 4x4 kernels and strides of 2 meets 4 of their 16 taps: 2 * 4 * c_in * c_out * H_out * W_out. All
     else (normalisation, activations, loss, updates) is left out.
     """
-    model = Model(image_shape, np.zeros((1, dimension), np.float32), settings).generator
+    model = GloModel(image_shape, np.zeros((1, dimension), np.float32), settings).generator
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):

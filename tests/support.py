@@ -70,6 +70,14 @@ def write_ids(folder, ids):
     (folder / "id.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
 
 
+def load(folder, name, **settings):
+    """Read a dataset of a folder as training would."""
+    from glo.data.dataset import load_dataset
+    from glo.settings import TrainSettings
+
+    return load_dataset(TrainSettings(data_dir=str(folder), dataset=name, **settings))
+
+
 def samples(n=12, shape=(5, 4, 3), dimension=3, seed=0):
     """Random images uint8 [n, *shape] and codes float32 [n, dimension] in the unit ball."""
     random = np.random.default_rng(seed)

@@ -9,12 +9,13 @@ import numpy as np
 
 from glo.building import initial_codes
 from glo.building.build_journal import Partial, Reached
-from glo.building.initial_codes import PCACodes, project
+from glo.building.initial_codes import PCACodes
 from glo.building.spool import Spool
 from glo.building.writer import Writer
 from glo.data import ids, safe_hdf5
 from glo.data.block import TRAIN, Block
 from glo.data.dataset import seeded_split
+from glo.data.projection import project
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from glo.building.spool import Spool
+from glo.data.randomness import Stream, random_generator
 from glo.runtime.errors import UserError
 
 PART_BYTES = 1 << 26
@@ -16,18 +17,9 @@ DEFAULT_DIMENSION = 128
 ROUNDING = 1e-6  # a spread of codes below this is none: all images are the same
 
 
-def project(codes: np.ndarray, projection: str) -> np.ndarray:
-    """Project each row of [n, d]: `ball` z / max(1, |z|), `sphere` z / |z| (a zero row stays), `none` unchanged."""
-    if projection == "none":
-        return codes
-    norms = np.linalg.norm(codes, axis=1, keepdims=True)
-    floor = 1.0 if projection == "ball" else np.finfo(np.float32).tiny
-    return (codes / np.maximum(norms, floor)).astype(codes.dtype)
-
-
 def random_codes(distribution: str, n: int, dimension: int, seed: int) -> Iterator[np.ndarray]:
     """float32 blocks of [n, d]: `Gaussian` N(0, 1) or `Uniform` on [-1, 1] in each coordinate, not yet projected."""
-    random = np.random.default_rng([seed, 1])
+    random = random_generator(seed, Stream.INITIAL_CODES)
     for part in _parts(n, dimension):
         shape = (part.stop - part.start, dimension)
         if distribution == "Gaussian":
@@ -73,7 +65,8 @@ class PCACodes:
             squares += float(np.einsum("ij,ij->", pixels, pixels, dtype=np.float64))
         mean = (total / n).astype(np.float32)
         variance = max(0.0, squares - n * float(np.square(total / n).sum()))
-        directions = np.random.default_rng([seed, 4]).standard_normal((size, min(dimension + OVERSAMPLING, size)))
+        random = random_generator(seed, Stream.PCA_DIRECTIONS)
+        directions = random.standard_normal((size, min(dimension + OVERSAMPLING, size)))
         for _ in tqdm(range(ITERATIONS), desc="PCA", unit="pass", disable=None, leave=False):
             product = np.zeros_like(directions)
             basis = np.linalg.qr(directions)[0].astype(np.float32)
@@ -109,7 +102,7 @@ def fit_rows(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
     """The training rows that PCA is fitted on, ascending: all of them, or a seeded choice of `most`."""
     if len(rows) <= most:
         return rows
-    return np.sort(np.random.default_rng([seed, 2]).choice(rows, most, replace=False))
+    return np.sort(random_generator(seed, Stream.PCA_IMAGES).choice(rows, most, replace=False))
 
 
 def _parts(n: int, width: int) -> Iterator[slice]:

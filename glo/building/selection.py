@@ -1,10 +1,11 @@
 """Which samples of a source a dataset is built from: those with some labels, and at most so many of each split."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from glo.data.block import Block
+from glo.data.randomness import Stream, random_generator
 from glo.runtime.errors import UserError, did_you_mean
 
 
@@ -27,37 +28,50 @@ def parse_labels(text: str, names: Sequence[str] = ()) -> set[int]:
 
 def choose(groups: np.ndarray, most: int | None, seed: int) -> np.ndarray:
     """Rows int64, ascending: a seeded `most` of those in each group, such as the split; None takes all. groups: [n]."""
-    if most is None:
+    if most is None or not len(groups):
         return np.arange(len(groups))
-    random = np.random.default_rng([seed, 12])
+    random = random_generator(seed, Stream.SELECTED_SAMPLES)
     chosen = [random.permutation(np.flatnonzero(groups == group))[:most] for group in np.unique(groups)]
     return np.sort(np.concatenate(chosen))
 
 
-def select(blocks: Iterable[Block], labels: str | None, most: int | None) -> Iterator[Block]:
-    """The samples with one of `labels`, as `parse_labels` reads them, and of those the first `most` of each split.
+def select(blocks: Callable[[], Iterable[Block]], labels: str | None, most: int | None, seed: int) -> Iterator[Block]:
+    """The samples with one of `labels`, as `parse_labels` reads them, and of those a seeded `most` of each split.
 
-    None takes all. Raises `UserError` for blocks without labels, and at the end for a label that nobody has.
+    blocks: gives the blocks of the source from the first on. With `most` it is called twice, since samples can only be
+    chosen at random when all are known. labels, most: None takes all.
+    Raises `UserError` for blocks without labels, and at the end for a label that no image has.
     """
     wanted = None if labels is None else parse_labels(labels)
-    missing, taken = set(wanted or ()), np.zeros(256, np.int64)  # taken: by split
-    for block in blocks:
-        keep = np.ones(len(block.images), bool)
+    chosen, seen, missing = None, 0, set(wanted or ())
+    if most is not None:
+        splits = [_split(block)[_labelled(block, wanted)] for block in blocks()]
+        chosen = np.zeros(sum(map(len, splits)), bool)
+        chosen[choose(np.concatenate([np.empty(0, np.uint8), *splits]), most, seed)] = True
+    for block in blocks():
+        rows = np.flatnonzero(_labelled(block, wanted))
         if wanted is not None:
-            if block.labels is None:
-                raise UserError(f"--labels {labels}: these images have no labels; drop it")
-            keep = np.isin(block.labels, list(wanted))
-            missing -= set(block.labels[keep].tolist())
-        if most is not None:
-            split = np.zeros(len(keep), np.uint8) if block.split is None else block.split
-            for group in np.unique(split):
-                rows = np.flatnonzero(keep & (split == group))
-                keep[rows[most - min(taken[group], most) :]] = False
-                taken[group] += len(rows)
-        if keep.any():
-            yield block if keep.all() else _rows(block, np.flatnonzero(keep))
+            missing -= set(block.labels[rows].tolist())
+        if chosen is not None:
+            count = len(rows)
+            rows, seen = rows[chosen[seen : seen + count]], seen + count
+        if len(rows):
+            yield block if len(rows) == len(block.images) else _rows(block, rows)
     if missing:
         raise UserError(f"--labels {labels}: no image has label {min(missing)}")
+
+
+def _labelled(block: Block, wanted: set[int] | None) -> np.ndarray:
+    """bool [n], which samples have a wanted label."""
+    if wanted is None:
+        return np.ones(len(block.images), bool)
+    if block.labels is None:
+        raise UserError("--labels: these images have no labels; drop it")
+    return np.isin(block.labels, list(wanted))
+
+
+def _split(block: Block) -> np.ndarray:
+    return np.zeros(len(block.images), np.uint8) if block.split is None else block.split
 
 
 def _rows(block: Block, rows: np.ndarray) -> Block:

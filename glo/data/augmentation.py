@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from glo.data.lazy_array import Rows
+from glo.data.randomness import Stream, random_generator
 from glo.settings import TrainSettings
 
 TURN, STRETCH, SHEAR, SHIFT = 0.06, 0.12, 0.1, 0.1  # deviations of radians, log, tangent; most, as a share of the side
@@ -30,7 +31,7 @@ class Augmented:
         self.originals = images
         self.shape = (len(images) * (1 + settings.copies(len(images))), *images.shape[1:])
         names = settings.augment.split(",")
-        random = np.random.default_rng([settings.seed, 12])
+        random = random_generator(settings.seed, Stream.ALTERED_COPIES)
         count, channels = len(self) - len(images), self.shape[3]
         self._matrices = _matrices(count, self.shape[1:3], "move" in names, "flip" in names, random)
         self._gains, self._offsets = np.ones(count, np.float32), np.zeros((count, channels), np.float32)

@@ -13,8 +13,8 @@ from itertools import count
 
 import numpy as np
 
-from glo.data.dataset import permutation
 from glo.data.lazy_array import Rows
+from glo.data.randomness import Stream, permutation
 
 BLOCK_BYTES = 1 << 18
 WINDOW_BYTES = 1 << 24
@@ -62,10 +62,10 @@ def _windows(
     block: rows of a block. first: the window of `epoch` to start with.
     """
     for now in count(epoch):
-        blocks = permutation(-(-n // block), seed, now, _BLOCKS)
+        blocks = permutation(-(-n // block), seed, Stream.BATCHES + now, _BLOCKS)
         rows = (blocks[:, None] * block + np.arange(block)).ravel()
         rows = rows[rows < n]
         for window in range(first, -(-n // size)):
             within = np.sort(rows[window * size : (window + 1) * size])
-            yield within, permutation(len(within), seed, now, window)
+            yield within, permutation(len(within), seed, Stream.BATCHES + now, window)
         first = 0

@@ -1,4 +1,4 @@
-"""The dataset a run trains on: images and codes, the split, and every seeded choice of rows."""
+"""The dataset a run trains on: images and codes, the split, and the rows that are trained on."""
 
 import math
 from collections.abc import Iterator
@@ -11,9 +11,11 @@ from tqdm import tqdm
 from glo.data import array_layout, group_layout, safe_hdf5
 from glo.data.block import TEST, TRAIN, Block
 from glo.data.lazy_array import Rows, Stored
+from glo.data.randomness import Stream, permutation
 from glo.runtime import memory, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
+from glo.settings import TrainSettings
 
 PART_BYTES = 1 << 26
 
@@ -42,6 +44,12 @@ class Dataset:
     test_rows: np.ndarray
     fingerprint: str
 
+    def __str__(self) -> str:
+        """What was read, in one line for the log."""
+        size = "x".join(map(str, self.image_shape))
+        counts = f"{len(self.train_rows)} train and {len(self.test_rows)} held-out images"
+        return f"{self.path}: {counts} {size}, codes of {self.dimension}"
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         return self.images.shape[1:]
@@ -61,49 +69,40 @@ class Dataset:
         return Rows(self.codes, self.train_rows)
 
 
-def load_dataset(
-    data_dir: str,
-    name: str,
-    test_fraction: float,
-    seed: int,
-    max_samples: int | None = None,
-    memory_limit: str | None = None,
-    dimension: int | None = None,
-) -> Dataset:
-    """Read and check a dataset, in either layout.
+def load_dataset(settings: TrainSettings) -> Dataset:
+    """Read and check the dataset that settings name, in either layout.
 
     A file without a split gets a seeded one with `test_fraction` held out. `max_samples` keeps the first training rows
     of the seeded order. Images that take more than `memory_limit` (default: half of the free memory) stay in the file.
     `dimension` keeps that many leading coordinates of the codes.
     Raises `UserError` for whatever is missing, damaged or inconsistent.
     """
-    path = locate_dataset(data_dir, name)
-    limit = memory.available() // 2 if memory_limit is None else memory.parse_size(memory_limit)
+    path = locate_dataset(settings.data_dir, settings.dataset)
+    limit = memory.available() // 2 if settings.memory_limit is None else memory.parse_size(settings.memory_limit)
     block, fingerprint = read_dataset(path, limit)
     if isinstance(block.images, Stored):
         size = math.prod(block.images.shape) / 1e9
         logger.info("the images of %s take %.1f GB: they stay in the file and are read as needed", path, size)
     split = block.split
     if split is None:
-        split = seeded_split(len(block.images), test_fraction, seed)
+        split = seeded_split(len(block.images), settings.test_fraction, settings.seed)
     train_rows, test_rows = np.flatnonzero(split == TRAIN), np.flatnonzero(split == TEST)
     if len(train_rows) == 0:
         raise UserError(f"{path} holds no training images: every row is in the test split")
-    if max_samples is not None:
-        train_rows = np.sort(train_rows[permutation(len(train_rows), seed, _SUBSET)[:max_samples]])
+    if settings.max_samples is not None:
+        order = permutation(len(train_rows), settings.seed, Stream.SUBSET)
+        train_rows = np.sort(train_rows[order[: settings.max_samples]])
     codes = block.codes
-    if dimension is not None:
-        if dimension > codes.shape[1]:
+    if settings.dimension is not None:
+        if settings.dimension > codes.shape[1]:
             raise UserError(
-                f"--dimension {dimension}: the codes in {path} have {codes.shape[1]} dimensions; "
+                f"--dimension {settings.dimension}: the codes in {path} have {codes.shape[1]} dimensions; "
                 f"give --dimension {codes.shape[1]} or less"
             )
-        codes = codes.leading(dimension) if isinstance(codes, Stored) else codes[:, :dimension]
+        codes = codes.leading(settings.dimension) if isinstance(codes, Stored) else codes[:, : settings.dimension]
     with safe_hdf5.opened(path) as file:
-        label_names, attribute_names = (
-            array_layout.names(file, "label_names"),
-            array_layout.names(file, "attribute_names"),
-        )
+        label_names = array_layout.names(file, "label_names")
+        attribute_names = array_layout.names(file, "attribute_names")
     if block.attributes is not None and len(attribute_names) != block.attributes.shape[1]:
         raise UserError(
             f"{path} names {len(attribute_names)} attributes and holds {block.attributes.shape[1]}: build it again"
@@ -165,27 +164,9 @@ def parts(array: np.ndarray | Stored, what: str) -> Iterator[slice]:
     return iter(tqdm(slices, desc=f"checking {what}", unit="part", disable=quiet, leave=False))
 
 
-# Streams keep draws that share a seed independent of one another.
-_SPLIT, _SUBSET, GRID = 2**63 - 1, 2**63 - 2, 2**63 - 3
-
-
-def permutation(n: int, seed: int, stream: int, part: int = 0) -> np.ndarray:
-    """A permutation of range(n), int64, that is a pure function of its arguments."""
-    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, part])).permutation(n)
-
-
 def seeded_split(n: int, test_fraction: float, seed: int) -> np.ndarray:
     """uint8 [n], TEST for the seeded share of rows that is held out; at least one row of each if n allows."""
     held_out = min(max(round(n * test_fraction), 1), n - 1) if test_fraction > 0 else 0
     split = np.full(n, TRAIN, np.uint8)
-    split[permutation(n, seed, _SPLIT)[:held_out]] = TEST
+    split[permutation(n, seed, Stream.SPLIT)[:held_out]] = TEST
     return split
-
-
-def announce(dataset: Dataset) -> None:
-    """One log line that says what was read."""
-    height, width, channels = dataset.image_shape
-    logger.info(
-        "%s: %d train and %d held-out images %dx%dx%d, codes of %d",
-        dataset.path, len(dataset.train_rows), len(dataset.test_rows), height, width, channels, dataset.dimension,
-    )  # fmt: skip

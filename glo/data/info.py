@@ -10,6 +10,7 @@ from glo.data import array_layout, safe_hdf5
 from glo.data.block import TEST, TRAIN, VALIDATION, Block
 from glo.data.dataset import parts, read_dataset
 from glo.data.labels import label_name, printable
+from glo.data.randomness import Stream, permutation
 from glo.runtime import memory, paths
 
 SHOWN = 64  # images of the contact sheet
@@ -79,7 +80,7 @@ def contact_sheet(contents: Contents, seed: int) -> Path:
     n = min(SHOWN, len(images))
     # The images, and the picture of them in colour: a small file can announce images of any size.
     memory.require(4 * n * safe_hdf5.size(images) // len(images), f"a picture of {n} images of {contents.path}")
-    rows = np.sort(np.random.default_rng([seed, 13]).permutation(len(images))[:n])
+    rows = np.sort(permutation(len(images), seed, Stream.CONTACT_SHEET)[:n])
     caption = f"{printable(contents.path.parent.resolve().name)}: {n} of {len(images)} images"
     path = paths.contact_sheet(contents.path.parent)
     pictures.save(path, pictures.captioned(caption, pictures.grid(images[rows], pictures.columns(n))))

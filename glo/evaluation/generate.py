@@ -1,12 +1,17 @@
-"""The tasks `generate` and `per_class`: images from codes that are drawn from distributions fitted to learned ones."""
+"""The task `generate`: images of codes that are drawn from a distribution fitted to the learned ones."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
 from glo import pictures
-from glo.data import labels
 from glo.data.labels import ImageClass
+from glo.data.randomness import Stream
+from glo.evaluation import results
+from glo.evaluation.session import Session
 from glo.inference.neighbors import nearest
 from glo.metrics import memorization
 from glo.runtime import files
@@ -14,100 +19,82 @@ from glo.runtime.log import logger
 from glo.samplers import NEAR_MEMORISING
 from glo.samplers.cache import Fitted
 
-if TYPE_CHECKING:
-    from glo.evaluation.session import Evaluation
-
 NEIGHBORS = 10  # samples that are shown with their nearest training image
 COMPARED = 1000  # samples, and held-out images, that the memorisation share is taken of
-EACH = 10  # samples of a class in the picture of all classes
+SHOWN = 1024  # samples of the picture, at most
 
 
-def generate(this: "Evaluation") -> dict[str, Any]:
-    """Images from codes drawn from the sampler; some of them above their nearest training image."""
-    asked, sampler = this.asked, this.sampler
-    codes = this.drawn(max(asked.num_samples, COMPARED))
-    copied = _memorised(this, codes[:COMPARED])
-    codes = codes[: asked.num_samples]
-    images = this.decoder.images(codes)
-    title = _title(this, this.image_class)
+def run(session: Session) -> dict[str, Any]:
+    """A picture of samples, some of them above their nearest training image; an .npz; with --export_samples, PNGs."""
+    settings, sampler, decoder = session.settings, session.sampler, session.run.decoder
+    codes = session.draw(sampler, max(settings.num_samples, COMPARED))
+    memorised = _memorised(session, codes[:COMPARED])
+    codes = codes[: settings.num_samples]
+    images = decoder.images(codes)
+    title = describe(session, session.image_class)
     compared = images[:NEIGHBORS]
-    closest = this.images[nearest(compared, this.images)[1][:, 0]]
+    closest = session.images[nearest(compared, session.images)[1][:, 0]]
     picture = pictures.below(
-        pictures.captioned(f"samples, {title}", pictures.grid(images, pictures.columns(len(images)))),
+        pictures.captioned(f"samples, {title}", pictures.grid(images[:SHOWN], pictures.columns(len(images[:SHOWN])))),
         pictures.captioned("some of them, above", pictures.grid(compared, len(compared))),
         pictures.captioned("their nearest training images", pictures.grid(closest, len(compared))),
     )
-    pictures.save(this.path("generate", "png"), picture)
-    _save(this, "generate", image=images, code=codes)
-    _log(title, sampler)
-    if copied is not None:
+    pictures.save(session.path("generate", "png"), picture)
+    results.save_arrays(session.path("generate", "npz"), image=images, code=codes)
+    if settings.export_samples:
+        _export(images, Path(settings.export_samples), settings.force)
+    log_scores(session, title, sampler)
+    if memorised is not None:
         logger.info(
             "memorisation: %.1f %% of samples are as near to a training image as the nearest %.0f %% of held-out "
-            "images are", 100 * copied, 100 * memorization.HONEST,
+            "images are", 100 * memorised, 100 * memorization.QUANTILE,
         )  # fmt: skip
     return {
-        "sampler": sampler.name,
-        "label": this.image_class.name if this.image_class else None,
-        "temperature": this.temperature,
-        "n": len(images),
-        **_scores(sampler),
-        "memorisation_share": copied,
-        "near_memorising": sampler.name in NEAR_MEMORISING,
+        "generate": {
+            "sampler": sampler.name,
+            "label": session.image_class.name if session.image_class else None,
+            "temperature": session.temperature,
+            "n": len(images),
+            **session.scores(sampler),
+            "memorisation_share": memorised,
+            "near_memorising": sampler.name in NEAR_MEMORISING,
+        }
     }
 
 
-def per_class(this: "Evaluation") -> dict[str, Any]:
-    """A row of samples for each class of images, from a distribution fitted to the codes of that class alone."""
-    classes = labels.every(this.dataset)
-    codes, results = [], []
-    for some in classes:
-        sampler = this.fitted(some)
-        codes.append(this.draw(sampler, EACH))
-        n = len(some.among(this.dataset.train_rows))
-        results.append({"label": some.name, "training_images": n, **_scores(sampler)})
-        _log(_title(this, some), sampler)
-    images = [this.decoder.images(part) for part in codes]
-    rows = [
-        pictures.captioned(some.name, pictures.grid(part, EACH)) for some, part in zip(classes, images, strict=True)
-    ]
-    picture = pictures.captioned(f"samples of each class, {_title(this, None)}", pictures.below(*rows))
-    pictures.save(this.path("per_class", "png"), picture)
-    names = np.array([some.name for some in classes])
-    _save(this, "per_class", image=np.stack(images), code=np.stack(codes), label=names)
-    return {"sampler": this.sampler_name, "temperature": this.temperature, "n": EACH, "classes": results}
-
-
-def _title(this: "Evaluation", image_class: ImageClass | None) -> str:
-    """What is drawn from, for people."""
-    title = this.sampler_name + ", near-memorising" * (this.sampler_name in NEAR_MEMORISING)
-    if this.temperature != 1:
-        title += f", temperature {this.temperature:g}"
+def describe(session: Session, image_class: ImageClass | None) -> str:
+    """What samples are drawn from, for captions and the log."""
+    title = session.sampler_name + ", near-memorising" * (session.sampler_name in NEAR_MEMORISING)
+    if session.temperature != 1:
+        title += f", temperature {session.temperature:g}"
     return f"{image_class.name}: {title}" if image_class else title
 
 
-def _scores(sampler: Fitted) -> dict[str, float | None]:
-    return {
-        "log_likelihood": sampler.log_likelihood,
-        "energy_distance": sampler.energy_distance,
-        "fitting_seconds": sampler.seconds,
-    }
+def log_scores(session: Session, title: str, sampler: Fitted) -> None:
+    """Log how a sampler does on held-out codes."""
+    scores = {name: value for name, value in session.scores(sampler).items() if value is not None}
+    names = [name for name in ("log_likelihood", "energy_distance") if name in scores]
+    text = ", ".join(f"{name.replace('_', ' ')} {scores[name]:.4g}" for name in names)
+    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, text or "too few")
 
 
-def _log(title: str, sampler: Fitted) -> None:
-    scores = {"log likelihood": sampler.log_likelihood, "energy distance": sampler.energy_distance}
-    told = ", ".join(f"{score} {value:.4g}" for score, value in scores.items() if value is not None)
-    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, told or "too few")
+def _export(images: np.ndarray, folder: Path, force: bool) -> None:
+    """Write images uint8 [n, H, W, C] as 00000.png, 00001.png and so on, the form that tools for FID read."""
+    digits = max(5, len(str(len(images) - 1)))
+    with files.replacing_folder(folder, ours="*.png", force=force) as temporary:
+        for index, image in enumerate(tqdm(images, desc="writing PNGs", unit="image", disable=None, leave=False)):
+            Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
+                temporary / f"{index:0{digits}d}.png", compress_level=3
+            )
+    logger.info("%d samples written to %s", len(images), folder)
 
 
-def _save(this: "Evaluation", task: str, **arrays: np.ndarray) -> None:
-    with files.replacing(this.path(task, "npz")) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-
-
-def _memorised(this: "Evaluation", codes: np.ndarray) -> float | None:
+def _memorised(session: Session, codes: np.ndarray) -> float | None:
     """The memorisation share of the images of codes [n, d]; None where no image, of their class, was held out."""
-    rows = this.dataset.test_rows
-    if this.image_class:
-        rows = rows[this.image_class.among(rows)]
-    rows = np.sort(this.random(8).permutation(rows)[:COMPARED])
-    return memorization.share(this.decoder.images(codes), this.images, this.dataset.images[rows]) if len(rows) else None
+    rows = session.dataset.test_rows
+    if session.image_class:
+        rows = rows[session.image_class.among(rows)]
+    if not len(rows):
+        return None
+    held_out = session.dataset.images[session.choose(rows, COMPARED, Stream.MEMORIZATION_IMAGES)]
+    return memorization.share(session.run.decoder.images(codes), session.images, held_out)

@@ -1,37 +1,38 @@
 """The task `metrics`: how good reconstructions and samples are, in numbers, each beside what real images would get."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from glo.data.lazy_array import Rows
+from glo.data.randomness import Stream
+from glo.evaluation.session import Session
 from glo.features import extractors
 from glo.features.extractors import Extractor
+from glo.inference.decoder import Decoder
 from glo.metrics import distances, memorization
 from glo.metrics.manifold import prdc
 from glo.metrics.similarity import similarities
 from glo.model.losses import mse
 from glo.runtime.log import logger
 
-if TYPE_CHECKING:
-    from glo.evaluation.session import Evaluation
-
 BATCH = 256  # images whose similarities are taken at once
 
 
-def measure(this: "Evaluation") -> dict[str, Any]:
+def run(session: Session) -> dict[str, Any]:
     """Train and held-out reconstruction; samples against held-out images, in the features of a named extractor.
 
     As many samples are drawn as --num_metric_samples, but no more than there are held-out or training images, and are
-    compared with as many held-out ones. `floor` is what as many training images get in the samples' place: a perfect
-    generator would. Deterministic.
+    compared with as many held-out ones. `floor` is the same metric with training images in place of the samples, which
+    is what a perfect generator would reach; that of the memorisation share has held-out images in their place.
+    Deterministic.
     """
-    dataset, asked = this.dataset, this.asked
-    n = min(asked.num_metric_samples, len(dataset.test_rows), len(this.images))
-    real = dataset.images[np.sort(this.random(10).permutation(dataset.test_rows)[:n])]
-    known = this.images[np.sort(this.random(11).permutation(len(this.images))[:n])]
-    generated = this.decoder.images(this.drawn(n))
-    extractor = extractors.make(asked, dataset)
+    dataset, settings, decoder = session.dataset, session.settings, session.run.decoder
+    n = min(settings.num_metric_samples, len(dataset.test_rows), len(session.images))
+    real = dataset.images[session.choose(dataset.test_rows, n, Stream.MEASURED_HELD_OUT)]
+    known = session.images[session.choose(np.arange(len(session.images)), n, Stream.MEASURED_TRAINING)]
+    generated = decoder.images(session.draw(session.sampler, n))
+    extractor = extractors.make(settings, dataset)
     of_real, of_known, of_generated = (extractors.features(extractor, images) for images in (real, known, generated))
     if n <= of_real.shape[1]:
         logger.warning(
@@ -41,18 +42,21 @@ def measure(this: "Evaluation") -> dict[str, Any]:
     sampled = _compare(extractor, real, of_real, generated, of_generated)
     floor = _compare(extractor, real, of_real, known, of_known)
     logger.info("comparing samples with their nearest training images")
-    sampled["memorisation_share"] = memorization.share(generated, this.images, real)
-    floor["memorisation_share"] = memorization.HONEST
-    held_out, held_out_codes = this.held_out_fit
+    share, control = memorization.share_and_control(generated, session.images, real)
+    sampled["memorisation_share"], floor["memorisation_share"] = share, control
+    held_out, held_out_codes = session.held_out_fit
     return {
-        "train": _reconstruction(this, this.codes, this.images),
-        "test": _reconstruction(this, held_out_codes, held_out),
-        "n": n,
-        "sampler": this.sampler.name,
-        "temperature": this.temperature,
-        "extractor": extractor.describe(),
-        "samples": sampled,
-        "floor": floor,
+        "metrics": {
+            "train": _reconstruction(decoder, session.run.codes, session.images),
+            "test": _reconstruction(decoder, held_out_codes, held_out),
+            "n": n,
+            "sampler": session.sampler.name,
+            "components": session.sampler.components,
+            "temperature": session.temperature,
+            "extractor": extractor.describe(),
+            "samples": sampled,
+            "floor": floor,
+        }
     }
 
 
@@ -79,12 +83,13 @@ def _lines(results: dict[str, Any], left: str, right: str) -> list[str]:
     return [f"{'metric':{width}}  {left:>10}  {right:>10}", *rows]
 
 
-def _reconstruction(this: "Evaluation", codes: np.ndarray, images: np.ndarray | Rows) -> dict[str, float | int]:
+def _reconstruction(decoder: Decoder, codes: np.ndarray, images: np.ndarray | Rows) -> dict[str, float | int]:
     """PSNR as the task `reconstruct` gives it, and means of the similarities, of images uint8 [n, H, W, C]."""
-    psnr = this.decoder.measure(codes, images, mse).result()["psnr"]
+    psnr = decoder.measure(codes, images, mse).result()["psnr"]
     parts = [slice(start, start + BATCH) for start in range(0, len(codes), BATCH)]
-    found = [similarities(images[part], this.decoder.images(codes[part])) for part in parts]
-    means = {name: float(np.concatenate([part[name] for part in found]).mean(dtype=np.float64)) for name in found[0]}
+    measured = [similarities(images[part], decoder.images(codes[part])) for part in parts]
+    values = {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
+    means = {name: float(array.mean(dtype=np.float64)) for name, array in values.items()}
     return {"psnr": psnr, **means, "n": len(codes)}
 
 

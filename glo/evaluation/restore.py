@@ -1,20 +1,19 @@
-"""Restoring images: the generator makes neither noise nor what it has never seen.
+"""The task `restore`: the generator makes neither noise nor what it has never seen.
 
 The code of a damaged image is fitted to what is known of it (`fitting.fit`); the image of that code has the rest.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from glo import pictures
+from glo.data.randomness import Stream, random_generator
+from glo.evaluation import results
+from glo.evaluation.session import Session
 from glo.inference.psnr import psnr
 from glo.model.losses import build as build_loss
-from glo.runtime import files
 from glo.runtime.log import logger
-
-if TYPE_CHECKING:
-    from glo.evaluation.session import Evaluation
 
 SHOWN = 32  # images of a panel in the picture
 UNKNOWN = 128  # the grey of a hole there
@@ -27,21 +26,21 @@ CAPTIONS = {
 }
 
 
-def restore(this: "Evaluation") -> dict[str, Any]:
+def run(session: Session) -> dict[str, Any]:
     """The user's pictures, or held-out images, from fitted codes: as they are, with a hole filled, or with less noise.
 
     Writes a picture, and an .npz of image, given (what was fitted, a hole grey), reconstruction, code and name.
     """
-    images, names = this.pictures or (this.dataset.images[this.held_out], list(map(str, this.held_out)))
-    hole, sigma = this.hole, this.asked.denoise
+    images, names = session.pictures or (session.dataset.images[session.held_out], list(map(str, session.held_out)))
+    hole, sigma = session.hole, session.settings.denoise
     task = "inpaint" if hole is not None else "images" if sigma is None else "denoise"
-    given = noisy(images, sigma, this.random(5)) if sigma else images
-    codes = this.fit(given, build_loss(DENOISING_LOSS if task == "denoise" else this.trained.loss), hole)
-    restored = this.decoder.images(codes)
+    given = noisy(images, sigma, random_generator(session.settings.seed, Stream.ADDED_NOISE)) if sigma else images
+    codes = session.fit(given, build_loss(DENOISING_LOSS if task == "denoise" else session.run.settings.loss), hole)
+    restored = session.run.decoder.images(codes)
     if hole is not None:
         given, restored = np.where(hole, np.uint8(UNKNOWN), images), np.where(hole, restored, images)
     errors = squared_errors(restored, images, hole)
-    result: dict[str, Any] = {"n": len(images), "prior": this.asked.prior_weight, "psnr": psnr(errors.mean())}
+    result: dict[str, Any] = {"n": len(images), "prior": session.settings.prior_weight, "psnr": psnr(errors.mean())}
     panels = [("originals", images)]
     if sigma:
         result |= {"sigma": sigma, "noisy_psnr": psnr(squared_errors(given, images).mean())}
@@ -50,13 +49,14 @@ def restore(this: "Evaluation") -> dict[str, Any]:
         panels.append(("known", given))
     caption = CAPTIONS[task].format(result["psnr"])
     panels.append((caption, restored))
-    if this.pictures:
+    if session.pictures:
         result["files"] = {name: psnr(error) for name, error in zip(names, errors, strict=True)}
     pictures.save(
-        this.path(task, "png"), pictures.beside(*(pictures.panel(text, shown[:SHOWN]) for text, shown in panels))
+        session.path(task, "png"), pictures.beside(*(pictures.panel(text, shown[:SHOWN]) for text, shown in panels))
     )
-    with files.replacing(this.path(task, "npz")) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, image=images, given=given, reconstruction=restored, code=codes, name=np.array(names))
+    results.save_arrays(
+        session.path(task, "npz"), image=images, given=given, reconstruction=restored, code=codes, name=np.array(names)
+    )
     logger.info("%s (%d images)", caption, len(images))
     return {task: result}
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 
@@ -24,6 +26,12 @@ def write(folder: Path, prefix: Path, seed: int, results: dict[str, Any]) -> Non
     kept = earlier if all(earlier.get(key) == value for key, value in about.items()) else {}
     text = json.dumps({**about, **kept, **results}, indent=1)
     files.write_text(paths.evaluation_metrics(folder), text + "\n")
+
+
+def save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write a compressed .npz file of arrays by name."""
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def require_free(folder: Path, prefix: str) -> None:

@@ -21,10 +21,10 @@ from glo.data.block import TRAIN
 from glo.data.dataset import Dataset
 from glo.data.lazy_array import Rows
 from glo.features import weights
+from glo.model.schedules import rate_factor
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
-from glo.training.step import rate_factor
 
 FEATURES = 128
 BATCH = 128

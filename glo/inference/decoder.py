@@ -1,36 +1,31 @@
 """The frozen generator: images of given codes, in batches, with the moving statistics of batch normalisation."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from glo.inference.psnr import Reconstruction
+from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
-from glo.training.step import decode
 
 
 class Decoder:
     """Compiled once for any number of codes. Codes are float32 [n, d]; memory does not grow with n."""
 
-    def __init__(self, generator: keras.Model, batch_size: int = 256):
-        self.generator = generator
+    def __init__(self, model: GloModel, batch_size: int = 256):
         self.batch_size = batch_size
-        self._generate = tf.function(
-            lambda codes: generator(codes, training=False),
-            input_signature=[tf.TensorSpec([None, generator.input_shape[1]], tf.float32)],
-        )
+        self._decode = tf.function(model.decode, input_signature=[tf.TensorSpec([None, model.dimension], tf.float32)])
 
     def images(self, codes: np.ndarray) -> np.ndarray:
         """Images uint8 [n, H, W, C] of the codes."""
-        parts = [self._generate(codes[part]).numpy() for part in self._batches(len(codes))]
+        parts = [self._decode(codes[part]).numpy() for part in self._batches(len(codes))]
         return np.concatenate([np.rint((part + 1) * 127.5).astype(np.uint8) for part in parts])
 
     def measure(self, codes: np.ndarray, images: np.ndarray, loss: Loss) -> Reconstruction:
         """How well the codes reconstruct images uint8 [n, H, W, C]."""
         measured = Reconstruction()
         for part in self._batches(len(codes)):
-            generated = self._generate(codes[part])
-            measured.add(generated.numpy(), images[part], loss(generated, decode(images[part])).numpy())
+            generated = self._decode(codes[part])
+            measured.add(generated.numpy(), images[part], loss(generated, normalize_pixels(images[part])).numpy())
         return measured
 
     def _batches(self, n: int) -> list[slice]:

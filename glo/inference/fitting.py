@@ -9,7 +9,6 @@ The problem is not convex, so each image starts from several codes: all of them 
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -18,9 +17,9 @@ from glo.data.lazy_array import Rows
 from glo.inference.neighbors import nearest
 from glo.inference.prior import GaussianPrior
 from glo.model.codes import adam, project
+from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
 from glo.model.schedules import descent_factor
-from glo.training.step import decode
 
 NEAREST = 3  # starts from the codes of this many nearest training images, beside the mean code
 RACE = 0.15  # share of the steps that all starts take
@@ -48,7 +47,7 @@ def starts(
 
 
 def fit(
-    generator: keras.Model,
+    model: GloModel,
     loss: Loss,
     projection: str,
     images: np.ndarray,
@@ -64,7 +63,7 @@ def fit(
     An image whose loss has stopped falling is done, and the time goes to the others. Returns the best code met for
     each image, float32 [n, d], and its loss with the prior's share, float32 [n]. Deterministic.
     """
-    descend = make_descent(generator, loss if hole is None else _outside(hole, loss), projection, prior)
+    descend = make_descent(model, loss if hole is None else _outside(hole, loss), projection, prior)
     n, s, d = starts.shape
     race = max(1, round(RACE * steps))
     winners = np.empty((n, d), np.float32)
@@ -105,15 +104,15 @@ def begin(codes: np.ndarray) -> list[np.ndarray]:
 
 
 def make_descent(
-    generator: keras.Model, loss: Loss, projection: str, prior: GaussianPrior | None = None
+    model: GloModel, loss: Loss, projection: str, prior: GaussianPrior | None = None
 ) -> Callable[[list[np.ndarray], np.ndarray, int, int, int], list[np.ndarray]]:
     """Compile (state, images uint8 [B, H, W, C], done, count, steps) -> the state after `count` more updates.
 
     state: see `begin`. Of the planned `steps`, over which the rate falls to 0, `done` have been taken before.
     """
 
-    rows = tf.TensorSpec([None, generator.input_shape[1]], tf.float32)
-    pixels = tf.TensorSpec([None, *generator.output_shape[1:]], tf.uint8)
+    rows = tf.TensorSpec([None, model.dimension], tf.float32)
+    pixels = tf.TensorSpec([None, *model.image_shape], tf.uint8)
     number = tf.TensorSpec([], tf.int32)
 
     @tf.function(input_signature=[[rows] * 4 + [tf.TensorSpec([None], tf.float32)], pixels, number, number, number])
@@ -121,11 +120,11 @@ def make_descent(
         state: list[tf.Tensor], images: tf.Tensor, done: tf.Tensor, count: tf.Tensor, steps: tf.Tensor
     ) -> list[tf.Tensor]:
         codes, first, second, best, best_losses = state
-        codes, target = project(codes, projection), decode(images)
+        codes, target = project(codes, projection), normalize_pixels(images)
         for step in tf.range(done, done + count):
             with tf.GradientTape() as tape:
                 tape.watch(codes)
-                losses = loss(generator(codes, training=False), target)
+                losses = loss(model.decode(codes), target)
                 if prior is not None:
                     losses += prior(codes)
             better = losses < best_losses

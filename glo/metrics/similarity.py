@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from glo.model.glo_model import normalize_pixels
 from glo.model.losses import WINDOW, ssim
-from glo.training.step import decode
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the five scales (Wang, Simoncelli, Bovik 2003)
 
@@ -23,7 +23,7 @@ def similarities(images: np.ndarray, reconstructions: np.ndarray) -> dict[str, n
     Fewer than five scales have their weights divided by their sum: values of different numbers of scales cannot be
     compared, so that the name says how many.
     """
-    found = {"ssim": ssim(decode(reconstructions), decode(images)).numpy()}
+    found = {"ssim": ssim(normalize_pixels(reconstructions), normalize_pixels(images)).numpy()}
     count = scales(*images.shape[1:3])
     if count > 1:
         weights = [weight / sum(WEIGHTS[:count]) for weight in WEIGHTS[:count]]

@@ -10,6 +10,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from glo.model.batch_norm import BatchNormalization
+
 
 class Modulation(layers.Layer):
     """(maps [B, h, w, c], film [B, 2 c]) -> maps * (1 + gain) + shift, gain and shift the halves of film."""
@@ -29,7 +31,7 @@ def modulation(
     """
     initializer = keras.initializers.GlorotUniform(seed)
     units = layers.Dense(hidden, use_bias=False, kernel_initializer=initializer, name="film_hidden")(code)
-    units = layers.BatchNormalization(momentum=0.9, name="film_norm")(units)
+    units = BatchNormalization(name="film_norm")(units)
     units = layers.LeakyReLU(0.2, name="film_relu")(units)
     style = layers.Concatenate(name="film_style")([code, units])
 

@@ -6,11 +6,16 @@ import keras
 import numpy as np
 from keras import layers
 
+from glo.model.batch_norm import BatchNormalization
 from glo.model.deconv import Convolution, Deconvolution
 from glo.model.film import modulation
 from glo.settings import TrainSettings
 
 COARSE_SIDE = 4  # the first map's shorter side is about this long unless `blocks` says otherwise
+
+
+class Projection(layers.Dense):
+    """From a code to the values of the first map: a product of its own kind, so that its precision can be chosen."""
 
 
 def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings) -> keras.Model:
@@ -30,12 +35,11 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
     seeds = iter(np.random.SeedSequence(settings.seed).generate_state(blocks + 3).tolist())
 
     z = x = keras.Input((dimension,), name="code")
-    x = layers.Dense(
-        rows * columns * widths[0], use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project"
-    )(x)
+    x = Projection(rows * columns * widths[0], use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project")(
+        x
+    )
     x = layers.Reshape((rows, columns, widths[0]), name="map")(x)
-    # The statistics move fast because the generator does: evaluation must see those of the latest steps.
-    x = layers.BatchNormalization(momentum=0.9, name="norm")(x)
+    x = BatchNormalization(name="norm")(x)
     modulate = modulation(z, settings.film, next(seeds)) if settings.film else lambda maps, _: maps
     x = layers.LeakyReLU(0.2, name="map_relu")(modulate(x, "map"))
     for block, out in enumerate([*widths[1:], channels][:blocks]):

@@ -13,13 +13,18 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
 from glo.model import generator
+from glo.model.deconv import Convolution, Deconvolution
+from glo.model.generator import Projection
 from glo.runtime.log import logger
 from glo.settings import TrainSettings
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-FLOAT32_LAYERS = ("norm", "tanh", "crop", "film")  # names that begin so
+# Layers that make a hidden map, or pass one on. All others compute in float32: normalisation, the last activation, and
+# FiLM, whose 1 + gain would be rounded to 8 bits.
+MAP_LAYERS = (Projection, Deconvolution, Convolution, layers.Reshape, layers.UpSampling2D)
 INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}  # without them bfloat16 is emulated
 GAIN = 1.1  # what `auto` asks for: below it, noise of the timing would decide
 SECONDS, ROUNDS = 1.0, 15  # the timing ends with the first of the two
@@ -28,7 +33,7 @@ SECONDS, ROUNDS = 1.0, 15  # the timing ends with the first of the two
 @contextmanager
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     """Within it, calls of a generator compute hidden maps in `precision`. A compiled function keeps what it met."""
-    switched = [layer for layer in model.layers if not layer.name.startswith(FLOAT32_LAYERS)]
+    switched = [layer for layer in model.layers if _makes_hidden_map(layer)]
     before = [layer.dtype_policy for layer in switched]
     for layer in switched:
         layer.dtype_policy = POLICIES[precision]
@@ -37,6 +42,11 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     finally:
         for layer, policy in zip(switched, before, strict=True):
             layer.dtype_policy = policy
+
+
+def _makes_hidden_map(layer: keras.Layer) -> bool:
+    on_map = isinstance(layer, layers.LeakyReLU) and len(layer.output.shape) == 4  # FiLM's own has rank 2
+    return on_map or isinstance(layer, MAP_LAYERS)
 
 
 def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> TrainSettings:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,37 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it is there only after an error or Ctrl-C
             temporary.unlink()
+
+
+@contextmanager
+def replacing_folder(folder: Path, ours: str, force: bool) -> Iterator[Path]:
+    """Yield a temporary folder beside the target, and rename it to `folder` when the block ends well.
+
+    A target that exists must be empty, or with `force` hold a file that matches `ours`: nothing else of the user's is
+    ever removed. Raises `UserError` for any other target, `WriteError` for what the system refuses.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not any(folder.glob(ours)):
+            raise UserError(f"{folder} is not empty and holds no {ours}: name an empty or a new folder")
+        if not force:
+            raise UserError(f"{folder} is not empty: add --force to replace all of it, or name another folder")
+    folder = folder.resolve()
+    temporary = folder.with_name(f"{TEMPORARY}{os.getpid()}-{folder.name}")
+    older = folder.with_name(f"{TEMPORARY}{os.getpid()}-older-{folder.name}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if folder.exists():
+            os.replace(folder, older)
+        os.replace(temporary, folder)
+        sync(folder.parent)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(older, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

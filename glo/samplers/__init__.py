@@ -1,11 +1,13 @@
 """Distributions fitted to the learned codes, by name, from which new codes are drawn (section 5.4 of the paper).
 
-A sampler is a frozen dataclass of arrays, so that a fit can be kept in a file. `fitting.fitted` fits one, or reads it.
+A sampler is a frozen dataclass of arrays, so that a fit can be kept in a file: `cache.fitted` fits one, or reads it.
+To add one: write such a class in a file named as its flag, name it in `SAMPLERS` here and in `glo.settings.shared`.
 """
 
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
+import tensorflow as tf
 
 from glo.samplers.flow import Flow
 from glo.samplers.gaussian import Diagonal, Gaussian, Unit
@@ -31,6 +33,13 @@ class Sampler(Protocol):
 
         temperature: factor on the normal noise that codes are made of; below 1 they are likelier and less varied.
         """
+
+    @property
+    def noise_dimension(self) -> int:
+        """How many standard normal numbers `transform` makes a code of."""
+
+    def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+        """The sampler as a TensorFlow graph: noise float32 [n, noise_dimension] to codes float32 [n, d]."""
 
     def log_likelihood(self, codes: np.ndarray) -> float | None:
         """Mean log density of codes [n, d], in nats a code; None where there is no closed form."""

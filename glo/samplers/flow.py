@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from glo.data.randomness import Stream, random_generator
 from glo.samplers import network
 from glo.samplers.whitening import Whitening
 
@@ -42,7 +43,7 @@ class Flow:
     def fit(cls, codes: np.ndarray, seed: int) -> "Flow":
         whitening = Whitening.fit(codes)
         white = whitening.apply(codes)
-        random = np.random.default_rng([seed, 9])
+        random = random_generator(seed, Stream.FLOW)
         d = white.shape[1]
 
         def batches(step, parameters):
@@ -66,6 +67,15 @@ class Flow:
         white = _integrated(noise, [getattr(self, name) for name in network.SHAPES])
         return Whitening(self.mean, self.root).undo(white)
 
+    @property
+    def noise_dimension(self) -> int:
+        return len(self.mean)
+
+    def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+        parameters = [tf.constant(getattr(self, name)) for name in network.SHAPES]
+        white = _heun(temperature * noise, self.first.shape[0] - len(self.mean), parameters)
+        return white @ self.root.astype(np.float32) + self.mean.astype(np.float32)
+
     def log_likelihood(self, codes: np.ndarray) -> None:
         return None
 
@@ -85,14 +95,19 @@ def _integrator(d: int, shapes: tuple[tuple[int, ...], ...]) -> Callable[..., tf
 
     @tf.function(input_signature=[tf.TensorSpec([None, d]), *map(tf.TensorSpec, shapes)])
     def integrate(x, *parameters):
-        h = 1 / DRAWN_STEPS
-        for step in tf.range(DRAWN_STEPS):
-            t = tf.fill([tf.shape(x)[0], 1], tf.cast(step, tf.float32) * h)
-            slope = _velocity(x, t, features, parameters)
-            x += h / 2 * (slope + _velocity(x + h * slope, t + h, features, parameters))
-        return x
+        return _heun(x, features, parameters)
 
     return integrate
+
+
+def _heun(x: tf.Tensor, features: int, parameters: network.Parameters) -> tf.Tensor:
+    """Where positions [n, d] at t = 0 are at t = 1, by Heun's method."""
+    h = 1 / DRAWN_STEPS
+    for step in tf.range(DRAWN_STEPS):
+        t = tf.fill([tf.shape(x)[0], 1], tf.cast(step, tf.float32) * h)
+        slope = _velocity(x, t, features, parameters)
+        x += h / 2 * (slope + _velocity(x + h * slope, t + h, features, parameters))
+    return x
 
 
 def _velocity(x: tf.Tensor, t: tf.Tensor, features: int, parameters: network.Parameters) -> tf.Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import tensorflow as tf
 
 LOG_2PI = np.log(2 * np.pi)
 FLOOR = 1e-12  # least variance in densities, relative to the largest: few codes can have none along some axes
@@ -24,10 +25,21 @@ class Gaussian:
         return cls(codes.mean(axis=0), np.atleast_2d(np.cov(codes, rowvar=False, bias=True)))
 
     def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
-        # By eigenvectors, since fewer codes than dimensions give a singular covariance, for which Cholesky fails.
+        noise = temperature * random.standard_normal((n, len(self.mean)))
+        return (self.mean + noise @ self._root).astype(np.float32)
+
+    @property
+    def noise_dimension(self) -> int:
+        return len(self.mean)
+
+    def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+        return temperature * noise @ self._root.astype(np.float32) + self.mean.astype(np.float32)
+
+    @property
+    def _root(self) -> np.ndarray:
+        """R [d, d] with R' R the covariance. Of eigenvectors: with fewer codes than dimensions Cholesky fails."""
         variances, axes = np.linalg.eigh(self.covariance)
-        noise = temperature * random.standard_normal((n, len(self.mean))) * np.sqrt(np.maximum(variances, 0))
-        return (self.mean + noise @ axes.T).astype(np.float32)
+        return np.sqrt(np.maximum(variances, 0))[:, None] * axes.T
 
     def log_likelihood(self, codes: np.ndarray) -> float:
         variances, axes = np.linalg.eigh(self.covariance)
@@ -52,6 +64,14 @@ class Diagonal:
         noise = temperature * random.standard_normal((n, len(self.mean))) * np.sqrt(np.maximum(self.variance, 0))
         return (self.mean + noise).astype(np.float32)
 
+    @property
+    def noise_dimension(self) -> int:
+        return len(self.mean)
+
+    def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+        deviation = np.sqrt(np.maximum(self.variance, 0)).astype(np.float32)
+        return temperature * noise * deviation + self.mean.astype(np.float32)
+
     def log_likelihood(self, codes: np.ndarray) -> float:
         return _log_likelihood(codes - self.mean, self.variance)
 
@@ -70,6 +90,13 @@ class Unit:
 
     def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
         return np.float32(temperature) * random.standard_normal((n, len(self.mean)), np.float32)
+
+    @property
+    def noise_dimension(self) -> int:
+        return len(self.mean)
+
+    def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+        return temperature * noise
 
     def log_likelihood(self, codes: np.ndarray) -> float:
         return _log_likelihood(codes, np.ones(len(self.mean)))

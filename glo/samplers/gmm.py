@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import tensorflow as tf
 from scipy.special import logsumexp
 
+from glo.data.randomness import Stream, permutation
 from glo.samplers.held_out import split
+from glo.samplers.uniform import standard_normal_cdf
 from glo.samplers.whitening import Whitening
 
 CANDIDATES = (1, 3, 10, 25, 50, 100, 200)  # numbers of components, tried until two in a row do not raise the likelihood
@@ -45,7 +48,7 @@ class Mixture:
         if components:
             found = _fit(white, whitening, min(components, len(codes)), seed)
         else:
-            train, held_out = split(len(codes), seed + 1)
+            train, held_out = split(len(codes), seed, Stream.GMM_HELD_OUT)
             fits, scores = [], []
             for k in CANDIDATES:
                 if fits and (k * LEAST * white.shape[1] > len(train) or max(scores) > max(scores[-2:])):
@@ -66,6 +69,24 @@ class Mixture:
             rows = chosen == k
             white[rows] = self.means[k] + noise[rows] @ np.linalg.cholesky(self.covariances[k].astype(np.float64)).T
         return self._whitening.undo(white)
+
+    @property
+    def noise_dimension(self) -> int:
+        return 1 + self.means.shape[1]  # the first number chooses the component
+
+    def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+        ends = np.cumsum(self.weights, dtype=np.float64)
+        ends = tf.constant((ends / ends[-1])[:-1], tf.float32)
+        chosen = tf.searchsorted(ends, standard_normal_cdf(noise[:, 0]), side="right")
+        lower = tf.constant(np.linalg.cholesky(self.covariances.astype(np.float64)), tf.float32)
+        means = tf.constant(self.means, tf.float32)
+        # One code at a time: a batch of their covariances would not fit in memory.
+        white = tf.map_fn(
+            lambda pair: means[pair[0]] + temperature * tf.linalg.matvec(lower[pair[0]], pair[1]),
+            (chosen, noise[:, 1:]),
+            fn_output_signature=tf.TensorSpec(means.shape[1:], tf.float32),
+        )
+        return white @ self.root.astype(np.float32) + self.mean.astype(np.float32)
 
     def log_likelihood(self, codes: np.ndarray) -> float:
         white = self._whitening.apply(codes)
@@ -128,7 +149,7 @@ def _fit(white: np.ndarray, whitening: Whitening, k: int, seed: int) -> Paramete
     from threadpoolctl import threadpool_limits
 
     codes = whitening.undo(white)
-    some = np.random.default_rng([seed, 6]).permutation(len(codes))[:START_CODES]
+    some = permutation(len(codes), seed, Stream.GMM_KMEANS)[:START_CODES]
     with threadpool_limits(1, "openmp"):  # several threads add up in an order of their own, which changes last digits
         clusters = KMeans(k, n_init=1, max_iter=START_ITERATIONS, random_state=seed).fit(codes[np.sort(some)])
         labels = clusters.predict(codes)

@@ -3,12 +3,14 @@
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from glo.data.randomness import Stream, permutation
+
 SHARE = 0.1
 
 
-def split(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split(n: int, seed: int, stream: Stream = Stream.SAMPLER_HELD_OUT) -> tuple[np.ndarray, np.ndarray]:
     """Rows of n codes to fit to and rows to hold out, int64 and ascending: a seeded tenth, none of a single code."""
-    order = np.random.default_rng([seed, 4]).permutation(n)
+    order = permutation(n, seed, stream)
     held_out = min(n - 1, max(1, round(SHARE * n)))
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from glo.data.randomness import Stream, random_generator
 from glo.samplers import network
 from glo.samplers.whitening import Whitening
 
@@ -39,7 +40,7 @@ class Matching:
         mean = codes.mean(axis=0, dtype=np.float64)
         deviation = max(float(np.sqrt(np.square(codes - mean).mean())), np.finfo(np.float32).tiny)
         scaled = ((codes - mean) / deviation).astype(np.float32)
-        random = np.random.default_rng([seed, 10])
+        random = random_generator(seed, Stream.IMLE)
         # From the start, drawn codes have the mean and covariance of the codes: the network learns what is not normal.
         linear = Whitening.fit(scaled).root.astype(np.float32)
         generated = tf.function(lambda x, *parameters: x @ linear + network.apply(x, *parameters))
@@ -70,8 +71,16 @@ class Matching:
 
     def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
         noise = np.float32(temperature) * random.standard_normal((n, self.first.shape[0]), np.float32)
-        added = network.apply(tf.constant(noise), *(getattr(self, name) for name in network.SHAPES)).numpy()
-        return (noise @ self.linear + added).astype(np.float32)
+        return self.transform(noise, 1.0).numpy()
+
+    @property
+    def noise_dimension(self) -> int:
+        return len(self.linear)
+
+    def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+        noise = temperature * tf.convert_to_tensor(noise)
+        added = network.apply(noise, *(getattr(self, name) for name in network.SHAPES))
+        return noise @ self.linear.astype(np.float32) + added
 
     def log_likelihood(self, codes: np.ndarray) -> None:
         return None

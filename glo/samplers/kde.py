@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import tensorflow as tf
 from scipy.special import logsumexp
 
+from glo.data.randomness import Stream, random_generator
 from glo.samplers.held_out import split
+from glo.samplers.uniform import standard_normal_cdf
 from glo.samplers.whitening import Whitening
 
 BANDWIDTHS = np.geomspace(0.02, 2, 24)
@@ -29,8 +32,8 @@ class Kernel:
         """The bandwidth of `BANDWIDTHS` with the highest likelihood of codes that were held out."""
         whitening = Whitening.fit(codes)
         white = whitening.apply(codes)
-        train, held_out = split(len(white), seed + 1)
-        scored = white[np.random.default_rng([seed, 5]).permutation(held_out)[:SCORED]]
+        train, held_out = split(len(white), seed, Stream.KDE_HELD_OUT)
+        scored = white[random_generator(seed, Stream.KDE_SCORED).permutation(held_out)[:SCORED]]
         squares = _squares(scored, white[train])
         scores = [_log_densities(squares, width, white.shape[1]).sum() for width in BANDWIDTHS]
         return cls(whitening.mean, whitening.root, white, BANDWIDTHS[[np.argmax(scores)]])
@@ -39,6 +42,16 @@ class Kernel:
         picked = self.white[random.integers(len(self.white), size=n)]
         noise = temperature * random.standard_normal(picked.shape)
         return Whitening(self.mean, self.root).undo(picked + self.bandwidth * noise)
+
+    @property
+    def noise_dimension(self) -> int:
+        return 1 + len(self.mean)  # the first number chooses the code
+
+    def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+        n = len(self.white)
+        chosen = tf.minimum(tf.cast(n * standard_normal_cdf(noise[:, 0]), tf.int32), n - 1)
+        white = tf.gather(self.white, chosen) + temperature * float(self.bandwidth[0]) * noise[:, 1:]
+        return white @ self.root.astype(np.float32) + self.mean.astype(np.float32)
 
     def log_likelihood(self, codes: np.ndarray) -> float:
         whitening = Whitening(self.mean, self.root)

@@ -1,4 +1,4 @@
-"""The settings of the three commands, as frozen dataclasses that `glo.settings.fields` fills and checks."""
+"""The settings of the three commands: typed, checked, and filled from flags and YAML files. No TensorFlow in here."""
 
 from glo.settings.build import BuildSettings
 from glo.settings.evaluate import EXTRACTORS, EvalSettings

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from glo.settings.fields import setting
-from glo.settings.shared import NAME
+from glo.settings.shared import NAME, SEED, code_setting, data_setting, output_setting, task_setting
 
 DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 
@@ -12,78 +11,89 @@ DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 class BuildSettings:
     """download.py: which samples to take, and the initial codes to give them."""
 
-    datasets: tuple[str, ...] = setting((), "known datasets to build, see below", metavar="NAME")
-    images: str | None = setting(None, "build from a folder of pictures; its subfolders become labels", metavar="DIR")
-    npz: str | None = setting(
-        None, "build from an .npz file with arrays image [n,h,w(,c)] and, if any, label [n]", metavar="FILE"
+    # tasks
+    datasets: tuple[str, ...] = task_setting((), "build these known datasets", metavar="NAME")
+    images: str | None = task_setting(
+        None, "build a dataset from a folder of pictures; its subfolders become labels", metavar="DIR"
     )
-    convert: str | None = setting(
-        None, "rewrite a dataset folder with one HDF5 group per id as the fast layout", metavar="DIR"
-    )
-    info: str | None = setting(
+    npz: str | None = task_setting(
         None,
-        "show what a dataset in --data_dir holds, and write some of its images to a picture",
+        "build a dataset from an .npz file with arrays image [n,h,w] or [n,h,w,c] and, optionally, label [n]",
+        metavar="FILE",
+    )
+    convert: str | None = task_setting(
+        None, "rewrite a dataset folder with one HDF5 group per id in the fast layout", metavar="DIR"
+    )
+    info: str | None = task_setting(
+        None,
+        "describe a dataset in --data_dir, and write some of its images to a picture",
         metavar="NAME",
         **NAME,
     )
-    verify: str | None = setting(
-        None, "read all of a dataset in --data_dir again, and check it", metavar="NAME", **NAME
+    verify: str | None = task_setting(
+        None, "read every block of a dataset in --data_dir, and check it", metavar="NAME", **NAME
     )
-    name: str | None = setting(None, "name of the dataset built from --images or --npz", **NAME)
-    size: str | None = setting(
-        None,
-        "of pictures: side length in pixels, or HEIGHTxWIDTH (default: 64 for CELEBA and LSUN, else as they are)",
-        pattern=r"[1-9]\d*(x[1-9]\d*)?",
-        example="64 or 48x64",
-        metavar="SIZE",
+    # data
+    name: str | None = data_setting(None, "name of the dataset built from --images or --npz", **NAME)
+    source: str | None = data_setting(
+        None, "take the files of a known dataset from this folder instead of the network", metavar="DIR"
     )
-    channels: int | None = setting(
-        None, "of pictures: 1 for grey, 3 for colour (default: grey only if all in a folder are)", choices=(1, 3)
-    )
-    crop: str | None = setting(
-        None,
-        "with CELEBA: side of the central square that is kept of the 178 x 218 pixels, or none (default: 108)",
-        choices=("108", "178", "none"),
-    )
-    category: str | None = setting(
-        None, "with LSUN: which scenes, such as bedroom", pattern="[a-z][a-z0-9_]{0,39}", example="bedroom"
-    )
-    yes: bool = setting(False, "with LSUN: do download its archives; that of bedroom has 46 GB")
-    labels: str | None = setting(
-        None,
-        "take images with these labels only: numbers, or names of classes, such as 3,5 or cats,dogs",
-        pattern="[^,]+(,[^,]+)*",
-        example="3,5",
-        metavar="A,B",
-    )
-    max_samples: int | None = setting(None, "take so many images of each split, at most", low=1)
-    source: str | None = setting(
-        None, "take a known dataset's files from this folder, not from the network", metavar="DIR"
-    )
-    mirror: str | None = setting(
+    mirror: str | None = data_setting(
         None,
         "try this base URL before the official ones",
         pattern=r"https?://.+/",
         example="http://host/folder/",
         metavar="URL",
     )
-    distribution: str = setting("PCA", "distribution of the initial codes", choices=DISTRIBUTIONS)
-    dimension: int | None = setting(
-        None, "code dimension d (default: 128, or the most that PCA can give)", low=1, high=65536
-    )
-    pca_samples: int | None = setting(
+    size: str | None = data_setting(
         None,
-        "fit PCA on at most this many training images, a seeded choice (default: twice an image's pixels, "
+        "resize pictures to this side length in pixels, or HEIGHTxWIDTH (default: 64 for CELEBA and LSUN, otherwise "
+        "their own size)",
+        pattern=r"[1-9]\d*(x[1-9]\d*)?",
+        example="64 or 48x64",
+        metavar="SIZE",
+    )
+    channels: int | None = data_setting(
+        None, "channels of pictures: 1 for grey, 3 for colour (default: 1 if every picture is grey)", choices=(1, 3)
+    )
+    crop: str | None = data_setting(
+        None,
+        "CELEBA: side of the central square that is kept of the 178 x 218 pixels, or none (default: 108)",
+        choices=("108", "178", "none"),
+    )
+    category: str | None = data_setting(
+        None, "LSUN: the category of scenes, such as bedroom", pattern="[a-z][a-z0-9_]{0,39}", example="bedroom"
+    )
+    yes: bool = data_setting(False, "LSUN: confirm the download of its archives (bedroom: 46 GB)")
+    labels: str | None = data_setting(
+        None,
+        "keep only images with these labels: numbers or class names, such as 3,5 or cats,dogs",
+        pattern="[^,]+(,[^,]+)*",
+        example="3,5",
+        metavar="A,B",
+    )
+    max_samples: int | None = data_setting(
+        None, "keep at most this many images of each split, chosen at random by --seed", low=1
+    )
+    test_fraction: float = data_setting(
+        0.1, "share of held-out images, for sources without a split of their own", low=0, high=0.9
+    )
+    seed: int = data_setting(0, "seed of the initial codes and of every random choice", **SEED)
+    # codes
+    distribution: str = code_setting("PCA", "distribution of the initial codes", choices=DISTRIBUTIONS)
+    dimension: int | None = code_setting(
+        None, "code dimension d (default: 128, or the most that PCA allows)", low=1, high=65536
+    )
+    pca_samples: int | None = code_setting(
+        None,
+        "fit PCA on at most this many training images, chosen at random (default: twice the pixels of an image, "
         "at least 20,000)",
         low=2,
     )
-    code_norm: str = setting(
-        "ball", "ball: codes within the unit ball; unit: every code divided by its norm", choices=("ball", "unit")
+    code_norm: str = code_setting(
+        "ball", "ball: codes lie in the unit ball; unit: every code has norm 1", choices=("ball", "unit")
     )
-    test_fraction: float = setting(
-        0.1, "share of held-out images where the source has no split of its own", low=0, high=0.9
-    )
-    seed: int = setting(0, "seed of the codes and of the split", low=0, high=2**32 - 1)
-    data_dir: str = setting("datasets", "folder of all datasets", metavar="DIR")
-    force: bool = setting(False, "replace a dataset that is there already")
-    resume: bool = setting(False, "go on with a build that was interrupted")
+    # output
+    data_dir: str = output_setting("datasets", "folder of all datasets", metavar="DIR")
+    force: bool = output_setting(False, "replace an existing dataset")
+    resume: bool = output_setting(False, "continue an interrupted build")

@@ -2,8 +2,25 @@
 
 from dataclasses import dataclass
 
-from glo.settings.fields import setting
-from glo.settings.shared import COMPONENTS, COMPONENTS_HELP, DEVICE, MEMORY, MEMORY_HELP, NAME, SAMPLERS
+from glo.runtime.errors import UserError
+from glo.settings.shared import (
+    COMPONENTS,
+    COMPONENTS_HELP,
+    DEVICE,
+    DEVICE_HELP,
+    MEMORY,
+    MEMORY_HELP,
+    NAME,
+    SAMPLERS,
+    SEED,
+    data_setting,
+    fitting_setting,
+    machine_setting,
+    output_setting,
+    sampling_setting,
+    task_setting,
+)
+from glo.settings.train import TrainSettings
 
 EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")
 INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # what restored held-out MNIST digits best
@@ -11,108 +28,148 @@ INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # what restored held-out MNIST d
 
 @dataclass(frozen=True)
 class EvalSettings:
-    """evaler.py: which checkpoint, which tasks, and their sizes. No task named: reconstruct, generate, interpolate.
+    """evaler.py: which checkpoint, which tasks, and their sizes.
 
-    images, inpaint and denoise say what is to be reconstructed, and so imply that task.
+    A setting of the group `tasks` requests a task. Without any, evaler.py reconstructs, generates and interpolates.
     """
 
-    dataset: str | None = setting(None, "name of the dataset that the checkpoint was trained on", **NAME)
-    checkpoint: str | None = setting(
+    # data
+    dataset: str | None = data_setting(None, "name of the dataset that the checkpoint was trained on", **NAME)
+    checkpoint: str | None = data_setting(
         None, "a run folder or RUN/model-STEP (default: the newest run of the dataset)", metavar="PATH"
     )
-    prefix: str = setting("default", "last word of the names of the files that are written", **NAME)
-    reconstruct: bool = setting(False, "training images from their codes, held-out images from fitted codes")
-    generate: bool = setting(False, "images from codes drawn from a distribution fitted to the learned ones")
-    interpolate: bool = setting(False, "paths between the codes of pairs of training images")
-    per_class: bool = setting(
-        False, "a row of samples for each label, or each attribute if there are none; the 100 most frequent"
+    train_dir: str = data_setting("train_dir", "folder of all runs", metavar="DIR")
+    data_dir: str | None = data_setting(None, "folder of all datasets (default: as in training)", metavar="DIR")
+    seed: int = data_setting(0, "seed of every random choice: fitted images, samples, pairs", **SEED)
+    # tasks
+    reconstruct: bool = task_setting(False, "training images from their codes, held-out images from fitted codes")
+    generate: bool = task_setting(False, "images from codes drawn from a distribution fitted to the learned codes")
+    interpolate: bool = task_setting(False, "paths between the codes of pairs of training images")
+    per_class: bool = task_setting(
+        False, "a row of samples for each label, or for each attribute if there are no labels; at most 100"
     )
-    label: str | None = setting(
+    label: str | None = task_setting(
         None,
-        "generate from the codes of one class alone: a label's name or number, an attribute's name, or not:ATTRIBUTE",
+        "generate from the codes of one class: a label's name or number, an attribute's name, or not:ATTRIBUTE",
         metavar="NAME",
     )
-    metrics: bool = setting(
-        False, "how samples differ from held-out images, in numbers, and how well images are reconstructed"
+    metrics: bool = task_setting(
+        False, "measure how samples differ from held-out images, and how well images are reconstructed"
     )
-    compare: tuple[str, ...] = setting(
-        (), "run folders, or a folder of them, to put side by side in a table and a plot; nothing else", metavar="RUN"
-    )
-    num_fit: int = setting(1000, "held-out images to fit, at most", low=1)
-    fit_steps: int = setting(200, "code updates for each fitted image", low=1)
-    images: str | None = setting(
-        None, "reconstruct the pictures of this folder, not held-out images: any sizes and formats", metavar="DIR"
-    )
-    inpaint: str | None = setting(
+    images: str | None = task_setting(
+        None, "reconstruct the pictures of this folder, of any size and format, instead of held-out images",
+        metavar="DIR",
+    )  # fmt: skip
+    inpaint: str | None = task_setting(
         None,
-        "fill held-out images, or --images, where this picture is white; it is cropped as they are",
+        "fill held-out images, or those of --images, where this picture is white",
         metavar="MASK",
     )
-    denoise: float | None = setting(
+    denoise: float | None = task_setting(
         None,
-        "add normal noise of this sigma (on 0 to 255) to held-out images, or --images, and denoise them; "
-        "0: they are noisy already",
+        "add normal noise of this standard deviation (in grey levels, 0 to 255) to held-out images, or those of "
+        "--images, and denoise them; 0: they are noisy already",
         low=0,
         high=255,
         metavar="SIGMA",
     )
-    prior: float | None = setting(
+    export_samples: str | None = task_setting(None, "write samples as numbered PNG files to this folder", metavar="DIR")
+    export: str | None = task_setting(
+        None, "write generator and sampler to this folder as a TensorFlow SavedModel", metavar="DIR"
+    )
+    compare: tuple[str, ...] = task_setting(
+        (), "put run folders, or a folder of them, side by side in a table and a plot", metavar="RUN"
+    )
+    # fitting
+    num_fit: int = fitting_setting(1000, "fit at most this many held-out images", low=1)
+    fit_steps: int = fitting_setting(200, "code updates for each fitted image", low=1)
+    prior: float | None = fitting_setting(
         None,
-        "weight of how unlikely a fitted code is among the learned ones "
-        f"(default: {INPAINTING_PRIOR} with --inpaint, {DENOISING_PRIOR} with --denoise, else 0)",
+        "weight of the prior on fitted codes, a Gaussian fitted to the learned ones "
+        f"(default: {INPAINTING_PRIOR} with --inpaint, {DENOISING_PRIOR} with --denoise, otherwise 0)",
         low=0,
         metavar="WEIGHT",
     )
-    draws: int = setting(
+    draws: int = fitting_setting(
         0,
-        "fit from this many drawn codes too, beside the mean code and those of the nearest training images",
+        "start fitting from this many randomly drawn codes too, besides the mean code and those of the nearest "
+        "training images",
         low=0,
         high=1000,
     )
-    sampler: str = setting(
-        "auto", "distribution of new codes; auto: the one that the run's settings name", choices=("auto", *SAMPLERS)
-    )
-    components: int | None = setting(None, f"{COMPONENTS_HELP}; the run's own, if it names gmm", **COMPONENTS)
-    temperature: float | None = setting(
-        None,
-        "factor on the noise that the sampler draws (default: the run's own with its own sampler, else 1)",
-        above=0,
-        high=10,
-    )
-    num_samples: int = setting(64, "images to generate", low=1)
-    num_metric_samples: int = setting(
-        10000, "samples that are measured, but no more than there are held-out or training images", low=10
-    )
-    extractor: str = setting(
-        "classifier",
-        f"network whose features --metrics compares: {', '.join(EXTRACTORS)}, or a file of InceptionV3 weights",
-        pattern=rf"{'|'.join(EXTRACTORS)}|.+\.(h5|npz)",
-        example=f"{', '.join(EXTRACTORS)}, or FILE.h5 or FILE.npz",
-        metavar="NAME",
-    )
-    extractor_sha256: str | None = setting(
-        None, "of the file that --extractor names", pattern="[0-9a-f]{64}", example="64 of 0-9 and a-f", metavar="HEX"
-    )
-    pairs: tuple[str, ...] = setting(
+    pairs: tuple[str, ...] = fitting_setting(
         (),
         "training images to interpolate between, such as 3,17 5,9 (default: random)",
         pattern=r"\d+,\d+",
         example="3,17",
         metavar="A,B",
     )
-    seed: int = setting(0, "seed of the fitted images, samples and pairs", low=0, high=2**32 - 1)
-    batch_size: int = setting(256, "images a pass", low=1)
-    memory_limit: str | None = setting(None, MEMORY_HELP, **MEMORY)
-    data_dir: str | None = setting(None, "folder of all datasets (default: as in training)", metavar="DIR")
-    train_dir: str = setting("train_dir", "folder of all runs", metavar="DIR")
-    output_dir: str | None = setting(
+    # sampling
+    sampler: str = sampling_setting(
+        "auto", "distribution of new codes; auto: that of the run's settings", choices=("auto", *SAMPLERS)
+    )
+    components: int | None = sampling_setting(None, f"{COMPONENTS_HELP}; by default the run's own", **COMPONENTS)
+    temperature: float | None = sampling_setting(
+        None,
+        "factor on the noise that samples are made of (default: the run's own with its own sampler, otherwise 1)",
+        above=0,
+        high=10,
+    )
+    num_samples: int = sampling_setting(64, "number of images to generate", low=1)
+    num_metric_samples: int = sampling_setting(
+        10000, "number of samples that --metrics measures; at most as many as held-out or training images", low=10
+    )
+    extractor: str = sampling_setting(
+        "classifier",
+        f"network whose features --metrics compares: {', '.join(EXTRACTORS)}, or a file of InceptionV3 weights",
+        pattern=rf"{'|'.join(EXTRACTORS)}|.+\.(h5|npz)",
+        example=f"{', '.join(EXTRACTORS)}, or FILE.h5 or FILE.npz",
+        metavar="NAME",
+    )
+    extractor_sha256: str | None = sampling_setting(
+        None,
+        "SHA-256 of the file that --extractor names",
+        pattern="[0-9a-f]{64}",
+        example="64 of 0-9 and a-f",
+        metavar="HEX",
+    )
+    # output
+    prefix: str = output_setting("default", "last word of the names of the files that are written", **NAME)
+    output_dir: str | None = output_setting(
         None, "folder to write to (default: <run>/eval-<step>; --train_dir with --compare)", metavar="DIR"
     )
-    device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", **DEVICE)
-    force: bool = setting(False, "replace files in --output_dir that are not an earlier evaluation's")
+    force: bool = output_setting(
+        False, "replace files in --output_dir that no earlier evaluation wrote, and exported folders"
+    )
+    # machine
+    device: str = machine_setting("auto", DEVICE_HELP, **DEVICE)
+    batch_size: int = machine_setting(256, "images per pass", low=1)
+    memory_limit: str | None = machine_setting(None, MEMORY_HELP, **MEMORY)
 
     @property
     def prior_weight(self) -> float:
         """--prior, or its default."""
         default = DENOISING_PRIOR if self.denoise is not None else INPAINTING_PRIOR if self.inpaint is not None else 0.0
         return default if self.prior is None else self.prior
+
+    def sampler_of(self, trained: TrainSettings) -> str:
+        """The sampler of a run with these settings: --sampler, or the run's own."""
+        return trained.sampler if self.sampler == "auto" else self.sampler
+
+    def check(self) -> None:
+        """Raise `UserError` for settings that exclude one another."""
+        if self.compare and (self.checkpoint or self._other_task()):
+            raise UserError("--compare reads what was measured before: drop --checkpoint and the other tasks")
+        if self.label is not None and self.per_class:
+            raise UserError("--label is of one class and --per_class of all: drop one")
+        if self.label is not None and self.metrics:
+            raise UserError("--label generates one class, and --metrics compares with images of all classes: drop one")
+        if self.inpaint is not None and self.denoise is not None:
+            raise UserError("--inpaint and --denoise are two ways to restore an image: give one of them")
+        if not (self.compare or self.checkpoint or self.dataset):
+            raise UserError("give --checkpoint, or --dataset to evaluate its newest run")
+
+    def _other_task(self) -> bool:
+        flags = (self.reconstruct, self.generate, self.interpolate, self.per_class, self.metrics)
+        values = (self.label, self.images, self.inpaint, self.denoise, self.export, self.export_samples)
+        return any(flags) or any(value is not None for value in values)

@@ -36,6 +36,7 @@ def setting(
     default: Any,
     help: str,
     *,
+    group: str = "settings",
     choices: Iterable[str | int] | None = None,
     low: float | None = None,
     above: float | None = None,
@@ -48,7 +49,8 @@ def setting(
     """A dataclass field with its help text and limits: low <= value <= high, value > above, a full match of `pattern`,
     and whatever else `check` looks at, which raises `ValueError` with what is wrong.
 
-    `stored=False` keeps it out of the saved settings: it says what to do once, not what the run is.
+    group: the heading in --help. `stored=False` keeps it out of the saved settings: it says what to do once, not what
+    the run is.
     """
     limits = {
         "choices": choices and tuple(choices),
@@ -58,18 +60,26 @@ def setting(
         "pattern": pattern,
         "check": check,
     }
-    return dataclasses.field(default=default, metadata={"help": help, "stored": stored, **limits, **metadata})
+    about = {"help": help, "group": group, "stored": stored}
+    return dataclasses.field(default=default, metadata=about | limits | metadata)
 
 
 def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
     """Read a command line (None: the process's own). Only what was typed is returned; prints the help and exits 0."""
-    parser = _Parser(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser = _Parser(
+        usage="%(prog)s [--SETTING VALUE ...]",
+        description=description,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
     hints = typing.get_type_hints(cls)
+    names = dict.fromkeys(field.metadata["group"] for field in dataclasses.fields(cls))
+    groups = {name: parser.add_argument_group(name) for name in names}
     for field in dataclasses.fields(cls):
         kind, _ = _unwrap(hints[field.name])
+        choices = field.metadata["choices"]
+        metavar = f"{{{','.join(map(str, choices))}}}" if choices else kind.__name__.upper()
         text = field.metadata["help"].replace("%", "%%")
-        if field.metadata["choices"]:
-            text += f" [{', '.join(map(str, field.metadata['choices']))}]"
         if field.default not in (None, ()) and field.default is not False:
             text += f" (default {field.default})"
         if kind is bool:
@@ -77,8 +87,8 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
         elif kind is tuple:
             how = {"nargs": "+", "metavar": field.metadata.get("metavar", "VALUE")}
         else:
-            how = {"metavar": field.metadata.get("metavar", kind.__name__.upper())}
-        parser.add_argument(f"--{field.name}", help=text, **how)
+            how = {"metavar": field.metadata.get("metavar", metavar)}
+        groups[field.metadata["group"]].add_argument(f"--{field.name}", help=text, **how)
     values, unknown = parser.parse_known_args(argv)
     if unknown:
         word = unknown[0].split("=")[0]

@@ -1,12 +1,26 @@
-"""What settings of several commands have in common."""
+"""What settings of several commands have in common: the groups of --help, limits, and help texts."""
+
+from functools import partial
 
 from glo.runtime.memory import SIZE
-from glo.settings.fields import PLAIN_NAME
+from glo.settings.fields import PLAIN_NAME, setting
+
+data_setting = partial(setting, group="data")
+model_setting = partial(setting, group="model")
+training_setting = partial(setting, group="training")
+code_setting = partial(setting, group="codes")
+task_setting = partial(setting, group="tasks")
+fitting_setting = partial(setting, group="fitting")
+sampling_setting = partial(setting, group="sampling")
+output_setting = partial(setting, group="output")
+machine_setting = partial(setting, group="machine")
 
 NAME = {"pattern": PLAIN_NAME, "example": "at most 80 letters, digits, '.', '_' and '-'"}
+SEED = {"low": 0, "high": 2**32 - 1}
 DEVICE = {"pattern": r"auto|cpu|gpu:\d+", "example": "auto, cpu or gpu:0"}
+DEVICE_HELP = "auto (the first GPU if there is one), cpu, or gpu:N"
 MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "imle", "flow", "kde")
 COMPONENTS = {"low": 1, "high": 10000}
-COMPONENTS_HELP = "with the sampler gmm: number of Gaussians (default: chosen by held-out likelihood)"
+COMPONENTS_HELP = "number of Gaussians of the sampler gmm (default: chosen by held-out likelihood)"

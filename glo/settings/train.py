@@ -3,165 +3,200 @@
 from dataclasses import dataclass
 
 from glo.settings import loss_expression
-from glo.settings.fields import setting
-from glo.settings.shared import COMPONENTS, COMPONENTS_HELP, DEVICE, MEMORY, MEMORY_HELP, NAME, SAMPLERS
+from glo.settings.shared import (
+    COMPONENTS,
+    COMPONENTS_HELP,
+    DEVICE,
+    DEVICE_HELP,
+    MEMORY,
+    MEMORY_HELP,
+    NAME,
+    SAMPLERS,
+    SEED,
+    code_setting,
+    data_setting,
+    machine_setting,
+    model_setting,
+    output_setting,
+    sampling_setting,
+    training_setting,
+)
 
 PROJECTIONS = ("ball", "sphere", "none")
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """trainer.py. `architecture` fields must match a checkpoint; `resume` fields may change when a run goes on."""
+    """trainer.py. `architecture` fields must match a checkpoint; `resume` fields may change when a run is resumed."""
 
-    dataset: str | None = setting(None, "name of a dataset in --data_dir", **NAME)
-    config: str | None = setting(
-        None,
-        "YAML file of settings (default: configs/<dataset>.yaml, else configs/default.yaml)",
-        stored=False,
-        metavar="FILE",
-    )
-    checkpoint: str | None = setting(
-        None, "a run folder to resume, or RUN/model-STEP to start a new run from", stored=False, metavar="PATH"
-    )
-    dry_run: bool = setting(False, "check everything, print the settings, sizes and steps, and stop", stored=False)
-    prefix: str = setting("default", "first word of the run folder's name", **NAME)
-    data_dir: str = setting("datasets", "folder of all datasets", resume=True, metavar="DIR")
-    train_dir: str = setting("train_dir", "folder of all runs", resume=True, metavar="DIR")
-    device: str = setting("auto", "auto (the first GPU if there is one), cpu, or gpu:N", resume=True, **DEVICE)
-    seed: int = setting(
-        0, "seed of the weights, the batches, and the split where the file has none", low=0, high=2**32 - 1
-    )
     # data
-    max_samples: int | None = setting(None, "train on this many images only", low=1)
-    test_fraction: float = setting(0.1, "share of held-out images where the file has no split", low=0, high=0.9)
-    memory_limit: str | None = setting(None, MEMORY_HELP, resume=True, **MEMORY)
-    batch_size: int = setting(128, "images a step", low=1)
-    augment_to: int = setting(
+    dataset: str | None = data_setting(None, "name of a dataset in --data_dir", **NAME)
+    data_dir: str = data_setting("datasets", "folder of all datasets", resume=True, metavar="DIR")
+    max_samples: int | None = data_setting(None, "train on at most this many images, chosen at random", low=1)
+    test_fraction: float = data_setting(
+        0.1, "share of held-out images, for dataset files without a split", low=0, high=0.9
+    )
+    dimension: int | None = data_setting(
+        None,
+        "use only this many leading dimensions of the codes: with PCA, the leading directions (default: all)",
+        low=1,
+        architecture=True,
+    )
+    augment_to: int = data_setting(
         0,
-        "where training images are fewer, add altered copies of each, with codes of their own, until there are so many",
+        "add altered copies of the training images, with codes of their own, until there are this many images",
         low=0,
         high=10**9,
         architecture=True,
     )
-    augment: str = setting(
+    augment: str = data_setting(
         "move,color",
-        "how copies are altered: move (turn, shift, stretch, shear), flip (left and right), color (contrast, "
-        "brightness, tint), invert (every other one)",
+        "how copies are altered: move (rotate, shift, stretch, shear), flip (left and right), color (contrast, "
+        "brightness, tint), invert (half of the copies)",
         pattern="(move|flip|color|invert)(,(move|flip|color|invert))*",
         example="move,color",
         metavar="HOW",
     )
-    dimension: int | None = setting(
-        None,
-        "use the first so many of the codes' dimensions, with PCA the leading directions (default: all)",
-        low=1,
-        architecture=True,
-    )
-    # generator
-    generator: str = setting(
+    seed: int = data_setting(0, "seed of the weights, the batches, and the split of files without one", **SEED)
+    # model
+    generator: str = model_setting(
         "deconv",
-        "upsampling by transposed convolution, or bilinear and convolution",
+        "upsampling by transposed convolutions, or by bilinear resizing and convolutions",
         choices=("deconv", "resize_conv"),
         architecture=True,
     )
-    blocks: int | None = setting(
+    blocks: int | None = model_setting(
         None,
-        "upsampling blocks, each doubling the map (default: from a side of about 4 pixels)",
+        "number of upsampling blocks, each of which doubles the sides (default: as many as start from about 4 pixels)",
         low=0,
         high=10,
         architecture=True,
     )
-    channels: int = setting(
-        32, "channels of the finest hidden map, doubled at each coarser one", low=1, high=4096, architecture=True
+    channels: int = model_setting(
+        32,
+        "channels of the finest hidden map; every coarser one has twice as many",
+        low=1,
+        high=4096,
+        architecture=True,
     )
-    max_channels: int = setting(512, "most channels of any map", low=1, high=8192, architecture=True)
-    film: int = setting(
+    max_channels: int = model_setting(512, "upper limit of the channels of a map", low=1, high=8192, architecture=True)
+    film: int = model_setting(
         0,
-        "let the code, and so many hidden units made of it, scale and shift the channels of every map (0: no FiLM)",
+        "units of the hidden layer of FiLM, by which the code scales and shifts the channels of every map (0: no FiLM)",
         low=0,
         high=65536,
         architecture=True,
     )
-    # objective
-    loss: str = setting(
+    ema: float = model_setting(
+        0.0,
+        "decay of an exponential moving average of the generator's weights, which evaluation uses (0: no average)",
+        low=0,
+        high=0.99999,
+    )
+    # training
+    config: str | None = training_setting(
+        None,
+        "YAML file of settings (default: configs/<dataset>.yaml, or configs/default.yaml)",
+        stored=False,
+        metavar="FILE",
+    )
+    checkpoint: str | None = training_setting(
+        None, "a run folder to resume, or RUN/model-STEP to start a new run from", stored=False, metavar="PATH"
+    )
+    loss: str = training_setting(
         "lap_l1",
-        f"reconstruction loss: one of {loss_expression.describe()}, or a sum, in quotes: 'lap_l1(levels=4)+0.5*mse'",
+        f"reconstruction loss: one of {loss_expression.describe()}, or a weighted sum in quotes: "
+        "'lap_l1(levels=4)+0.5*mse'",
         check=loss_expression.parse,
         metavar="LOSS",
     )
-    # generator step
-    generator_optimizer: str = setting("adam", "optimizer of the generator", choices=("adam", "sgd"))
-    learning_rate: float = setting(0.005, "the generator's rate", above=0)
-    lr_weight_decay: bool = setting(False, "halve the generator's rate every 10,000 steps")
-    weight_decay: float = setting(0.0, "decay of the generator's kernels: each step takes rate x this off them", low=0)
-    clip_norm: float | None = setting(None, "scale the generator's gradient down to this norm", above=0)
-    ema: float = setting(
-        0.0, "decay of an average of the generator's weights, which evaluation then uses (0: none)", low=0, high=0.99999
+    batch_size: int = training_setting(128, "images per step", low=1)
+    epochs: int | None = training_setting(
+        None,
+        "planned length, over which the schedule runs (default: 30, or as many as 4,000 steps take)",
+        low=1,
+        resume=True,
     )
-    # code step
-    alpha: float = setting(5.0, "step of the code update, on each sample's own loss", low=0)
-    code_optimizer: str = setting("adam", "optimizer of the codes, row by row", choices=("sgd", "adam"))
-    update: str = setting(
+    max_steps: int | None = training_setting(
+        None, "stop after this many steps in all, even if more are planned", low=1, resume=True
+    )
+    learning_rate: float = training_setting(0.005, "learning rate of the generator", above=0)
+    schedule: str = training_setting(
+        "cosine",
+        "both rates over the planned steps: linear warm-up and cosine decay to 0, or constant",
+        choices=("cosine", "constant"),
+    )
+    lr_weight_decay: bool = training_setting(False, "halve the learning rate of the generator every 10,000 steps")
+    generator_optimizer: str = training_setting("adam", "optimizer of the generator", choices=("adam", "sgd"))
+    weight_decay: float = training_setting(
+        0.0, "weight decay of the generator's kernels, multiplied by the learning rate", low=0
+    )
+    clip_norm: float | None = training_setting(None, "clip the norm of the generator's gradient to this", above=0)
+    update: str = training_setting(
         "joint",
-        "joint: generator and codes move on one pass; alternate: codes on a second pass",
+        "joint: one pass gives the gradients of the generator and the codes; alternate: a second pass for the codes, "
+        "after the generator has moved",
         choices=("joint", "alternate"),
     )
-    code_noise: float = setting(
-        0.0, "standard deviation of the noise that training adds to each coordinate of the generator's input", low=0
+    # codes
+    alpha: float = code_setting(5.0, "step size of the code update, on the loss of each sample", low=0)
+    code_optimizer: str = code_setting("adam", "optimizer of the codes, row by row", choices=("sgd", "adam"))
+    projection: str = code_setting(
+        "ball", "codes are projected onto the unit ball or the unit sphere, or not at all", choices=PROJECTIONS
     )
-    noise_schedule: str = setting(
+    code_noise: float = code_setting(
+        0.0, "standard deviation of the normal noise that is added to codes in training", low=0
+    )
+    noise_schedule: str = code_setting(
         "constant",
-        "the noise over the learning steps: constant, or falling to 0 along a line or half a cosine",
+        "the noise over the training steps: constant, or falling to 0 linearly or along half a cosine",
         choices=("constant", "linear", "cosine"),
     )
-    code_decay: float = setting(0.0, "weight of the squared norm of each code in its own loss", low=0)
-    projection: str = setting(
-        "ball", "where codes are kept: the unit ball, the unit sphere, or anywhere", choices=PROJECTIONS
+    code_decay: float = code_setting(0.0, "weight of a code's squared norm in the loss of its sample", low=0)
+    refine_steps: int = code_setting(
+        0,
+        "updates of each code in a last epoch, in which the generator is frozen",
+        low=0,
+        high=1000,
     )
-    sampler: str = setting(
-        "gmm", "distribution of new codes, which evaler.py fits to the learned ones", choices=SAMPLERS, resume=True
+    # sampling
+    sampler: str = sampling_setting(
+        "gmm", "distribution that evaler.py fits to the learned codes", choices=SAMPLERS, resume=True
     )
-    components: int | None = setting(None, COMPONENTS_HELP, resume=True, **COMPONENTS)
-    temperature: float = setting(
+    components: int | None = sampling_setting(None, COMPONENTS_HELP, resume=True, **COMPONENTS)
+    temperature: float = sampling_setting(
         1.0,
-        "factor on the noise that the sampler draws: below 1 samples are likelier and less varied",
+        "factor on the noise that samples are made of; below 1, samples are likelier and less varied",
         above=0,
         high=10,
         resume=True,
     )
-    # length
-    schedule: str = setting(
-        "cosine",
-        "both rates over the planned steps: warm-up and cosine to 0, or constant",
-        choices=("cosine", "constant"),
+    # output
+    train_dir: str = output_setting("train_dir", "folder of all runs", resume=True, metavar="DIR")
+    prefix: str = output_setting("default", "first word of the run folder's name", **NAME)
+    log_every: int = output_setting(50, "steps between lines of metrics.jsonl and TensorBoard", low=1, resume=True)
+    save_every: int = output_setting(
+        1000, "steps between checkpoints; one is always saved at the end", low=1, resume=True
     )
-    epochs: int | None = setting(
-        None,
-        "planned length, over which the schedule runs (default: 30, or as many as make 4,000 steps)",
-        low=1,
+    keep: int = output_setting(3, "number of checkpoints to keep, the newest ones", low=1, resume=True)
+    dump_result: bool = output_setting(
+        False,
+        "write the last batch and its reconstruction to dump_result_<step>.hdf5 at each checkpoint",
         resume=True,
     )
-    refine_steps: int = setting(
-        0, "updates of each code in one more epoch at the end, in which the generator stands still", low=0, high=1000
+    dry_run: bool = output_setting(
+        False, "check everything, print the settings, sizes and steps, and stop", stored=False
     )
-    max_steps: int | None = setting(
-        None, "stop at this many steps in all, even if more are planned", low=1, resume=True
-    )
-    # speed
-    precision: str = setting(
+    # machine
+    device: str = machine_setting("auto", DEVICE_HELP, resume=True, **DEVICE)
+    memory_limit: str | None = machine_setting(None, MEMORY_HELP, resume=True, **MEMORY)
+    precision: str = machine_setting(
         "float32",
-        "the generator's hidden maps in training; auto: bfloat16 if the device has it and it is faster",
+        "of the generator's hidden maps in training; auto takes bfloat16 where the device supports it and it is faster",
         choices=("float32", "bfloat16", "auto"),
     )
-    jit: str = setting(
+    jit: str = machine_setting(
         "auto", "compile the training step with XLA; auto: on GPUs only", choices=("auto", "on", "off"), resume=True
-    )
-    # records
-    log_every: int = setting(50, "steps between lines of metrics.jsonl and TensorBoard", low=1, resume=True)
-    save_every: int = setting(1000, "steps between checkpoints; one is always saved at the end", low=1, resume=True)
-    keep: int = setting(3, "number of newest checkpoints to keep", low=1, resume=True)
-    dump_result: bool = setting(
-        False, "write the reconstructed batch to dump_result_<step>.hdf5 at each checkpoint", resume=True
     )
 
     def copies(self, n: int) -> int:

@@ -13,15 +13,23 @@ from typing import Any
 import tensorflow as tf
 
 from glo.model.codes import BLOCK
-from glo.runtime import files, paths
+from glo.model.glo_model import GloModel
+from glo.runtime import device, files, paths
 from glo.runtime.errors import UserError
+from glo.runtime.log import logger
 from glo.settings import TrainSettings, fields
 from glo.training import manifest
 from glo.training.manifest import Manifest
-from glo.training.step import Model
+
+# What a new run can start without, by the first letters of its names in a checkpoint.
+RESTARTABLE = {
+    "the state of the generator's optimizer": "optimizer/",
+    "the average of the generator's weights": "average/",
+    "the state of the codes' optimizer": ("table/first_moment", "table/second_moment", "table/visits"),
+}
 
 
-def variables(model: Model) -> dict[str, tf.Variable]:
+def variables(model: GloModel) -> dict[str, tf.Variable]:
     """All that a checkpoint holds, under names of our own such as generator/up0/kernel: Keras' may change."""
     named = {"step": model.step}
     named |= {f"table/{variable.name.split(':')[0]}": variable for variable in model.table.variables}
@@ -35,7 +43,7 @@ def variables(model: Model) -> dict[str, tf.Variable]:
 class Saver:
     """Saves a model in the background: training waits for the copy in memory, not for the disk.
 
-    One save is under way at a time. Enter it as a context: leaving waits for the last save.
+    One save is under way at a time. Call `wait` before the process ends.
     """
 
     def __init__(self, run: Path, settings: TrainSettings, data: dict[str, Any]):
@@ -46,7 +54,7 @@ class Saver:
         self._error: UserError | None = None
         sweep(run)
 
-    def save(self, model: Model) -> None:
+    def save(self, model: GloModel) -> None:
         """Copy the model now and write it in the background, once the save before has ended.
 
         Raises `files.WriteError` if that one failed; the new one is under way all the same.
@@ -106,19 +114,31 @@ def write(run: Path, step: int, values: dict[str, tf.Tensor], settings: TrainSet
         if isinstance(error, tf.errors.OpError):  # "{{function ...}} path; No space left on device [Op:SaveV2]"
             error = OSError(error.message.split("; ")[-1].split(" [Op:")[0])
         raise files.cannot_write(prefix, error) from error
-    manifest.write(prefix, Manifest(step, fields.stored(settings), data, sums))
+    manifest.write(prefix, Manifest(step, fields.stored(settings), data, sums, numerics=device.numerics()))
     files.write_text(run / "checkpoint", f'model_checkpoint_path: "{prefix.name}"\n')
     for old in paths.steps(run)[: -settings.keep]:
         _remove(paths.model(run, old))
     return prefix
 
 
-def restore(model: Model, prefix: Path) -> None:
-    """Read a checkpoint into a model of the same settings: every variable, nothing missing, nothing left over."""
+def restore(model: GloModel, prefix: Path, partial: bool = False) -> None:
+    """Read a checkpoint into a model of the same architecture: every variable, nothing missing, nothing left over.
+
+    partial: what `RESTARTABLE` names may be missing or left over, since other optimizers remember other things. It
+    then starts afresh, with a log line, and a missing average of the weights starts at the weights.
+    Raises `UserError` if the checkpoint does not fit.
+    """
     named = variables(model)
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
+        if partial:
+            for what, start in RESTARTABLE.items():
+                ours, theirs = ({name for name in names if name.startswith(start)} for names in (named, shapes))
+                if ours != theirs:
+                    logger.info("%s does not fit these settings and starts afresh", what)
+                    named = {name: variable for name, variable in named.items() if name not in ours}
+                    shapes = {name: shape for name, shape in shapes.items() if name not in theirs}
         if shapes != {name: variable.shape.as_list() for name, variable in named.items()}:
             odd = sorted(shapes.keys() ^ named.keys()) or sorted(
                 n for n in shapes if shapes[n] != named[n].shape.as_list()
@@ -129,6 +149,9 @@ def restore(model: Model, prefix: Path) -> None:
     except (tf.errors.OpError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"{prefix} does not fit the model that its settings describe ({reason})") from None
+    if model.average and not any(name.startswith("average/") for name in named):
+        for slow, fast in zip(model.average.variables, model.generator.variables, strict=True):
+            slow.assign(fast)
 
 
 def _read(prefix: Path, name: str, variable: tf.Variable) -> None:

@@ -8,7 +8,7 @@ the very images, in order, that the codes were learned for.
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +21,82 @@ FORMAT = 1
 MAX_BYTES = 1 << 20
 
 
+# What `data` holds, by the words that errors use.
+IMAGE_SHAPE, DIMENSION, TRAINING_IMAGES = "image shape", "code dimension", "training images"
+
+
 @dataclass(frozen=True)
 class Manifest:
-    """step: steps taken. settings: the run's stored settings. data: see `describe`. files: SHA-256 by file name."""
+    """step: steps taken. settings: the run's stored settings. data: see `describe`. files: SHA-256 by file name.
+
+    numerics: what the bits of the run depend on besides, see `glo.runtime.device.numerics`; {} in older checkpoints.
+    """
 
     step: int
     settings: dict[str, Any]
     data: dict[str, Any]
     files: dict[str, str]
     format: int = FORMAT
+    numerics: dict[str, Any] = field(default_factory=dict)
 
     def resolved(self, prefix: Path) -> TrainSettings:
         """The settings, checked like any other input."""
-        settings = {"precision": "float32", **self.settings}  # all there was before it was a setting
+        settings = {"precision": "float32", **self.settings}  # the only precision before there was this setting
         return fields.resolve(TrainSettings, fields.Layer(str(paths.manifest(prefix)), settings))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return tuple(self.data[IMAGE_SHAPE])
+
+    @property
+    def dimension(self) -> int:
+        """d, of the codes."""
+        return self.data[DIMENSION]
+
+    @property
+    def training_images(self) -> int:
+        """n, of the images that codes were learned for, without altered copies."""
+        return self.data[TRAINING_IMAGES]
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """What ties a code table to a dataset: the images and their order, the code dimension, and the rows trained on."""
     return {
         "fingerprint of the images": dataset.fingerprint,
-        "image shape": list(dataset.image_shape),
-        "code dimension": dataset.dimension,
-        "training images": len(dataset.train_rows),
+        IMAGE_SHAPE: list(dataset.image_shape),
+        DIMENSION: dataset.dimension,
+        TRAINING_IMAGES: len(dataset.train_rows),
         "training rows": hashlib.sha256(dataset.train_rows.astype("<i8").tobytes()).hexdigest(),
     }
 
 
-def check_dataset(manifest: Manifest, dataset: Dataset, prefix: Path) -> None:
-    """Refuse a dataset other than the checkpoint's, naming what differs."""
+def difference(manifest: Manifest, dataset: Dataset) -> str | None:
+    """How a dataset differs from the checkpoint's, in words; None if it is the same."""
     for what, now in describe(dataset).items():
         if manifest.data.get(what) != now:
-            raise UserError(
-                f"{dataset.path} is not what {prefix} was trained on: its {what} is {_short(now)} and the checkpoint's "
-                f"{_short(manifest.data.get(what))}; learned codes belong to their rows, give the dataset of that run"
-            )
+            return f"its {what} is {_short(now)} and the checkpoint's {_short(manifest.data.get(what))}"
+    return None
+
+
+def check_dataset(manifest: Manifest, dataset: Dataset, prefix: Path) -> None:
+    """Refuse a dataset other than the checkpoint's, naming what differs."""
+    if found := difference(manifest, dataset):
+        raise UserError(
+            f"{dataset.path} is not what {prefix} was trained on: {found}; learned codes belong to their rows, give "
+            "the dataset of that run"
+        )
+
+
+def newest_run(train_dir: str, dataset: str) -> Path:
+    """The newest run folder of a dataset that holds a checkpoint. Raises `UserError` if there is none."""
+    for run in paths.runs(train_dir, dataset):
+        if paths.steps(run):
+            return run
+    raise UserError(
+        f"no run of {dataset} with a checkpoint in {train_dir}: type python trainer.py --dataset {dataset}, or give "
+        "--checkpoint"
+    )
 
 
 def locate(path: str) -> tuple[Path, bool]:
@@ -82,9 +123,7 @@ def read(prefix: Path) -> Manifest:
         with path.open(encoding="utf-8") as file:
             content = json.loads(file.read(MAX_BYTES))
         found = Manifest(**content)
-        sound = isinstance(found.step, int) and all(
-            isinstance(v, dict) for v in (found.settings, found.data, found.files)
-        )
+        sound = _sound(found)
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is not a checkpoint's manifest ({error}): {_another(prefix)}") from None
     if not sound or found.format != FORMAT:
@@ -98,6 +137,17 @@ def read(prefix: Path) -> Manifest:
         if checksum(part) != expected:
             raise UserError(f"{part} is damaged (its checksum differs): {_another(prefix)}")
     return found
+
+
+def _sound(manifest: Manifest) -> bool:
+    """Whether the fields have the types that they should."""
+    parts = (manifest.settings, manifest.data, manifest.files, manifest.numerics)
+    if type(manifest.step) is not int or not all(isinstance(part, dict) for part in parts):
+        return False
+    shape, counts = manifest.data.get(IMAGE_SHAPE), [manifest.data.get(what) for what in (DIMENSION, TRAINING_IMAGES)]
+    if not isinstance(shape, list) or len(shape) != 3:
+        return False
+    return all(type(value) is int and value > 0 for value in [*shape, *counts])
 
 
 def write(prefix: Path, manifest: Manifest) -> None:

@@ -1,158 +1,180 @@
 """One training step of GLO: move the generator on the mean loss, move each code of the batch on its own, project.
 
-min over theta of sum_i  min over z_i in the unit ball of  loss(g_theta(z_i), x_i)        (equation 2 of the paper)
+    min over theta of sum_i  min over z_i in the unit ball of  loss(g_theta(z_i), x_i)      (equation 2 of the paper)
+
+A step is three functions: `gradients` of a batch, `reduce` over workers, and `apply`.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from glo.data.lazy_array import Rows
-from glo.model import generator, precision
-from glo.model.codes import CodeTable, adam, project
+from glo.data.randomness import Stream
+from glo.model.batch_norm import frozen_statistics
+from glo.model.codes import adam, project
+from glo.model.glo_model import GloModel, normalize_pixels
+from glo.model.losses import Loss
 from glo.model.losses import build as build_loss
+from glo.model.precision import computing_in
 from glo.model.schedules import descent_factor, noise_factor, rate_factor
 from glo.runtime import device
 from glo.settings import TrainSettings
 
 HALVING_STEPS = 10_000
-REFINEMENT = 6.0  # alpha of the refinement, where it starts from
+REFINEMENT_ALPHA = 6.0  # of the refinement's first update
 
+# Rows int64 [B] of the code table, each at most once, and their images uint8 [B, H, W, C] -> losses float32 [B] before
+# the step. The loss of a sample whose new code is not finite is NaN.
 Step = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 
 
-class Model(tf.Module):
-    """All that a checkpoint holds: generator, its optimizer and average, code table, and the number of steps taken."""
+class Gradients(NamedTuple):
+    """What a batch moves. An empty list, or None, is not moved.
 
-    def __init__(self, image_shape: tuple[int, int, int], initial_codes: np.ndarray | Rows, settings: TrainSettings):
-        super().__init__(name="glo")
-        self.generator = generator.build(image_shape, initial_codes.shape[1], settings)
-        self.average = generator.build(image_shape, initial_codes.shape[1], settings) if settings.ema else None
-        self.optimizer = _optimizer(settings)
-        # Built now, not at the first step: a checkpoint saved or restored before it would lack the slots.
-        self.optimizer.build(self.generator.trainable_variables)
-        self.table = CodeTable(initial_codes, settings.code_optimizer, settings.projection)
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-
-    @property
-    def evaluated(self) -> keras.Model:
-        """The generator to make images with: the average, if there is one."""
-        return self.average or self.generator
-
-
-def _optimizer(settings: TrainSettings) -> keras.optimizers.Optimizer:
-    kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
-    optimizer = kinds[settings.generator_optimizer](
-        settings.learning_rate,
-        name=settings.generator_optimizer,
-        weight_decay=settings.weight_decay or None,
-        global_clipnorm=settings.clip_norm,
-    )
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def decode(images: tf.Tensor) -> tf.Tensor:
-    """uint8 pixels to float32 in [-1, 1], the generator's range."""
-    return tf.cast(images, tf.float32) / 127.5 - 1
-
-
-def make_step(model: Model, settings: TrainSettings, learned: int) -> Step:
-    """Compile the training step: rows int64 [B] of the code table, each at most once, and their images
-    uint8 [B, H, W, C] -> losses float32 [B] before the step.
-
-    learned: the steps over which the schedules run.
+    generator: gradients of the mean loss by the trainable weights. codes: float32 [B, d], of each sample's own loss.
     """
+
+    generator: list[tf.Tensor]
+    codes: tf.Tensor | None
+
+
+class Rates(NamedTuple):
+    """learning_rate: of the generator. alpha: of the codes. Both are scalars, float32."""
+
+    learning_rate: tf.Tensor
+    alpha: tf.Tensor
+
+
+# What a step moves, pass by pass: `alternate` takes the gradients of the codes after the generator has moved.
+PASSES = {"joint": (("generator", "codes"),), "alternate": (("generator",), ("codes",))}
+
+
+def gradients(
+    model: GloModel, loss: Loss, precision: str, inputs: tf.Tensor, images: tf.Tensor, moved: tuple[str, ...]
+) -> tuple[tf.Tensor, Gradients]:
+    """Losses float32 [B] and gradients of what is `moved`, of the generator's inputs [B, d] and images uint8."""
+    weights = model.generator.trainable_variables if "generator" in moved else []
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        with computing_in(model.generator, precision):
+            losses = loss(model.decode(inputs, training=True), normalize_pixels(images))
+        mean = tf.reduce_mean(losses)
+    *to_weights, to_codes = tape.gradient(mean, [*weights, inputs])
+    # The mean divides each sample's own gradient by the batch size, which must not reach the codes.
+    to_codes *= tf.cast(tf.shape(inputs)[0], tf.float32)
+    return losses, Gradients(to_weights, to_codes if "codes" in moved else None)
+
+
+def reduce(own: Gradients) -> Gradients:
+    """The mean over workers of the generator's gradients: on one worker, its own."""
+    return own
+
+
+def apply(model: GloModel, rows: tf.Tensor, codes: tf.Tensor, moves: Gradients, rates: Rates) -> None:
+    """Move the generator, and the codes float32 [B, d] of the given rows, by their gradients; project the codes."""
+    if moves.generator:
+        model.optimizer.learning_rate.assign(rates.learning_rate)
+        model.optimizer.apply(moves.generator, model.generator.trainable_variables)
+    if moves.codes is not None:
+        model.table.update(rows, codes, moves.codes, rates.alpha)
+
+
+def make_step(model: GloModel, settings: TrainSettings, learned: int) -> Step:
+    """Compile the training step. learned: the steps over which the schedules run."""
     loss = build_loss(settings.loss)
-    weights = model.generator.trainable_variables
 
-    def reconstruct(codes: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        with precision.computing_in(model.generator, settings.precision):
-            images = model.generator(codes, training=True)
-        return loss(images, target)
-
-    # Compiled by XLA or not, it holds all that is costly; the code table cannot take part, as it is not on the device.
+    # XLA may compile this part, which holds all that is costly; the code table is not on the device.
     @tf.function(jit_compile=device.jit(settings.jit))
-    def learn(codes: tf.Tensor, images: tf.Tensor, rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Move the generator. Returns the losses [B], and the gradients of each code's own loss [B, d]."""
-        target = decode(images)
-        with tf.GradientTape() as tape:
-            tape.watch(codes)
-            losses = reconstruct(codes, target)
-            mean = tf.reduce_mean(losses)
-        *to_weights, to_codes = tape.gradient(mean, [*weights, codes])
-        model.optimizer.learning_rate.assign(rate)
-        model.optimizer.apply(to_weights, weights)
-        if settings.update == "alternate":
-            with tf.GradientTape() as tape:
-                tape.watch(codes)
-                total = tf.reduce_sum(reconstruct(codes, target))
-            return losses, tape.gradient(total, codes)
-        # The mean divides each sample's own gradient by the batch size; a code must not feel that.
-        return losses, to_codes * tf.cast(tf.shape(codes)[0], tf.float32)
+    def compiled_gradients(inputs: tf.Tensor, images: tf.Tensor, moved: tuple[str, ...]) -> tuple[tf.Tensor, Gradients]:
+        if "generator" in moved:
+            return gradients(model, loss, settings.precision, inputs, images, moved)
+        with frozen_statistics(model.generator):  # they have moved with the generator
+            return gradients(model, loss, settings.precision, inputs, images, moved)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        factor = rate_factor(model.step, learned, settings.schedule)
-        rate = settings.learning_rate * factor
-        if settings.lr_weight_decay:
-            rate *= 0.5 ** tf.cast(model.step // HALVING_STEPS, tf.float32)
-        codes = seen = model.table.gather(rows)
-        if settings.code_noise:
-            noise = tf.random.stateless_normal(tf.shape(codes), tf.stack([settings.seed, model.step]))
-            seen += settings.code_noise * noise_factor(model.step, learned, settings.noise_schedule) * noise
-        losses, to_codes = learn(seen, images, rate)
-        to_codes += 2 * settings.code_decay * codes
-        model.table.update(rows, codes, to_codes, settings.alpha * factor)
+        codes = model.table.gather(rows)
+        noise, rates = _noise(model, settings, learned, tf.shape(codes)), _rates(model, settings, learned)
+        inputs = codes if noise is None else codes + noise
+        reported = None
+        for moved in PASSES[settings.update]:
+            losses, own = compiled_gradients(inputs, images, moved)
+            reported = losses if reported is None else reported
+            if own.codes is not None:
+                own = own._replace(codes=own.codes + 2 * settings.code_decay * codes)
+            apply(model, rows, codes, reduce(own), rates)
         if model.average:
             _follow(model.average, model.generator, settings.ema, model.step)
         model.step.assign_add(1)
-        return losses
+        return _nan_where_not_finite(reported, model.table.gather(rows))
 
     return step
 
 
-def make_refinement(model: Model, settings: TrainSettings) -> Step:
+def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
     """Compile the step of the last epoch, in which the generator, as evaluated, stands still and only codes move.
 
-    As `make_step`, but each code of the batch takes `settings.refine_steps` updates, at a rate that falls to 0: while
-    the generator learned, the codes, seen once an epoch, ran after it.
+    Each code of the batch takes `settings.refine_steps` updates at a rate that falls to 0. While the generator learns,
+    codes are updated once an epoch and lag behind it; refinement lets them catch up.
     """
     loss = build_loss(settings.loss)
 
     @tf.function(jit_compile=device.jit(settings.jit))
-    def gradients(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def code_gradients(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(codes)
-            with precision.computing_in(model.evaluated, settings.precision):
-                images = model.evaluated(codes, training=False)
-            losses = loss(images, target)
+            with computing_in(model.evaluated, settings.precision):
+                losses = loss(model.decode(codes), target)
         return losses, tape.gradient(losses, codes)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        target, codes = decode(images), model.table.gather(rows)
+        target, codes = normalize_pixels(images), model.table.gather(rows)
         first = second = tf.zeros_like(codes)
         before = tf.zeros_like(codes[:, 0])
         for update in tf.range(settings.refine_steps):
-            losses, to_codes = gradients(codes, target)
+            losses, to_codes = code_gradients(codes, target)
             before = tf.where(update == 0, losses, before)
             to_codes += 2 * settings.code_decay * codes
             move, first, second = adam(first, second, tf.fill(tf.shape(losses), update + 1), to_codes)
-            alpha = REFINEMENT * descent_factor(update, settings.refine_steps)
+            alpha = REFINEMENT_ALPHA * descent_factor(update, settings.refine_steps)
             codes = project(codes - alpha * move, settings.projection)
         model.table.assign(rows, codes)
         model.step.assign_add(1)
-        return before
+        return _nan_where_not_finite(before, codes)
 
     return step
 
 
-def _batch(model: Model) -> list[tf.TensorSpec]:
-    return [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, *model.generator.output_shape[1:]], tf.uint8)]
+def _batch(model: GloModel) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, *model.image_shape], tf.uint8)]
+
+
+def _rates(model: GloModel, settings: TrainSettings, learned: int) -> Rates:
+    """Both rates at the model's step."""
+    factor = rate_factor(model.step, learned, settings.schedule)
+    rate = settings.learning_rate * factor
+    if settings.lr_weight_decay:
+        rate *= 0.5 ** tf.cast(model.step // HALVING_STEPS, tf.float32)
+    return Rates(rate, settings.alpha * factor)
+
+
+def _noise(model: GloModel, settings: TrainSettings, learned: int, shape: tf.Tensor) -> tf.Tensor | None:
+    """What training adds to the codes at the model's step, float32 [B, d]; None without --code_noise."""
+    if not settings.code_noise:
+        return None
+    key = tf.constant([settings.seed, Stream.CODE_NOISE], tf.int64)
+    noise = tf.random.stateless_normal(shape, tf.random.experimental.stateless_fold_in(key, model.step))
+    return settings.code_noise * noise_factor(model.step, learned, settings.noise_schedule) * noise
+
+
+def _nan_where_not_finite(losses: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
+    """The losses [B], NaN for a sample whose code [B, d] is not finite: codes of earlier batches are not looked at."""
+    finite = tf.reduce_all(tf.math.is_finite(codes), axis=1)
+    return tf.where(finite, losses, tf.fill(tf.shape(losses), tf.constant(float("nan"))))
 
 
 def _follow(average: keras.Model, generator: keras.Model, decay: float, step: tf.Tensor) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 from glo.data.batches import steps_per_epoch
 from glo.data.dataset import Dataset
 from glo.model.codes import unset
+from glo.model.glo_model import GloModel
 from glo.settings import TrainSettings, fields
 from glo.training.resume import Length
-from glo.training.step import Model
 
 
 def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
     """The text of --dry_run."""
     originals = len(dataset.train_rows)
     n = originals * (1 + settings.copies(originals))
-    model = Model(dataset.image_shape, unset(n, dataset.dimension), settings)
+    model = GloModel(dataset.image_shape, unset(n, dataset.dimension), settings)
     layers: list[str] = []
     model.generator.summary(print_fn=layers.append)
     lines = [

@@ -1,0 +1,55 @@
+"""Every random choice is a pure function of a seed and a named stream: nothing is shared, stored or advanced."""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """What a random choice is for. Streams that share a seed are independent of one another.
+
+    The numbers are part of what a seed means: `SPLIT` and `SUBSET` decide which rows an existing run was trained on.
+    Never change a number or use it again.
+    """
+
+    BATCHES = 0  # epoch e uses the stream BATCHES + e
+    SPLIT = 2**63 - 1
+    SUBSET = 2**63 - 2
+    GRID_IMAGES = 2**63 - 3
+    INITIAL_CODES = 2**63 - 4
+    PCA_IMAGES = 2**63 - 5
+    PCA_DIRECTIONS = 2**63 - 6
+    SELECTED_SAMPLES = 2**63 - 7
+    CONTACT_SHEET = 2**63 - 8
+    ALTERED_COPIES = 2**63 - 9
+    CODE_NOISE = 2**63 - 10
+    PROGRESS_HELD_OUT = 2**63 - 11
+    PROGRESS_SAMPLES = 2**63 - 12
+    SAMPLES = 2**63 - 13
+    SAMPLER_HELD_OUT = 2**63 - 14
+    SAMPLER_SCORES = 2**63 - 15
+    GMM_HELD_OUT = 2**63 - 16
+    GMM_KMEANS = 2**63 - 17
+    KDE_HELD_OUT = 2**63 - 18
+    KDE_SCORED = 2**63 - 19
+    IMLE = 2**63 - 20
+    FLOW = 2**63 - 21
+    SHOWN_RECONSTRUCTIONS = 2**63 - 22
+    FITTED_IMAGES = 2**63 - 23
+    FITTING_STARTS = 2**63 - 24
+    PAIRS = 2**63 - 25
+    ADDED_NOISE = 2**63 - 26
+    MEMORIZATION_IMAGES = 2**63 - 27
+    MEASURED_HELD_OUT = 2**63 - 28
+    MEASURED_TRAINING = 2**63 - 29
+    DECODED_STARTS = 2**63 - 30
+
+
+def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:
+    """NumPy's generator for one purpose. seed: 0 to 2**32 - 1. part: a number that splits the stream further."""
+    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, part]))
+
+
+def permutation(n: int, seed: int, stream: int, part: int = 0) -> np.ndarray:
+    """A permutation of range(n), int64 [n]."""
+    return random_generator(seed, stream, part).permutation(n)

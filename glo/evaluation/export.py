@@ -1,0 +1,59 @@
+"""The task `export`: the model as a TensorFlow SavedModel, which loads without this toolkit."""
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from glo.evaluation.session import Session
+from glo.model.codes import project
+from glo.model.glo_model import GloModel
+from glo.runtime import files
+from glo.runtime.log import logger
+from glo.samplers import Sampler
+
+
+class Exported(tf.Module):
+    """Two functions with the weights that they need.
+
+    decode: codes float32 [n, d] -> images uint8 [n, H, W, C].
+    sample: standard normal noise float32 [n, k] -> images uint8 [n, H, W, C] of new codes.
+    """
+
+    def __init__(self, model: GloModel, sampler: Sampler, projection: str, temperature: float):
+        super().__init__(name="glo")
+        self.weights = [variable.value for variable in model.evaluated.variables]
+        codes = tf.TensorSpec([None, model.dimension], tf.float32, "codes")
+        noise = tf.TensorSpec([None, sampler.noise_dimension], tf.float32, "noise")
+
+        def decode(codes: tf.Tensor) -> tf.Tensor:
+            return tf.cast(tf.round((model.decode(codes) + 1) * 127.5), tf.uint8)
+
+        def sample(noise: tf.Tensor) -> tf.Tensor:
+            return decode(project(sampler.transform(noise, temperature), projection))
+
+        self.decode = tf.function(decode, input_signature=[codes])
+        self.sample = tf.function(sample, input_signature=[noise])
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Write the generator, and the sampler before it, to --export."""
+    run, settings = session.run, session.settings
+    sampler, folder = session.sampler.sampler, Path(settings.export)
+    exported = Exported(run.model, sampler, run.settings.projection, session.temperature)
+    signatures = {"serving_default": exported.decode, "sample": exported.sample}
+    with files.replacing_folder(folder, ours="saved_model.pb", force=settings.force) as temporary:
+        tf.saved_model.save(exported, str(temporary), signatures)
+    logger.info(
+        "SavedModel with decode(codes [n, %d]) and sample(noise [n, %d]) written to %s",
+        run.model.dimension, sampler.noise_dimension, folder,
+    )  # fmt: skip
+    return {
+        "export": {
+            "folder": str(folder),
+            "sampler": session.sampler_name,
+            "temperature": session.temperature,
+            "dimension": run.model.dimension,
+            "noise_dimension": sampler.noise_dimension,
+        }
+    }

@@ -1,0 +1,39 @@
+"""The task `reconstruct`: training images from their learned codes, held-out images from codes fitted to them."""
+
+from typing import Any
+
+import numpy as np
+
+from glo import pictures
+from glo.data.randomness import Stream
+from glo.evaluation.session import Session
+from glo.model.losses import build as build_loss
+from glo.runtime.log import logger
+
+SHOWN = 32  # images of a panel
+
+
+def run(session: Session) -> dict[str, Any]:
+    """All training images are measured, and at most --num_fit held-out ones, for which codes are fitted."""
+    decoder, loss = session.run.decoder, build_loss(session.run.settings.loss)
+    images, codes = session.images, session.run.codes
+    results = {"train": decoder.measure(codes, images, loss).result()}
+    shown = session.choose(np.arange(len(images)), SHOWN, Stream.SHOWN_RECONSTRUCTIONS)
+    panels = [_pair("train", results["train"], images[shown], decoder.images(codes[shown]))]
+    if len(session.dataset.test_rows):
+        held_out, fitted = session.held_out_fit
+        results["test"] = decoder.measure(fitted, held_out, loss).result()
+        panels.append(_pair("held-out", results["test"], held_out[:SHOWN], decoder.images(fitted[:SHOWN])))
+    else:
+        logger.warning("%s holds no held-out images: only training images are reconstructed", session.dataset.path)
+    pictures.save(session.path("reconstruct", "png"), pictures.below(*panels))
+    for name, result in results.items():
+        logger.info("%s PSNR %.2f dB, l1 %.4f (%d images)", name, result["psnr"], result["l1"], result["n"])
+    return results
+
+
+def _pair(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    return pictures.beside(
+        pictures.panel(f"{name}: originals", originals),
+        pictures.panel(f"reconstructions, {result['psnr']:.1f} dB", reconstructions),
+    )

@@ -1,0 +1,52 @@
+"""What tasks need of a run and its dataset, checked before TensorFlow is loaded."""
+
+from pathlib import Path
+
+from glo.data import labels
+from glo.data.dataset import Dataset
+from glo.data.labels import ImageClass
+from glo.features import weights
+from glo.runtime.errors import UserError
+from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
+
+LEAST_IMAGES = 10  # of either split, below which none of --metrics means anything
+
+
+def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
+    """Raise `UserError` for options that the sampler has no use for."""
+    sampler = settings.sampler_of(trained)
+    if settings.components and sampler != "gmm":
+        raise UserError(
+            f"--components {settings.components} is for --sampler gmm, and the sampler is {sampler}: drop one"
+        )
+    if sampler == "unit" and (settings.label is not None or settings.per_class):
+        raise UserError("the sampler unit is the same for every class: choose another, such as --sampler gaussian")
+
+
+def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None:
+    """Raise `UserError` for what the dataset does not have; returns the class that --label names, None without it."""
+    n = len(dataset.train_rows)
+    for pair in settings.pairs:
+        if max(map(int, pair.split(","))) >= n:
+            raise UserError(f"--pairs {pair}: training images are numbered 0 to {n - 1}")
+    if settings.metrics:
+        _check_metrics(settings, dataset)
+    if settings.per_class:
+        labels.every(dataset)
+    restores = settings.inpaint is not None or settings.denoise is not None
+    if restores and settings.images is None and not len(dataset.test_rows):
+        raise UserError(f"{dataset.path} holds no held-out images: name a folder of pictures with --images DIR")
+    return None if settings.label is None else labels.find(dataset, settings.label)
+
+
+def _check_metrics(settings: EvalSettings, dataset: Dataset) -> None:
+    least = min(len(dataset.train_rows), len(dataset.test_rows))
+    if least < LEAST_IMAGES:
+        raise UserError(f"--metrics needs {LEAST_IMAGES} training and held-out images, {dataset.path} has {least}")
+    if settings.extractor not in EXTRACTORS:
+        weights.verify(Path(settings.extractor), settings.extractor_sha256)
+    elif settings.extractor == "classifier" and dataset.labels is None:
+        raise UserError(
+            f"{dataset.path} has no labels to train a classifier on: name another extractor, "
+            "such as --extractor InceptionV3"
+        )

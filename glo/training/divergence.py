@@ -1,0 +1,48 @@
+"""Divergence: training stops at a loss, weight or code that is not finite, before anything else uses the state."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from glo.model.glo_model import GloModel
+from glo.runtime.errors import UserError
+from glo.runtime.files import WriteError
+from glo.settings import TrainSettings
+from glo.training.saves import Saves
+
+
+class LossWindow:
+    """The losses float32 [B] of the steps since the last line of metrics."""
+
+    def __init__(self) -> None:
+        self._losses: list[tf.Tensor] = []
+        self._checked = 0  # so many of them are known to be finite
+
+    def add(self, losses: tf.Tensor) -> None:
+        """Keep the losses of one step, without waiting for the device."""
+        self._losses.append(losses)
+
+    def finite(self) -> bool:
+        """Whether all are. A step reports NaN for a sample whose code is no longer finite."""
+        new, self._checked = self._losses[self._checked :], len(self._losses)
+        return not new or bool(np.isfinite(tf.concat(new, 0).numpy()).all())
+
+    def pop_mean(self) -> tuple[float, int]:
+        """The mean loss and the number of images, and start anew."""
+        values = tf.concat(self._losses, 0).numpy()
+        self._losses, self._checked = [], 0
+        return float(values.mean()), len(values)
+
+
+def require_finite(losses: LossWindow, model: GloModel, step: int, saves: Saves, settings: TrainSettings) -> None:
+    """Raise `UserError` if training has diverged: the last update may have broken weights before a loss shows it."""
+    if losses.finite() and all(np.isfinite(weight.numpy()).all() for weight in model.generator.weights):
+        return
+    with contextlib.suppress(WriteError):
+        saves.wait()
+    kept = f"the last good checkpoint is {saves.last}" if saves.last else "no checkpoint was saved before"
+    raise UserError(
+        f"the loss is not finite at step {step}: training stopped, {kept}; try a lower --learning_rate (now "
+        f"{settings.learning_rate:g}) or a lower --alpha (now {settings.alpha:g})"
+    )

@@ -1,0 +1,82 @@
+"""The pictures of a run: a grid of reconstructions each epoch, samples for TensorBoard, and an animation at the end."""
+
+import math
+import time
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+
+from glo import pictures
+from glo.data.lazy_array import Rows
+from glo.data.projection import project
+from glo.data.randomness import Stream, permutation, random_generator
+from glo.inference.decoder import Decoder
+from glo.model.losses import build as build_loss
+from glo.runtime import paths
+from glo.runtime.log import logger
+from glo.samplers.gaussian import Gaussian
+from glo.training import history
+from glo.training.clock import Clock
+from glo.training.progress import Progress
+from glo.training.records import Records
+from glo.training.resume import Length
+from glo.training.state import Training
+
+GRID = 64  # images of the grid, the same ones each epoch
+SAMPLED = 4096  # training images that stand for all in samples and in the final figure, however many there are
+LOG_SECONDS = 10  # least time between two log lines, and pictures for TensorBoard: epochs can take milliseconds
+
+
+class Grids:
+    """Draws the same images and their reconstructions each epoch, but no more often than an animation can show."""
+
+    def __init__(self, run: Path, training: Training, decoder: Decoder, length: Length, clock: Clock, records: Records):
+        self._run, self._training, self._decoder = run, training, decoder
+        self._length, self._clock, self._records = length, clock, records
+        per_epoch = training.steps_per_epoch
+        self._every = per_epoch * math.ceil(length.end / per_epoch / pictures.GIF_FRAMES)
+        order = permutation(len(training.originals), training.settings.seed, Stream.GRID_IMAGES)
+        self._rows, self._sampled = np.sort(order[:GRID]), np.sort(order[:SAMPLED])
+        grid = pictures.grid(training.originals[self._rows], pictures.columns(len(self._rows)))
+        self._originals = pictures.captioned("training images", grid)
+        self._progress = Progress(training, decoder, order)
+        self._logged = -math.inf
+
+    def due(self, step: int) -> bool:
+        return step % self._every == 0 or step == self._length.end
+
+    def observe(self, step: int, rows: np.ndarray) -> None:
+        """Draw the grid, and measure how far training is. Raises `files.WriteError`."""
+        epoch = math.ceil(step / self._training.steps_per_epoch)
+        shown = self._decoder.images(self._training.codes(self._rows))
+        reconstructions = pictures.grid(shown, pictures.columns(len(shown)))
+        drawn = pictures.beside(self._originals, pictures.captioned(f"reconstructions, epoch {epoch}", reconstructions))
+        pictures.save(paths.grid(self._run, epoch), drawn)
+        psnr = self._progress.measure(last=step == self._length.end)
+        self._records.scalars(step, epoch=epoch, **psnr, **self._clock.at(step))
+        if time.monotonic() - self._logged > LOG_SECONDS:
+            self._records.picture(step, "reconstructions", drawn)
+            self._records.picture(step, "samples", pictures.grid(self._samples(), pictures.columns(GRID)))
+            logger.info("epoch %d, step %d: %s dB", epoch, step, ", ".join(f"{k} {v:.2f}" for k, v in psnr.items()))
+            self._logged = time.monotonic()
+
+    def finish(self) -> None:
+        """Write training.gif and loss.png. Raises `files.WriteError`."""
+        frames = pictures.evenly(sorted(paths.grids(self._run).glob("*.png")))
+        if frames:
+            pictures.save_gif(paths.animation(self._run), [imageio.imread(path) for path in frames])
+        pictures.save_loss(paths.loss_curve(self._run), history.read(self._run))
+
+    def psnr_of_many(self) -> tuple[float, int]:
+        """PSNR [dB] of up to `SAMPLED` training images, and their number."""
+        images, loss = Rows(self._training.originals, self._sampled), build_loss(self._training.settings.loss)
+        measured = self._decoder.measure(self._training.codes(self._sampled), images, loss)
+        return measured.result()["psnr"], len(self._sampled)
+
+    def _samples(self) -> np.ndarray:
+        """Images uint8 [GRID, H, W, C] of the cheapest sampler: those of evaluation take longer to fit."""
+        seed = self._training.settings.seed
+        gaussian = Gaussian.fit(self._training.codes(self._sampled), seed)
+        codes = gaussian.draw(GRID, random_generator(seed, Stream.PROGRESS_SAMPLES))
+        return self._decoder.images(project(codes, self._training.settings.projection))

@@ -1,0 +1,56 @@
+"""The checkpoints of a run, and with --dump_result the batches that were reconstructed when they were saved."""
+
+import io
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from glo.inference.decoder import Decoder
+from glo.runtime import files, paths
+from glo.training import manifest
+from glo.training.checkpoint import Saver
+from glo.training.resume import Length
+from glo.training.state import Training
+
+
+class Saves:
+    """Saves every --save_every steps in the background, and at the end."""
+
+    def __init__(self, run: Path, training: Training, decoder: Decoder, length: Length):
+        self._run, self._training, self._decoder, self._length = run, training, decoder, length
+        self._saver = Saver(run, training.settings, manifest.describe(training.dataset))
+
+    @property
+    def last(self) -> Path | None:
+        """The last good checkpoint: of this run, or the one that it started from."""
+        return self._saver.saved or self._training.start
+
+    def due(self, step: int) -> bool:
+        return step % self._training.settings.save_every == 0 and step < self._length.end
+
+    def observe(self, step: int, rows: np.ndarray) -> None:
+        """Save. Raises `files.WriteError` if the save before failed; the new one is under way all the same."""
+        self._saver.save(self._training.model)
+        if self._training.settings.dump_result:
+            self._dump(step, rows)
+
+    def wait(self) -> None:
+        """Wait for the save under way, if there is one. Raises `files.WriteError` if it failed."""
+        self._saver.wait()
+
+    def _dump(self, step: int, rows: np.ndarray) -> None:
+        """dump_result_<step>.hdf5: image and reconstruction uint8 [B, H, W, C], code float32 [B, d], row int64 [B]."""
+        codes = self._training.codes(rows)
+        arrays = {
+            "image": self._training.images[rows],
+            "reconstruction": self._decoder.images(codes),
+            "code": codes,
+            "row": rows,
+        }
+        image = io.BytesIO()  # HDF5 does not report a full disk when it closes a file of its own
+        with h5py.File(image, "w") as file:
+            for name, values in arrays.items():
+                file[name] = values
+        with files.replacing(paths.dump(self._run, step)) as temporary:
+            temporary.write_bytes(image.getbuffer())

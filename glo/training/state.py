@@ -1,0 +1,83 @@
+"""What a run trains: the model, and the images that it learns, from scratch or from a checkpoint."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glo.data.augmentation import Augmented
+from glo.data.batches import batches, steps_per_epoch
+from glo.data.dataset import Dataset
+from glo.data.lazy_array import Rows
+from glo.model.codes import unset
+from glo.model.glo_model import GloModel
+from glo.runtime import device
+from glo.runtime.log import logger
+from glo.settings import TrainSettings
+from glo.training import checkpoint
+from glo.training.resume import Plan
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run's settings, data and model.
+
+    images: uint8 [m, H, W, C], in the order of the code table: the n training images, then their altered copies.
+    start: the prefix of the checkpoint that the run starts from, or None.
+    """
+
+    settings: TrainSettings
+    dataset: Dataset
+    images: Rows | Augmented
+    model: GloModel
+    start: Path | None
+
+    @property
+    def originals(self) -> Rows:
+        """The training images alone, uint8 [n, H, W, C]."""
+        return self.dataset.train_images
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that visit every image once, copies included."""
+        return steps_per_epoch(len(self.images), self.settings.batch_size)
+
+    def batches(self, step: int, learned: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Endless batches from a step on: of all images, and from step `learned` on of those that are not copies."""
+        batch_size, seed = self.settings.batch_size, self.settings.seed
+        if step < learned:
+            with contextlib.closing(batches(self.images, batch_size, seed, start=step)) as drawn:
+                yield from itertools.islice(drawn, learned - step)
+            step = learned
+        with contextlib.closing(batches(self.originals, batch_size, seed, start=step - learned)) as drawn:
+            yield from drawn
+
+    def codes(self, rows: np.ndarray) -> np.ndarray:
+        """The codes of rows int64 [n] of the table, float32 [n, d]."""
+        return self.model.table.gather(rows).numpy()
+
+
+def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
+    """Build the model and fill it: with initial codes, or from the checkpoint that the plan starts from.
+
+    A run that is resumed must find all that it left. A new run that starts from a checkpoint starts afresh what does
+    not fit its settings: the state of an optimizer, and an average of the weights.
+    Raises `UserError` for a checkpoint that does not fit the model.
+    """
+    images, codes = dataset.train_images, dataset.train_codes
+    if settings.copies(len(images)):
+        images = Augmented(images, settings)
+    if plan.start:
+        codes = unset(len(images), dataset.dimension)
+    elif isinstance(images, Augmented):
+        codes = images.codes(codes)
+    model = GloModel(dataset.image_shape, codes, settings)
+    if plan.start:
+        checkpoint.restore(model, plan.start, partial=plan.run is None)
+        before, now = plan.manifest.numerics, device.numerics()
+        if plan.run and before and before != now:
+            logger.warning("%s was saved with %s and continues with %s: last bits may differ", plan.start, before, now)
+    return Training(settings, dataset, images, model, plan.start)

@@ -1,0 +1,72 @@
+"""Training in bfloat16, and the choice of it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from glo.model import generator, precision
+from glo.model.glo_model import GloModel
+from glo.settings import TrainSettings
+from glo.training.step import make_step
+from tests.support import samples
+
+SMALL = TrainSettings(channels=16, precision="auto")
+
+
+@pytest.mark.parametrize("kind", ["deconv", "resize_conv"])
+def test_hidden_maps_are_bfloat16_and_images_float32(kind):
+    model = generator.build((8, 8, 1), 5, TrainSettings(generator=kind, channels=16))
+    codes = tf.constant(np.random.default_rng(0).standard_normal((4, 5)), tf.float32)
+    before = model(codes, training=False)
+    with precision.computing_in(model, "bfloat16"):
+        assert model.get_layer("up0").compute_dtype == "bfloat16"
+        assert model.get_layer("norm").compute_dtype == "float32"
+        rounded = model(codes, training=False)
+    assert rounded.dtype == tf.float32
+    assert 0 < np.abs(rounded - before).max() < 0.02
+    np.testing.assert_array_equal(model(codes, training=False), before)
+    assert all(weight.dtype == "float32" for weight in model.weights)
+
+
+@pytest.mark.parametrize("kind", ["deconv", "resize_conv"])
+@pytest.mark.parametrize(("update", "film"), [("joint", 0), ("joint", 4), ("alternate", 0)])
+def test_a_step_in_bfloat16_is_nearly_the_step_in_float32(kind, update, film):
+    images, codes = samples(16, (8, 8, 3), 6)
+    moved = {}
+    for name in precision.POLICIES:
+        settings = TrainSettings(
+            precision=name, generator=kind, update=update, film=film, channels=16, generator_optimizer="sgd",
+            learning_rate=0.1,
+        )  # fmt: skip
+        model = GloModel((8, 8, 3), codes, settings)
+        before = [w.numpy() for w in model.generator.trainable_variables]
+        losses = make_step(model, settings, learned=10)(np.arange(16), images)
+        assert losses.dtype == tf.float32
+        after = [w.numpy() for w in model.generator.trainable_variables]
+        moved[name] = np.concatenate([(b - a).ravel() for a, b in zip(before, after, strict=True)])
+    exact, rounded = moved["float32"], moved["bfloat16"]
+    assert 0 < np.linalg.norm(rounded - exact) < 0.05 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize(
+    ("native", "speed", "chosen"), [(True, 1.5, "bfloat16"), (True, 1.05, "float32"), (False, 9, "float32")]
+)
+def test_auto(monkeypatch, native, speed, chosen):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: native)
+    monkeypatch.setattr(precision, "measure", lambda *_: {"float32": 100.0, "bfloat16": 100 * speed})
+    assert precision.decide(SMALL, (8, 8, 1), 4).precision == chosen
+
+
+def test_measuring_is_quick_and_leaves_no_trace():
+    state = np.random.get_state()[1].copy()
+    speed = precision.measure(SMALL, (8, 8, 1), 4)
+    assert speed.keys() == precision.POLICIES.keys()
+    assert min(speed.values()) > 0
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+def test_bfloat16_that_is_emulated_is_said_once(monkeypatch, caplog):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: False)
+    asked = TrainSettings(precision="bfloat16")
+    assert precision.decide(asked, (8, 8, 1), 4) == asked
+    assert len(caplog.records) == 1

@@ -1,0 +1,187 @@
+"""Settings: layers, types, limits and the errors that name them."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+
+from glo import settings
+from glo.runtime.errors import UserError
+from glo.settings import fields
+from glo.settings.fields import Layer, setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    alpha: float = setting(5.0, "a step of 100 %", low=0)
+    rate: float = setting(0.1, "a rate", above=0, high=1)
+    epochs: int | None = setting(None, "a length", low=1)
+    loss: str = setting("mse", "a loss", choices=("mse", "lap_l1"))
+    channels: int = setting(3, "a choice of numbers", choices=(1, 3))
+    name: str | None = setting(None, "a name", pattern="[a-z]+", example="cats")
+    pairs: tuple[str, ...] = setting((), "pairs", pattern=r"\d,\d", example="3,7")
+    dump: bool = setting(False, "a switch")
+    once: str | None = setting(None, "not stored", stored=False)
+    hexadecimal: str = setting("ff", "a text that a function reads", check=lambda text: int(text, 16))
+
+
+def resolved(*argv, file=None):
+    layers = [] if file is None else [file]
+    return fields.resolve(Settings, *layers, fields.parse(Settings, list(argv), ""))
+
+
+def fails(words, *argv, file=None):
+    with pytest.raises(UserError) as caught:
+        resolved(*argv, file=file)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def yaml_file(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_defaults_then_file_then_flags(tmp_path):
+    file = fields.read_yaml(yaml_file(tmp_path, "alpha: 1\nrate: 1e-3\nepochs: 7\ndump: true\n"))
+    assert resolved() == Settings()
+    assert resolved(file=file) == Settings(alpha=1.0, rate=0.001, epochs=7, dump=True)
+    found = resolved("--alpha", "2", "--no-dump", "--pairs", "1,2", "3,4", file=file)
+    assert found == Settings(alpha=2.0, rate=0.001, epochs=7, dump=False, pairs=("1,2", "3,4"))
+    assert (type(found.alpha), type(found.epochs)) == (float, int)
+
+
+def test_a_flag_beats_the_file_even_with_the_default_value(tmp_path):
+    file = fields.read_yaml(yaml_file(tmp_path, "alpha: 1\nepochs: 3\n"))
+    assert resolved("--alpha", "5", file=file).alpha == 5.0
+    null = fields.read_yaml(yaml_file(tmp_path, "epochs:\n"))
+    assert resolved(file=null).epochs is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--alhpa", "1"], ["unknown flag --alhpa", "did you mean --alpha?"]),
+        (["--alph=1"], ["unknown flag --alph,", "did you mean --alpha?"]),
+        (["--zzzzzzzz"], ["unknown flag --zzzzzzzz;"]),
+        (["stray"], ["unexpected word 'stray'"]),
+        (["--alpha"], ["--alpha", "expected one argument"]),
+        (["--alpha", "-1"], ["--alpha must be at least 0, not -1"]),
+        (["--alpha", "nan"], ["--alpha must be a finite number"]),
+        (["--alpha", "1e999"], ["--alpha must be a finite number"]),
+        (["--alpha="], ["--alpha must be a finite number"]),
+        (["--rate", "0"], ["--rate must be greater than 0"]),
+        (["--rate", "1.5"], ["--rate must be at most 1"]),
+        (["--epochs", "1.5"], ["--epochs must be a whole number"]),
+        (["--epochs", "0"], ["--epochs must be at least 1"]),
+        (["--epochs", "9" * 5000], ["--epochs must be a whole number"]),
+        (["--loss", "mes"], ["--loss must be one of mse, lap_l1, not 'mes', did you mean mse?"]),
+        (["--channels", "2"], ["--channels must be one of 1, 3, not '2'"]),
+        (["--name", "Cats"], ["--name must look like cats"]),
+        (["--name", ""], ["--name must be a text"]),
+        (["--once", "a\0b"], ["--once must be a text"]),
+        (["--once", "\udcff"], ["--once must be a text"]),
+        (["--pairs", "1,2", "x"], ["--pairs must look like 3,7, not 'x'"]),
+        (["--dump=3"], ["--dump"]),
+        (["--hexadecimal", "fg"], ["--hexadecimal: invalid literal for int() with base 16: 'fg'"]),
+    ],
+)
+def test_bad_flags(argv, words):
+    fails(words, *argv)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("aplha: 1", ["config.yaml: unknown setting 'aplha', did you mean alpha?"]),
+        ("alpha: yes", ["config.yaml: alpha must be a finite number, not True"]),
+        ("alpha: [1]", ["config.yaml: alpha must be a finite number"]),
+        ("alpha:", ["config.yaml: alpha must be a finite number, not None"]),
+        ("epochs: 2.5", ["config.yaml: epochs must be a whole number, not 2.5"]),
+        ("dump: 1", ["config.yaml: dump must be true or false, not 1"]),
+        ("loss: 3", ["config.yaml: loss must be a text"]),
+        ("pairs: 1,2", ["config.yaml: pairs must be a list"]),
+        ("pairs: [3]", ["config.yaml: pairs must be a text"]),
+        ("alpha: 1" + "0" * 400, ["config.yaml: alpha must be a finite number"]),
+        ("alpha: 0x1" + "0" * 9000, ["config.yaml: alpha must be a finite number"]),
+    ],
+)
+def test_bad_values_in_a_file(tmp_path, text, words):
+    fails(words, file=fields.read_yaml(yaml_file(tmp_path, text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- 1",
+        "word",
+        "1: 2",
+        "a: [",
+        "a: b: c",
+        "\ta: 1",
+        b"\xff\xfe\xff",
+        b"a: \x00",
+        "a: !!python/object/apply:os.system [ls]",
+        "a: !!int ''",
+        "a: !!float ''",
+        "a: !!bool maybe",
+        "a: !!timestamp soon",
+        "a: 2020-13-45",
+        "? [a]\n: 1",
+        "a: " + "[" * 3000,
+        "a: *nobody",
+    ],
+)
+def test_files_that_are_no_settings(tmp_path, text):
+    path = yaml_file(tmp_path, text)
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        fields.read_yaml(path)
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(UserError, match="no config file"):
+        fields.read_yaml(tmp_path / "none.yaml")
+    with pytest.raises(UserError, match="cannot read config file"):
+        fields.read_yaml(tmp_path)
+    assert fields.read_yaml(yaml_file(tmp_path, "# nothing yet\n")).values == {}
+
+
+def test_a_file_whose_aliases_multiply_is_refused_in_few_words(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    file = fields.read_yaml(yaml_file(tmp_path, "\n".join(lines) + "\n"))
+    nested = Layer("file", {"alpha": file.values["a9"]})  # 10^10 texts if written out
+    with pytest.raises(UserError) as caught:
+        fields.resolve(Settings, nested)
+    assert len(str(caught.value)) < 100
+
+
+def test_stored_settings_come_back(tmp_path):
+    told = Settings(alpha=1e-5, epochs=3, name="no", pairs=("1,2",), dump=True, once="now")
+    path = yaml_file(tmp_path, fields.write_yaml(told))
+    assert resolved(file=fields.read_yaml(path)) == dataclasses.replace(told, once=None)
+    assert "once" not in fields.stored(told)
+
+
+def test_help_lists_every_flag(capsys):
+    with pytest.raises(SystemExit) as ended:
+        fields.parse(Settings, ["--help"], "What it is.")
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(Settings):
+        assert f"--{field.name}" in text
+    for words in ("What it is.", "a step of 100 %", "(default 5.0)", "{mse,lap_l1}", "{1,3}"):
+        assert words in text
+
+
+@pytest.mark.parametrize("cls", [settings.BuildSettings, settings.TrainSettings, settings.EvalSettings])
+def test_the_defaults_of_every_command_keep_their_own_limits(cls):
+    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    assert fields.resolve(cls, Layer("defaults", defaults)) == cls()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "-x", "a b", "x" * 81, "", "a\n"])
+def test_names_cannot_leave_their_folder(name):
+    with pytest.raises(UserError, match="--dataset"):
+        fields.resolve(settings.TrainSettings, Layer(fields.FLAGS, {"dataset": name}))

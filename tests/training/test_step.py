@@ -1,0 +1,119 @@
+"""One training step: what moves, by how much, and in what order."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from glo.model.glo_model import GloModel, normalize_pixels
+from glo.model.losses import build as build_loss
+from glo.model.schedules import rate_factor
+from glo.settings import TrainSettings
+from glo.training.step import make_step
+from tests.support import samples
+
+SETTINGS = TrainSettings(channels=4, loss="mse", schedule="constant", learning_rate=0.01, alpha=0.5)
+
+
+def made(n=32, **changes):
+    images, codes = samples(n, (8, 8, 1), 6)
+    settings = dataclasses.replace(SETTINGS, **changes)
+    model = GloModel(images.shape[1:], codes, settings)
+    return model, make_step(model, settings, learned=100), images
+
+
+def own_gradients(model, images, rows):
+    """Of the sum of the batch's losses: a mean would shrink each by the batch size."""
+    codes = tf.constant(model.table.codes.numpy()[rows])
+    with tf.GradientTape() as tape:
+        tape.watch(codes)
+        total = tf.reduce_sum(tf.square(model.generator(codes, training=True) - normalize_pixels(images[rows]))) / 64
+    return tape.gradient(total, codes).numpy()
+
+
+def test_decode():
+    np.testing.assert_allclose(normalize_pixels(np.array([0, 255, 51], np.uint8)), [-1, 1, -0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("update", ["joint", "alternate"])
+def test_one_step_by_hand(update):
+    model, step, images = made(code_optimizer="sgd", generator_optimizer="sgd", update=update)
+    rows = np.array([3, 9, 20, 31])
+    twin, _, _ = made(code_optimizer="sgd", generator_optimizer="sgd", update=update)
+    with tf.GradientTape() as tape:
+        mean = tf.reduce_mean(
+            build_loss("mse")(twin.generator(twin.table.gather(rows), training=True), normalize_pixels(images[rows]))
+        )
+    gradients = tape.gradient(mean, twin.generator.trainable_variables)
+    expected_weights = [
+        w.numpy() - 0.01 * g.numpy() for w, g in zip(twin.generator.trainable_variables, gradients, strict=True)
+    ]
+    expected_codes = twin.table.codes.numpy()
+    if update == "alternate":  # the codes follow the generator that has moved
+        for variable, value in zip(twin.generator.trainable_variables, expected_weights, strict=True):
+            variable.assign(value)
+    moved = expected_codes[rows] - 0.5 * own_gradients(twin, images, rows)
+    expected_codes[rows] = moved / np.maximum(1, np.linalg.norm(moved, axis=1, keepdims=True))
+
+    losses = step(rows, images[rows])
+    assert losses.shape == (4,)
+    np.testing.assert_allclose(np.mean(losses), mean, rtol=1e-5)
+    for variable, value in zip(model.generator.trainable_variables, expected_weights, strict=True):
+        np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.table.codes, expected_codes, rtol=1e-4, atol=1e-6)
+    assert int(model.step) == 1
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_alpha_means_the_same_at_every_batch_size(optimizer):
+    def distance(batch):
+        model, step, images = made(64, code_optimizer=optimizer)
+        before = model.table.codes.numpy()
+        step(np.arange(batch), images[:batch])
+        return np.linalg.norm(model.table.codes.numpy() - before, axis=1)[:batch].mean()
+
+    assert distance(64) == pytest.approx(distance(8), rel=0.25)  # batch statistics differ a little; 1/B would be 8-fold
+
+
+def test_training_lowers_the_loss_several_fold():
+    model, step, images = made(32, alpha=5.0, channels=16)
+    rows = np.arange(32)
+    first = np.mean(step(rows, images))
+    for _ in range(150):
+        last = np.mean(step(rows, images))
+    assert last < first / 3
+    assert np.linalg.norm(model.table.codes, axis=1).max() <= 1 + 1e-6
+
+
+def test_the_rate_halves_every_10000_steps():
+    model, step, images = made(lr_weight_decay=True)
+    rates = {}
+    for at in (0, 9_999, 10_000, 25_000):
+        model.step.assign(at)
+        step(np.arange(4), images[:4])
+        rates[at] = float(model.optimizer.learning_rate)
+    assert rates == pytest.approx({0: 0.01, 9_999: 0.01, 10_000: 0.005, 25_000: 0.0025})
+
+
+def test_cosine_schedule():
+    factors = [float(rate_factor(tf.constant(s, tf.int64), 100, "cosine")) for s in range(101)]
+    assert factors[0] == pytest.approx(0.5)  # 2 % warm-up
+    assert factors[1] == pytest.approx(1)
+    assert factors[50] == pytest.approx(0.5 + 0.5 * np.cos(np.pi * 49 / 99), rel=1e-4)
+    assert 0 < factors[99] < 1e-3
+    assert factors[100] == pytest.approx(0, abs=1e-6)
+    assert all(a >= b for a, b in itertools.pairwise(factors[1:]))
+
+
+def test_evaluation_statistics_follow_training():
+    """Batch norm evaluates with moving statistics: a reconstruction must not get worse by that."""
+    model, step, images = made(64, alpha=5.0, channels=16, schedule="cosine")
+    for _ in range(100):
+        step(np.arange(64), images)
+    errors = [
+        float(tf.reduce_mean(tf.square(model.generator(model.table.codes, training=t) - normalize_pixels(images))))
+        for t in (False, True)
+    ]
+    assert errors[0] < 1.1 * errors[1]
