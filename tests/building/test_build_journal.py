@@ -148,7 +148,7 @@ def test_rows_after_the_journal_are_written_again(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from tests.test_partial import Source, make
+from tests.building.test_build_journal import Source, make
 class Slow(Source):
     def __call__(self, skip):
         for number, block in enumerate(super().__call__(skip)):
