@@ -1,5 +1,6 @@
 # make quickstart   a trained model of handwritten digits, with its pictures, in about a minute
-# make test         style and tests
+# make test         style, imports between rooms, and all tests
+# make test-fast    the same without the tests that train a run or start a command as a process
 # make bench        measures the toolkit, against PyTorch among others, in about half an hour
 PYTHON ?= python3
 VENV := .venv
@@ -13,17 +14,23 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: quickstart test bench clean
+.PHONY: quickstart test test-fast lint bench clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python download.py --datasets DIGITS --dimension 16
 	$(BIN)/python trainer.py --dataset DIGITS --prefix quickstart
 	$(BIN)/python evaler.py --dataset DIGITS --prefix digits
 
-test: $(VENV)/.installed-test
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+lint: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/lint-imports --no-logo --no-cache
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python download.py --datasets MNIST

@@ -1,14 +1,17 @@
-"""Comparisons in turn, A B A B: whatever else the machine does meets all contenders alike."""
+"""Contenders take turns, A B A B, so that whatever else the machine does slows all of them alike."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+Figure = TypeVar("Figure")
 
 
 @dataclass(frozen=True)
 class Range:
-    """Median, least and largest of some measurements."""
+    """Median, minimum and maximum of some measurements."""
 
     median: float
     low: float
@@ -24,32 +27,32 @@ class Range:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a quantity and the range that was measured, with what is asked of it, if anything."""
+    """A line of the table: a quantity, its measured range, and the value it should reach, if there is one."""
 
     name: str
     measured: Range
     unit: str
-    asked: str = ""
+    target: str = ""
 
 
-def in_turn(contenders: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Call every contender once a round; each returns its own figure. The first round, which warms up, is dropped."""
-    figures: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds + 1):
+def in_turn(contenders: dict[str, Iterator[Figure]], rounds: int, warm_up: int = 1) -> dict[str, list[Figure]]:
+    """Take the next figure of every contender once a round. The figures of the first `warm_up` rounds are dropped."""
+    figures: dict[str, list[Figure]] = {name: [] for name in contenders}
+    for number in range(warm_up + rounds):
         for name, contender in contenders.items():
-            figure = contender()
-            if number:
+            figure = next(contender)
+            if number >= warm_up:
                 figures[name].append(figure)
     return figures
 
 
-def ratio(above: list[float], below: list[float]) -> Range:
-    """Of figures of the same rounds."""
-    return Range.of([a / b for a, b in zip(above, below, strict=True)])
+def ratio(numerators: list[float], denominators: list[float]) -> Range:
+    """The range of the ratios of figures from the same round."""
+    return Range.of([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
 def rate(act: Callable[[], object], count: int, repeats: int = 1) -> float:
-    """Units a second, if one call handles `count` of them; the median of `repeats` calls."""
+    """Units per second, where one call handles `count` units: the median of `repeats` calls."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()

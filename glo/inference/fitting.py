@@ -66,16 +66,19 @@ def fit(
     descend = make_descent(model, loss if hole is None else _outside(hole, loss), projection, prior)
     n, s, d = starts.shape
     race = max(1, round(RACE * steps))
-    winners = np.empty((n, d), np.float32)
+    winners, reached = np.empty((n, d), np.float32), np.empty(n, np.float32)
     with tqdm(total=n * steps, desc="fitting", unit="step", unit_scale=True, disable=None, leave=False) as bar:
         together = max(1, batch_size * (1 + NEAREST) // s)  # more starts take no more memory
         for first in range(0, n, together):
             batch = slice(first, first + together)
             raced = descend(begin(starts[batch].reshape(-1, d)), np.repeat(images[batch], s, axis=0), 0, race, race)
-            best = np.argmin(raced[-1].reshape(-1, s), axis=1)
+            losses = raced[-1].reshape(-1, s)
+            best = np.argmin(losses, axis=1)
             winners[batch] = raced[-2].reshape(-1, s, d)[np.arange(len(best)), best]
+            reached[batch] = losses.min(axis=1)
             bar.update(race * len(best))
         state, active = begin(winners), np.arange(n)
+        state[-1][:] = reached  # what the race found stands, also where no steps are left after it
         for done in range(0, steps - race, CHECK):
             count, before = min(CHECK, steps - race - done), state[-1][active]
             for first in range(0, len(active), batch_size):

@@ -50,6 +50,16 @@ def test_the_best_start_wins_and_nothing_gets_worse(world):
     assert losses.max() < 1e-3  # the pixels are rounded to 256 levels
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_single_update_gives_the_best_start_and_its_loss(world, steps):
+    model, codes, images = world
+    starts = np.stack([-codes, codes], axis=1).astype(np.float32)
+    fitted, losses = fit(world, starts, steps=steps)
+    errors = np.mean(np.square(np.asarray(model.decode(fitted)) - (images / 127.5 - 1)), axis=(1, 2, 3))
+    np.testing.assert_allclose(losses, errors, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(fitted, codes, atol=0.05)
+
+
 def test_images_that_converged_take_no_more_time(world, monkeypatch):
     _, codes, _ = world
     make_descent, updates = fitting.make_descent, []

@@ -28,6 +28,16 @@ def test_hidden_maps_are_bfloat16_and_images_float32(kind):
     assert all(weight.dtype == "float32" for weight in model.weights)
 
 
+def test_film_computes_in_float32_under_every_name():
+    """In bfloat16, 1 + gain would be rounded to 8 bits."""
+    model = generator.build((8, 8, 1), 5, TrainSettings(film=4, channels=16, blocks=2))
+    with precision.computing_in(model, "bfloat16"):
+        found = {layer.name: layer.compute_dtype for layer in model.layers}
+    assert {name for name in found if "film" in name} >= {"map_film", "up0_film", "up1_film", "film_up0", "film_norm"}
+    assert {dtype for name, dtype in found.items() if "film" in name} == {"float32"}
+    assert {found[name] for name in ("project", "map_relu", "up0", "up0_relu", "up1")} == {"bfloat16"}
+
+
 @pytest.mark.parametrize("kind", ["deconv", "resize_conv"])
 @pytest.mark.parametrize(("update", "film"), [("joint", 0), ("joint", 4), ("alternate", 0)])
 def test_a_step_in_bfloat16_is_nearly_the_step_in_float32(kind, update, film):

@@ -203,7 +203,7 @@ def test_temperature_scales_the_noise_about_where_it_is_added(name):
 
 
 @pytest.mark.parametrize("name", ["imle", "flow", "unit"])
-def test_samples_vary_less_at_a_lower_temperature(name):
+def test_samples_vary_less_at_a_lower_temperature(name, short):
     fitted = SAMPLERS[name].fit(clustered(300), 0)
     cold, warm = (fitted.draw(400, np.random.default_rng(3), t).var(axis=0).sum() for t in (0.3, 1.0))
     assert cold < 0.8 * warm

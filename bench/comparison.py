@@ -1,0 +1,72 @@
+"""What a comparison is: contenders that take turns, and the rows of the table that their figures make."""
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.timing import Row
+
+TINY_IMAGES, TINY_STEPS = 48, 2
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a contender is built from.
+
+    data_dir: the folder of datasets. folder: a temporary folder that the contenders of a comparison share.
+    tiny: take a few images and steps, to test that everything runs; the figures mean nothing.
+    """
+
+    data_dir: str
+    folder: Path
+    tiny: bool = False
+
+    def images(self, n: int) -> int:
+        """The number of images to use where the full measurement uses n."""
+        return min(n, TINY_IMAGES) if self.tiny else n
+
+    def steps(self, n: int) -> int:
+        """The number of steps to take where the full measurement takes n."""
+        return min(n, TINY_STEPS) if self.tiny else n
+
+
+# What a contender measures in one round: a number, or several numbers by name.
+Figures = Iterator[float] | Iterator[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of the things that a comparison measures, in a process of its own.
+
+    figures: builds the contender, then measures one round for each figure that is taken from it.
+    library: the package that computes. A contender is left out where its package is not installed.
+    environment: variables that are set in its process.
+    """
+
+    figures: Callable[[Setup], Figures]
+    library: str = "tensorflow"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package that it needs can be imported."""
+        return importlib.util.find_spec(self.library) is not None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Contenders, and what is said about them.
+
+    about: the heading of its rows.
+    rows: makes the rows of the figures of each contender that is installed, one figure per round.
+    turns: rounds of this comparison for each round of the bench; at least one is measured.
+    warm_up: rounds before those whose figures count.
+    """
+
+    about: str
+    contenders: dict[str, Contender]
+    rows: Callable[[dict[str, list[Any]]], Iterator[Row]]
+    turns: float = 1
+    warm_up: int = 1

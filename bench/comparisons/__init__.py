@@ -1,0 +1,31 @@
+"""The comparisons of the bench, a file each.
+
+Their modules import TensorFlow and PyTorch inside the contenders alone, since a process loads only what it measures.
+"""
+
+from bench.comparison import Comparison
+from bench.comparisons import (
+    building,
+    decoding,
+    first_step,
+    fitting,
+    growth,
+    overhead,
+    quality,
+    saving,
+    speed,
+    streaming,
+)
+
+ALL: dict[str, Comparison] = {
+    "speed": speed.COMPARISON,
+    "growth": growth.COMPARISON,
+    "streaming": streaming.COMPARISON,
+    "saving": saving.COMPARISON,
+    "overhead": overhead.COMPARISON,
+    "fitting": fitting.COMPARISON,
+    "building": building.COMPARISON,
+    "decoding": decoding.COMPARISON,
+    "first_step": first_step.COMPARISON,
+    "quality": quality.COMPARISON,
+}

@@ -1,0 +1,101 @@
+"""Building a dataset from JPEGs against Pillow alone, which only decodes and resizes, in threads and in processes."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from bench.comparison import Comparison, Contender, Figures, Setup
+from bench.timing import Range, Row, rate, ratio
+from datasets import folder as pictures
+from datasets.picture import REDUCE
+from glo.building.build import build
+from glo.settings import BuildSettings
+
+SIDE = 64  # pixels of the images that are made
+CORES = os.cpu_count() or 1
+SIZES = {(178, 218): 12_000, (1500, 1000): 400}  # (width, height) of the JPEGs: how many
+PILLOW = ("Pillow alone, threads", "Pillow alone, processes")
+
+
+def _whole_build(setup: Setup, width: int, height: int) -> Figures:
+    photos = _photos(setup, width, height)
+    settings = BuildSettings(distribution="Gaussian", dimension=64, size=str(SIDE))
+
+    def act() -> None:
+        collection = pictures.collection(photos[0].parent, (SIDE, SIDE))
+        build(setup.folder / f"built-{width}x{height}", "photos", "photos", collection.blocks, settings)
+
+    while True:
+        yield rate(act, len(photos))
+
+
+def _threads(setup: Setup, width: int, height: int) -> Figures:
+    photos = _photos(setup, width, height)
+
+    def share(first: int) -> None:
+        for path in photos[first::CORES]:
+            decode(path)
+
+    with ThreadPoolExecutor(CORES) as pool:
+        while True:  # one task for each thread: a task for each picture would cost time
+            yield rate(lambda: list(pool.map(share, range(CORES))), len(photos))
+
+
+def _processes(setup: Setup, width: int, height: int) -> Figures:
+    photos = _photos(setup, width, height)
+    with ProcessPoolExecutor(CORES, get_context("spawn")) as pool:
+        while True:
+            yield rate(lambda: list(pool.map(decode, photos, chunksize=16)), len(photos))
+
+
+def decode(path: Path) -> None:
+    """The least that any program must do: open, decode as little of a JPEG as the toolkit does, crop and resize."""
+    with Image.open(path) as image:
+        image.draft(None, (REDUCE * SIDE, REDUCE * SIDE))
+        side = min(image.size)
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, (left, top, left + side, top + side))
+
+
+def _photos(setup: Setup, width: int, height: int) -> list[Path]:
+    """JPEGs of coloured clouds, no two alike, with about as many bytes per pixel as photographs.
+
+    They are written unless another contender has written them.
+    """
+    folder = setup.folder / f"{width}x{height}"
+    paths = [folder / f"{number:06d}.jpg" for number in range(setup.images(SIZES[width, height]))]
+    if folder.exists():
+        return paths
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    noise = [gaussian_filter(random.standard_normal((2 * height, 2 * width, 3)), (s, s, 0)) * 3 * s for s in (1, 9)]
+    cloud = np.clip(sum(noise) * 10 + 128, 0, 255).astype(np.uint8)
+    for path in paths:
+        top, left = random.integers(0, (height, width))
+        Image.fromarray(cloud[top : top + height, left : left + width]).save(path, quality=90)
+    return paths
+
+
+def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:
+    for width, height in SIZES:
+        size = f"{width}x{height}"
+        for name in ("whole build", *PILLOW):
+            yield Row(f"{size} JPEGs, {name}", Range.of(figures[f"{size}, {name}"]), "images/s")
+        fastest = max(PILLOW, key=lambda name: Range.of(figures[f"{size}, {name}"]).median)  # noqa: B023
+        share = ratio(figures[f"{size}, whole build"], figures[f"{size}, {fastest}"])
+        yield Row(f"{size} JPEGs, whole build / {fastest}", share, "x", "0.85")
+
+
+CONTENDERS = {
+    f"{width}x{height}, {name}": Contender(partial(rates, width=width, height=height), "PIL")
+    for width, height in SIZES
+    for name, rates in zip(("whole build", *PILLOW), (_whole_build, _threads, _processes), strict=True)
+}
+COMPARISON = Comparison("building a dataset from JPEGs", CONTENDERS, _rows)
