@@ -1,0 +1,152 @@
+"""A trained run from Python: `glo.load`, with and without its dataset, in a thread, and what it exports."""
+
+import shutil
+import subprocess
+import sys
+import threading
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import glo
+from glo.runtime.errors import UserError
+from tests.support import ROOT, assert_ok, assert_one_line_error, call
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with datasets/digits and a run of a hundred steps."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(home)
+        assert_ok(call("download.py", "--datasets", "DIGITS", "--dimension", 8))
+        train = ["--dataset", "DIGITS", "--channels", 16, "--max_steps", 100, "--precision", "float32"]
+        assert_ok(call("trainer.py", *train, "--sampler", "gaussian"))
+    return home
+
+
+@pytest.fixture
+def folder(home, monkeypatch):
+    """The run folder."""
+    monkeypatch.chdir(home)
+    (folder,) = home.glob("train_dir/*")
+    return folder
+
+
+@pytest.fixture
+def alone(folder, tmp_path, monkeypatch):
+    """The run folder in a place without any dataset."""
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    monkeypatch.chdir(tmp_path)
+    return copy
+
+
+def digits(home, n=6):
+    with h5py.File(home / "datasets/digits/data.hdf5") as file:
+        return file["image"][:][file["split"][:] == 1][:n]
+
+
+def test_no_dataset_is_needed(home, alone):
+    run = glo.load(alone)
+    assert run.dataset is None
+    assert run.settings.sampler == "gaussian"
+    assert run.codes.shape == (1617, 8)
+    images, codes = run.sample(12, seed=3)
+    assert (images.shape, images.dtype) == ((12, 8, 8, 1), np.uint8)
+    np.testing.assert_array_equal(run.decode(codes), images)
+    np.testing.assert_array_equal(run.sample(12, seed=3)[0], images)
+    assert not np.array_equal(run.sample(12, seed=4)[0], images)
+    # The generator can make these very images, so that fitting finds codes that do.
+    again = run.decode(run.encode(images))
+    assert np.abs(again.astype(float) - images).mean() < 6
+    new = digits(home)
+    errors = np.abs(run.reconstruct(new).astype(float) - new).mean()
+    untouched = np.abs(run.decode(np.repeat(run.codes.mean(axis=0)[None], len(new), 0)).astype(float) - new).mean()
+    assert errors < 0.7 * untouched
+
+
+def test_the_dataset_is_used_where_it_is_and_refused_where_it_differs(home, folder, tmp_path, caplog):
+    assert glo.load(folder / "model-100").dataset is not None
+    shutil.copytree(home / "datasets", tmp_path / "other")
+    with h5py.File(tmp_path / "other/digits/data.hdf5", "r+") as file:
+        file["split"][:3] = 1
+    run = glo.load(folder, data_dir=tmp_path / "other")
+    assert run.dataset is None
+    assert "not what this run was trained on" in caplog.text
+    assert run.encode(digits(home, 2), steps=5).shape == (2, 8)
+
+
+def test_bad_arguments(alone):
+    run = glo.load(alone)
+    for bad in (np.zeros((2, 8, 8, 1)), np.zeros((2, 8, 9, 1), np.uint8), np.zeros((8, 8, 1), np.uint8)):
+        with pytest.raises(ValueError, match=r"uint8 \[n, 8, 8, 1\]"):
+            run.encode(bad)
+    with pytest.raises(ValueError, match="label"):
+        run.encode(np.zeros((2, 8, 8, 1), np.uint8), label=3)
+    with pytest.raises(ValueError, match=r"\[n, 8\]"):
+        run.decode(np.zeros((2, 9)))
+    with pytest.raises(ValueError, match="gausian"):
+        run.sample(3, sampler="gausian")
+    with pytest.raises(ValueError, match="positive"):
+        run.sample(0)
+    with pytest.raises(UserError, match="nowhere"):
+        glo.load("nowhere")
+
+
+def test_in_a_thread(alone):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(glo.load(alone).sample(3)[0]))
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(results[0], glo.load(alone).sample(3)[0])
+
+
+def test_the_example(folder, tmp_path):
+    line = [sys.executable, ROOT / "examples/latent_space.py", folder, tmp_path / "walk.png"]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    assert result.returncode == 0, result.stderr
+    assert "1617 learned codes of 8" in result.stdout
+    assert Image.open(tmp_path / "walk.png").size[0] > 300
+
+
+def test_samples_as_numbered_pngs(folder, tmp_path):
+    export = ["--checkpoint", folder, "--export_samples", tmp_path / "pngs", "--num_samples", 7]
+    assert_ok(call("evaler.py", *export))
+    assert [path.name for path in sorted((tmp_path / "pngs").iterdir())] == [f"{i:05d}.png" for i in range(7)]
+    with np.load(folder / "eval-100/generate_default.npz") as file:
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "pngs/00006.png")), file["image"][6, ..., 0])
+    assert not (folder / "eval-100/reconstruct_default.png").exists()  # it is a task, so that the defaults are off
+    assert_one_line_error(call("evaler.py", *export), "--force")
+    assert_ok(call("evaler.py", *export, "--force"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    refused = call("evaler.py", "--checkpoint", folder, "--export_samples", tmp_path / "mine", "--force")
+    assert_one_line_error(refused, "mine", "not empty")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("sampler", ["gaussian", "diagonal", "unit", "gmm", "kde"])
+def test_a_saved_model_runs_without_this_toolkit(folder, tmp_path, sampler):
+    assert_ok(call("evaler.py", "--checkpoint", folder, "--export", tmp_path / "model", "--sampler", sampler))
+    run = glo.load(folder)
+    np.save(tmp_path / "codes.npy", run.codes[:5])
+    program = (
+        "import sys; sys.modules['glo'] = None\n"
+        "import numpy as np, tensorflow as tf\n"
+        "model = tf.saved_model.load('model')\n"
+        "k = model.sample.input_signature[0].shape[1]\n"
+        "noise = np.random.default_rng(0).standard_normal((4000, k)).astype(np.float32)\n"
+        "np.savez('out.npz', decoded=model.decode(np.load('codes.npy')), sampled=model.sample(noise))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    with np.load(tmp_path / "out.npz") as out:
+        assert out["sampled"].dtype == np.uint8
+        assert np.abs(out["decoded"].astype(int) - run.decode(run.codes[:5])).max() <= 1
+        # Samples of the graph have the mean image, and the spread, of samples of the sampler itself.
+        ours, graph = run.sample(4000, sampler=sampler)[0].astype(float), out["sampled"].astype(float)
+        np.testing.assert_allclose(graph.mean(axis=0), ours.mean(axis=0), atol=12)
+        np.testing.assert_allclose(graph.std(axis=0).mean(), ours.std(axis=0).mean(), rtol=0.05)
