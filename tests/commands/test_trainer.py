@@ -495,3 +495,38 @@ def test_dimension_takes_the_leading_coordinates(home, limit):
     assert_one_line_error(
         call("trainer.py", *FAST, "--checkpoint", run_folder / "model-1", "--dimension", 3), "dimension 2, not 3"
     )
+
+
+def test_a_new_run_may_change_optimizers_and_average_and_says_what_starts_afresh(home):
+    train("--dataset", "TOY", "--prefix", "plain", "--max_steps", 4)
+    start = newest(home, "plain") / "model-4"
+    changes = ["--code_optimizer", "sgd", "--generator_optimizer", "sgd", "--ema", 0.9]
+    log = train("--checkpoint", start, "--prefix", "changed", *changes, "--max_steps", 5).stderr
+    for what in ("the state of the generator's optimizer", "the state of the codes' optimizer", "the average of the"):
+        assert f"{what}" in log
+    changed = newest(home, "changed") / "model-5"
+    assert not any(name.startswith("table/visits") for name in tensors(changed))
+    # The average starts at the weights of the checkpoint, not at random ones: one step of sgd away, it is near them.
+    kernel, average = tensors(start)["generator/project/kernel"], tensors(changed)["average/project/kernel"]
+    assert np.abs(kernel - average).max() < 0.05 * np.abs(kernel).max()
+    # Back again: everything that an optimizer remembers is new, and nothing is left over.
+    log = train("--checkpoint", changed, "--prefix", "back", "--code_optimizer", "adam", "--max_steps", 6).stderr
+    assert "the state of the codes' optimizer" in log
+    assert (tensors(newest(home, "back") / "model-6")["table/visits"] <= 1).all()
+    # A run that is resumed may change none of them.
+    refused = train("--checkpoint", newest(home, "plain"), "--max_steps", 8, "--ema", 0.9, expect_ok=False)
+    assert_one_line_error(refused, "ema 0.0, not 0.9")
+    # What cannot be restored leaves no run folder behind.
+    before = set((home / "train_dir").iterdir())
+    (newest(home, "plain") / "model-4.index").write_bytes(b"no index")
+    assert train("--checkpoint", start, "--prefix", "none", "--max_steps", 8, expect_ok=False).returncode == 2
+    assert set((home / "train_dir").iterdir()) == before
+
+
+def test_what_the_bits_depend_on_is_recorded_and_a_change_is_said(home):
+    train("--dataset", "TOY", "--prefix", "bits", "--max_steps", 2)
+    path = newest(home, "bits") / "model-2.json"
+    content = json.loads(path.read_text())
+    assert content["numerics"] == {"tensorflow": tf.__version__, "oneDNN": True}
+    path.write_text(json.dumps({**content, "numerics": {"tensorflow": "2.20.0", "oneDNN": False}}))
+    assert "last bits may differ" in train("--checkpoint", newest(home, "bits"), "--max_steps", 4).stderr
