@@ -1,0 +1,1 @@
+"""The tasks of evaler.py, a file each, the session that they share, and their registry."""

@@ -1,0 +1,1 @@
+"""Networks that look at images: the classifier, networks of keras.applications, and their weights."""

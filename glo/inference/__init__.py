@@ -1,0 +1,1 @@
+"""A frozen generator at work: decoding, fitting, priors, nearest images, paths between codes, PSNR."""

@@ -1,0 +1,1 @@
+"""Measures of images: distances, manifolds, similarity, memorisation. Arrays in, numbers out."""

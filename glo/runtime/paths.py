@@ -1,4 +1,4 @@
-"""The names of dataset folders, run folders and everything in them. No other module builds such a name."""
+"""The names of dataset folders, run folders, and the files in them: every such name is built here."""
 
 import os
 import re

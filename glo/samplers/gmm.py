@@ -101,7 +101,7 @@ class Mixture:
 def components_for(n: int, whole: int, components: int) -> int:
     """Components for n of the codes where all of them, `whole`, have `components`: in proportion.
 
-    But no more than leave each `FEWEST` codes, of which a component with fewer would be copies, and at least 1.
+    At least 1, and at most as many as leave `FEWEST` codes for each: a component with fewer would copy its codes.
     """
     return max(1, min(round(components * n / whole), n // FEWEST))
 

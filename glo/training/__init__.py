@@ -1,0 +1,1 @@
+"""Training: step, loop and its observers, checkpoints, and how a run is resumed."""

@@ -33,24 +33,24 @@ class Plan:
 def plan(typed: Layer) -> Plan:
     """Lay the typed flags over the recipe's file, or over the settings of the checkpoint they name.
 
-    A run folder resumes: only settings marked `resume` may change. RUN/model-STEP starts a new run from that state:
-    all but the architecture may change. Raises `UserError` for anything else, naming the difference.
+    A run folder is resumed: only settings marked `resume` may change. RUN/model-STEP starts a new run from that state:
+    everything but the architecture may change. Raises `UserError` for anything else, naming the difference.
     """
-    asked = fields.resolve(TrainSettings, typed)
-    if asked.checkpoint is None:
-        if asked.dataset is None:
+    requested = fields.resolve(TrainSettings, typed)
+    if requested.checkpoint is None:
+        if requested.dataset is None:
             raise UserError("--dataset is missing: give the name of a dataset, such as --dataset MNIST")
-        file = Path(asked.config) if asked.config else paths.config_file(asked.dataset)
+        file = Path(requested.config) if requested.config else paths.config_file(requested.dataset)
         return Plan(fields.resolve(TrainSettings, fields.read_yaml(file), typed))
-    start, resume = manifest.locate(asked.checkpoint)
-    found = manifest.read(start)
-    before = found.resolved(start)
+    start, resume = manifest.locate(requested.checkpoint)
+    saved = manifest.read(start)
+    before = saved.resolved(start)
     carried = fields.stored(before)
     if "epochs" in typed.values:
         del carried["max_steps"]  # a new planned length ends where it says, not where the earlier run was cut
     layers = [Layer(str(start), carried)]
-    if asked.config:
-        layers.append(fields.read_yaml(Path(asked.config)))
+    if requested.config:
+        layers.append(fields.read_yaml(Path(requested.config)))
     settings = fields.resolve(TrainSettings, *layers, typed)
     if resume and settings.precision == "auto":  # the choice was made when the run began
         settings = dataclasses.replace(settings, precision=before.precision)
@@ -64,7 +64,7 @@ def plan(typed: Layer) -> Plan:
             raise UserError(f"{start} was trained with {field.name} {old}, not {new}: {way_out}")
     if settings.dataset.lower() != before.dataset.lower():
         raise UserError(f"{start} was trained on {before.dataset}, not {settings.dataset}: drop --dataset")
-    return Plan(settings, start, found, start.parent if resume else None)
+    return Plan(settings, start, saved, start.parent if resume else None)
 
 
 class Length(NamedTuple):
