@@ -1,4 +1,4 @@
-"""Every command of the README and every shipped recipe, run on small made files."""
+"""Every command of the README and its guides, and every shipped recipe, run on small made files."""
 
 import gzip
 import io
@@ -17,8 +17,11 @@ from scipy.io import savemat
 
 from tests.support import ROOT, assert_ok, call, samples, write_flat, write_grouped
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^python .+$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.MULTILINE)
+# A reader starts with the README, and the guides build on its datasets and runs.
+GUIDES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS"))]
+PAGES = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
+BLOCKS = [block for path in GUIDES for block in re.findall(r"```sh\n(.*?)```", PAGES[path], re.DOTALL)]
+COMMANDS = re.findall(r"^python .+$", "\n".join(BLOCKS), re.MULTILINE)
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 # What makes a command short here; nothing else of it is changed.
 SHORT = {
@@ -105,21 +108,31 @@ def test_the_readmes_commands_in_its_order(home, monkeypatch):
         assert_ok(call(script, *args, *more))
 
 
-def test_the_readmes_targets_and_pictures_exist():
+def test_the_readmes_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make (\w+)$", README, re.MULTILINE):
+    targets = {target for text in PAGES.values() for target in re.findall(r"^make (\w+)$", text, re.MULTILINE)}
+    assert targets
+    for target in targets:
         assert f"\n{target}: " in makefile
-    pictures = re.findall(r"!\[[^]]+]\(([^)]+)\)", README)
-    assert len(pictures) >= 6
-    for picture in pictures:
-        assert 0 < (ROOT / picture).stat().st_size < 1_500_000
+
+
+def test_the_readmes_pictures_and_links_exist():
+    pictures = 0
+    for page, text in PAGES.items():
+        for mark, target in re.findall(r"(!?)\[[^]]*]\(([^)#]+)\)", text):
+            if not target.startswith("https://"):
+                assert (page.parent / target).exists(), f"{page.name} names {target}"
+            if mark:
+                pictures += 1
+                assert 0 < (page.parent / target).stat().st_size < 1_500_000
+    assert pictures >= 6
 
 
 def test_the_readmes_settings_are_true():
     from glo.settings import TrainSettings
 
     defaults = TrainSettings()
-    rows = re.findall(r"^\| `--(\w+)` \| ([^|]+) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| `--(\w+)` \| ([^|]+) \|", "\n".join(PAGES.values()), re.MULTILINE)
     assert len(rows) >= 6
     for name, default in rows:
         assert str(getattr(defaults, name)) in (default.strip(), f"{default.strip()}.0")
