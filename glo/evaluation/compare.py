@@ -113,7 +113,8 @@ def _evaluated(run: Path) -> Figures:
             if key in ("psnr", "ssim") or key.startswith("ms_ssim"):
                 figures[f"{name}_{key}"] = value
     if measured:
-        figures |= {"sampler": measured["sampler"], "n": measured["n"]}
+        about = ("sampler", "components", "temperature", "n")  # older evaluations lack the second and the third
+        figures |= {name: measured[name] for name in about if measured.get(name) is not None}
         for name, value in measured["samples"].items():
             figures |= {name: value, f"{name}_floor": measured["floor"][name]}
         figures["extractor_sha256"] = measured["extractor"]["sha256"][:12]

@@ -27,7 +27,15 @@ def make_run(folder, records, evaluations=(), batch_size=10):
 
 def evaluated(psnr, sha256="a" * 64, n=100):
     extractor = {"name": "classifier", "accuracy": 0.99, "sha256": sha256}
-    metrics = {"n": n, "sampler": "gmm", "extractor": extractor, "samples": SAMPLES, "floor": FLOOR}
+    metrics = {
+        "n": n,
+        "sampler": "gmm",
+        "components": 12,
+        "temperature": 0.85,
+        "extractor": extractor,
+        "samples": SAMPLES,
+        "floor": FLOOR,
+    }
     recon = {"train": {"psnr": psnr, "ssim": 0.9, "n": 5}, "test": {"psnr": psnr - 1, "ms_ssim_2": 0.8, "n": 5}}
     return {"train": {"psnr": psnr, "l1": 0.1, "n": 5}, "metrics": {**metrics, **recon}}
 
@@ -68,6 +76,7 @@ def test_a_folder_of_runs(runs, tmp_path):
     assert (new["train_psnr"], new["heldout_psnr"], new["logged_heldout_psnr"]) == ("21.0", "20.0", "19.0")
     assert (new["train_ssim"], new["heldout_ms_ssim_2"]) == ("0.9", "0.8")
     assert (new["frechet_classifier"], new["n"], new["sampler"]) == ("2.5", "100", "gmm")
+    assert (new["components"], new["temperature"]) == ("12", "0.85")
     assert (new["frechet_classifier_floor"], new["memorisation_share_floor"]) == ("0.5", "0.05")
     assert (old["step"], old["images"], old["logged_train_psnr"], old["logged_loss"]) == ("10", "100", "18.5", "0.4")
     assert float(old["seconds"]) == pytest.approx(50 / 25 + 50 / 50)
