@@ -1,67 +1,64 @@
 #!/usr/bin/env python3
-"""Measures the toolkit and prints one table; also writes bench/results.json.
+"""Measure the toolkit, print a table, and record it in bench/results.json for this kind of CPU.
 
 python -m bench
 python -m bench --only speed growth --rounds 3
 """
 
 import argparse
-import dataclasses
-import importlib.metadata
-import json
-import os
-import platform
+import contextlib
 import sys
-from datetime import UTC, datetime
+import tempfile
 from pathlib import Path
 
-from glo.runtime import device, errors, files, log
-
-RESULTS = Path(__file__).with_name("results.json")
-PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "pillow", "scikit-learn", "torch")
+from bench import results, worker
+from bench.comparison import Setup
+from bench.comparisons import ALL
+from bench.timing import Row, in_turn
+from glo.runtime import device, errors
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of each comparison (default 7)")
-    parser.add_argument("--data_dir", default="datasets", help="where MNIST is (default datasets)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds, in which contenders take turns (default 7)")
+    parser.add_argument("--data_dir", default="datasets", help="folder of all datasets, with MNIST (default datasets)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"run these comparisons only: {', '.join(ALL)}")
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help="these comparisons only; the others stay in results.json"
+        "--tiny", action="store_true", help="take a few images and steps, to test that all runs, and record nothing"
     )
-    asked = parser.parse_args(argv)
-    log.setup()
+    options = parser.parse_args(argv)
+    if unknown := set(options.only or ()) - ALL.keys():
+        raise errors.UserError(
+            f"--only {min(unknown)}: no such comparison{errors.did_you_mean(min(unknown), ALL)}; "
+            f"there are {', '.join(ALL)}"
+        )
     device.select("cpu")
-    from bench import comparisons
+    kind = results.cpu_kind()
+    print(f"{kind}\n\n{'':58} {'median (range)':>28} {'':9} target", flush=True)
+    for name in options.only or ALL:
+        print(f"{name}: {ALL[name].about}", flush=True)
+        for label, contender in ALL[name].contenders.items():
+            if not contender.installed:
+                print(f"  {label}: left out, since {contender.library} is not installed", flush=True)
+        rows = measure(name, options.rounds, options.data_dir, options.tiny)
+        for row in rows:
+            print(f"  {row.name:56} {row.measured!s:>28} {row.unit:9} {row.target}", flush=True)
+        if not options.tiny:
+            results.record(results.PATH, kind, name, rows)
 
-    if unknown := set(asked.only or ()) - comparisons.ALL.keys():
-        raise errors.UserError(f"no comparison {min(unknown)}: there are {', '.join(comparisons.ALL)}")
-    chosen = {name: compare for name, compare in comparisons.ALL.items() if name in (asked.only or comparisons.ALL)}
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if asked.only and RESULTS.exists() else {}
-    print(f"{'':58} {'median (range)':>28} {'':9} asked", flush=True)
-    for name, compare in chosen.items():
-        results[name] = {"machine": machine(), "rows": []}
-        for row in compare(asked.rounds, asked.data_dir):
-            print(f"{row.name:58} {row.measured!s:>28} {row.unit:9} {row.asked}", flush=True)
-            results[name]["rows"].append(dataclasses.asdict(row))
-        files.write_text(RESULTS, json.dumps(results, indent=1) + "\n")
 
-
-def machine() -> dict[str, object]:
-    """What the figures were measured on, and when."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor()
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "memory_GB": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-    }
+def measure(name: str, rounds: int, data_dir: str, tiny: bool) -> list[Row]:
+    """Run a comparison, each contender in a process of its own. Raises `UserError` if there is no dataset for it."""
+    comparison = ALL[name]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        setup = Setup(data_dir, Path(folder), tiny)
+        contenders = {
+            label: stack.enter_context(contextlib.closing(worker.figures(name, label, contender, setup)))
+            for label, contender in comparison.contenders.items()
+            if contender.installed
+        }
+        figures = in_turn(contenders, max(1, round(comparison.turns * rounds)), comparison.warm_up)
+    return list(comparison.rows(figures))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.timing import Row
 
-TINY_IMAGES, TINY_STEPS = 48, 2
+TINY_IMAGES, TINY_STEPS = 32, 2
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,19 @@ class Contender:
     """One of the things that a comparison measures, in a process of its own.
 
     figures: builds the contender, then measures one round for each figure that is taken from it.
-    library: the package that computes. A contender is left out where its package is not installed.
+    library: "tensorflow" or "torch", or None if its process needs neither. Where the library is not installed, the
+        contender is left out.
     environment: variables that are set in its process.
     """
 
     figures: Callable[[Setup], Figures]
-    library: str = "tensorflow"
+    library: str | None = "tensorflow"
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def installed(self) -> bool:
-        """Whether the package that it needs can be imported."""
-        return importlib.util.find_spec(self.library) is not None
+        """Whether its library can be imported."""
+        return self.library is None or importlib.util.find_spec(self.library) is not None
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,21 @@
-"""The same model, loss and updates as the toolkit's, as a compact PyTorch loop: what its speed is measured against."""
+"""The toolkit's model, loss and updates as a compact PyTorch loop, against which its speed is measured."""
 
+import functools
 import itertools
+import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from glo.model import filters
+from bench.timing import rate
 from glo.settings import loss_expression
 
 
 class Generator(nn.Module):
-    """d -> 4x4 x 4c, batch-normalised, then transposed convolutions (kernel 4, stride 2) to 2c, c and the image."""
+    """d -> 4x4 x 4c with batch normalisation, then transposed convolutions (kernel 4, stride 2) to 2c, c, the image."""
 
     def __init__(self, dimension: int, channels: int, image_channels: int):
         super().__init__()
@@ -31,16 +34,32 @@ class Generator(nn.Module):
 
 
 def lap_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The Laplacian-pyramid L1 of glo.losses with its defaults and matrices; float32 [B, C, H, W] -> [B]."""
+    """The toolkit's Laplacian-pyramid L1 with default arguments; float32 [B, C, n, n] -> [B]. n: a power of two."""
     (term,) = loss_expression.parse("lap_l1")
     rest, total = prediction - target, 0.0
     for _ in range(term.arguments["levels"]):
         n = rest.shape[2]
-        blur, halve = map(torch.from_numpy, (filters.blur(n, term.arguments["sigma"]), filters.halve(n)))
+        blur, halve = torch.from_numpy(blurring(n, term.arguments["sigma"])), torch.from_numpy(halving(n))
         blurred = blur @ rest @ blur.T
         total = total + (rest - blurred).abs().mean((1, 2, 3))
         rest = halve @ blurred @ halve.T
     return total + rest.abs().mean((1, 2, 3))
+
+
+# The toolkit has both matrices, in a module that loads TensorFlow, which must not be in the process of PyTorch.
+@functools.cache
+def blurring(n: int, sigma: float) -> np.ndarray:
+    """float32 [n, n]: a Gaussian up to 2 sigma, with the pixels at the ends repeated beyond the border."""
+    radius = math.ceil(2 * sigma)
+    taps = np.exp(-0.5 * np.square(np.arange(-radius, radius + 1) / sigma))
+    padded = np.pad(np.eye(n), ((radius, radius), (0, 0)), "edge")
+    return sum(tap * padded[k : k + n] for k, tap in enumerate(taps / taps.sum())).astype(np.float32)
+
+
+@functools.cache
+def halving(n: int) -> np.ndarray:
+    """float32 [n // 2, n]: the mean of each pair of pixels. n: even."""
+    return np.eye(n, dtype=np.float32).reshape(n // 2, 2, n).mean(axis=1)
 
 
 class Loop:
@@ -70,3 +89,16 @@ class Loop:
         with torch.no_grad():
             moved = codes - self.alpha * len(rows) * codes.grad
             self.codes[rows] = moved / moved.norm(dim=1, keepdim=True).clamp(min=1)
+
+
+def step_rates(loop: Loop, batch_size: int, steps: int) -> Iterator[float]:
+    """Images/s of `steps` training steps, again and again."""
+    n, random = len(loop.images), np.random.default_rng(1)
+    batch_size = min(batch_size, n)
+
+    def run() -> None:
+        for _ in range(steps):
+            loop.step(random.choice(n, batch_size, replace=False))
+
+    while True:
+        yield rate(run, steps * batch_size)

@@ -79,7 +79,12 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     from bench.comparisons import ALL
 
-    contender = ALL[options.comparison].contenders[options.contender]
+    contenders = ALL[options.comparison].contenders if options.comparison in ALL else {}
+    if options.contender not in contenders:
+        raise errors.UserError(
+            f"no contender {options.contender} in {options.comparison}: there are {list(contenders)}"
+        )
+    contender = contenders[options.contender]
     log.setup()
     if contender.library == "tensorflow":
         device.select("cpu")

@@ -46,7 +46,7 @@ def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:
 
 
 CONTENDERS = {
-    "whole build": Contender(partial(_rates, write=_whole_build), "h5py"),
-    "h5py and PCA": Contender(partial(_rates, write=_alone), "sklearn"),
+    "whole build": Contender(partial(_rates, write=_whole_build), library=None),
+    "h5py and PCA": Contender(partial(_rates, write=_alone), library=None),
 }
 COMPARISON = Comparison("building a dataset from an array", CONTENDERS, _rows)

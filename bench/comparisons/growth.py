@@ -24,7 +24,9 @@ def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:
         yield Row(f"step, {name}", Range.of(figures[name]), "images/s")
     fewest, *others = CONTENDERS
     for name in others:
-        yield Row(f"{name.removesuffix(' images')} / {fewest}", ratio(figures[name], figures[fewest]), "x", "0.95 to 1.05")
+        yield Row(
+            f"{name.removesuffix(' images')} / {fewest}", ratio(figures[name], figures[fewest]), "x", "0.95 to 1.05"
+        )
 
 
 # Many short turns: whatever else runs on the machine comes in bursts.

@@ -46,8 +46,8 @@ def _training(setup: Setup) -> Figures:
 
 def _rows(figures: dict[str, list[dict[str, float]]]) -> Iterator[Row]:
     (run,) = figures["training"]
-    name = f"time to {min(run['psnr'], TARGET):.4g} dB on MNIST (--epochs {EPOCHS}, step {run['step']})"
-    yield Row(name, Range.of([run["seconds"]]), "s", "" if run["psnr"] >= TARGET else f"{TARGET:g} dB")
+    reached = f"{TARGET:g} dB" if run["psnr"] >= TARGET else f"{run['psnr']:.1f} dB, not {TARGET:g} dB,"
+    yield Row(f"time to {reached} on MNIST (--epochs {EPOCHS}, step {run['step']})", Range.of([run["seconds"]]), "s")
 
 
 # The start counts, so there is no round to warm up; a second round would take another minute.

@@ -47,8 +47,8 @@ def _peak(setup: Setup, dtype: str) -> Figures:
 
 
 PYTORCH = {
-    "PyTorch": Contender(partial(_pytorch_steps, channels_last=False), "torch"),
-    "PyTorch, channels last": Contender(partial(_pytorch_steps, channels_last=True), "torch"),
+    "PyTorch": Contender(partial(_pytorch_steps, channels_last=False), library="torch"),
+    "PyTorch, channels last": Contender(partial(_pytorch_steps, channels_last=True), library="torch"),
 }
 STEP = {
     "float32": Contender(_steps),
