@@ -2,7 +2,7 @@
 
 A module of `SOURCES` has
     FILES   what to fetch: a tuple of `datasets.fetch.RemoteFile`, empty if the data come with a dependency
-    blocks  paths (`RemoteFile.name` -> where the file lies) -> the `glo.block.Block`s, train before test
+    blocks  paths (`RemoteFile.name` -> where the file lies) -> the `glo.data.block.Block`s, train before test
 A module of `COLLECTIONS`, which are pictures of any size and in any number, has
     DEFAULTS    settings of `BuildSettings` that None stands for
     check       settings -> None, or `UserError` for those that it has no use for, or lacks
