@@ -1,5 +1,6 @@
 """What a comparison is: contenders that take turns, and the rows of the table that their figures make."""
 
+import dataclasses
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.timing import Row
+from glo.settings import TrainSettings
 
 TINY_IMAGES, TINY_STEPS = 32, 2
 
@@ -16,7 +18,7 @@ class Setup:
     """What a contender is built from.
 
     data_dir: the folder of datasets. folder: a temporary folder that the contenders of a comparison share.
-    tiny: take a few images and steps, to test that everything runs; the figures mean nothing.
+    tiny: take a few images and steps and a small model, to test that everything runs; the figures mean nothing.
     """
 
     data_dir: str
@@ -30,6 +32,10 @@ class Setup:
     def steps(self, n: int) -> int:
         """The number of steps to take where the full measurement takes n."""
         return min(n, TINY_STEPS) if self.tiny else n
+
+    def settings(self, settings: TrainSettings) -> TrainSettings:
+        """The settings to train with, which describe a smaller model where the setup is tiny."""
+        return dataclasses.replace(settings, channels=1, loss="mse") if self.tiny else settings
 
 
 # What a contender measures in one round: a number, or several numbers by name.

@@ -25,6 +25,6 @@ def mnist(setup: Setup) -> tuple[Dataset, TrainSettings]:
     from glo.model import precision
 
     flags = fields.Layer(fields.FLAGS, {"dataset": "MNIST", "data_dir": setup.data_dir})
-    settings = resume.plan(flags).settings
+    settings = setup.settings(resume.plan(flags).settings)
     chosen = "bfloat16" if precision.has_bfloat16() else "float32"
     return load_dataset(settings), dataclasses.replace(settings, precision=chosen)

@@ -13,7 +13,7 @@ def _steps(setup: Setup, n: int) -> Figures:
     from bench.steps import step_rates
 
     images, codes = random_data(setup.images(n), (8, 8, 1), 64)
-    return step_rates(images, codes, TrainSettings(channels=16), setup.steps(50))
+    return step_rates(images, codes, setup.settings(TrainSettings(channels=16)), setup.steps(50))
 
 
 CONTENDERS = {f"{n:,} images": Contender(partial(_steps, n=n)) for n in (10**4, 10**5, 10**6)}

@@ -1,72 +1,78 @@
 """What logs, pictures, TensorBoard and checkpoints cost: runs of MNIST against their steps alone.
 
-Runs of two lengths tell what grows with the number of steps from what each run pays once.
+The time between two steps tells what grows with the number of steps from what every run pays once.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from bench.comparison import Comparison, Contender, Figures, Setup
 from bench.inputs import mnist
 from bench.timing import Range, Row
 from glo.data.batches import batches
-from glo.data.dataset import Dataset
-from glo.settings import TrainSettings
 
-SHORT, LONG = 400, 1600  # a long run has one more checkpoint, as every 1,000 steps have by default
+EARLY, LAST = 400, 1600  # steps; a checkpoint lies between them, as in any 1,000 steps by default
 
 
-def _seconds(setup: Setup, train: Callable[[Dataset, TrainSettings, int], float], steps: int) -> Figures:
-    dataset, settings = mnist(setup)
-    while True:
-        yield train(dataset, settings, steps * setup.steps(SHORT) // SHORT)
-
-
-def _steps(dataset: Dataset, settings: TrainSettings, steps: int) -> float:
-    """Seconds of the steps alone."""
+def _steps_alone(setup: Setup) -> Figures:
+    """Seconds from step EARLY to step LAST, and of all steps."""
     from glo.model.glo_model import GloModel
     from glo.training.step import make_step
 
-    step = make_step(GloModel(dataset.image_shape, dataset.train_codes, settings), settings, learned=steps)
-    with contextlib.closing(batches(dataset.train_images, settings.batch_size, settings.seed, start=0)) as endless:
-        start = time.perf_counter()
-        for rows, images in itertools.islice(endless, steps):
-            losses = step(rows, images)
-        losses.numpy()
-        return time.perf_counter() - start
+    dataset, settings = mnist(setup)
+    early, last = _range(setup)
+    while True:
+        step = make_step(GloModel(dataset.image_shape, dataset.train_codes, settings), settings, learned=last)
+        with contextlib.closing(batches(dataset.train_images, settings.batch_size, settings.seed, start=0)) as endless:
+            start = time.perf_counter()
+            for number, (rows, images) in enumerate(itertools.islice(endless, last), 1):
+                losses = step(rows, images)
+                if number == early:
+                    losses.numpy()
+                    middle = time.perf_counter()
+            losses.numpy()
+            end = time.perf_counter()
+        yield {"between": end - middle, "all": end - start}
 
 
-def _run(dataset: Dataset, settings: TrainSettings, steps: int) -> float:
-    """Seconds of a whole run."""
-    from glo.training import loop
+def _whole_run(setup: Setup) -> Figures:
+    """Seconds from step EARLY to step LAST, as the run records them, and of the whole run."""
+    from glo.training import history, loop
     from glo.training.resume import Length, Plan
     from glo.training.state import prepare
 
-    with tempfile.TemporaryDirectory() as run:
-        start = time.perf_counter()
-        training = prepare(settings, dataset, Plan(settings))
-        loop.train(Path(run), training, Length(steps, steps, steps))
-        return time.perf_counter() - start
+    dataset, settings = mnist(setup)
+    early, last = _range(setup)
+    settings = dataclasses.replace(settings, log_every=min(early, settings.log_every))
+    while True:
+        with tempfile.TemporaryDirectory() as run:
+            start = time.perf_counter()
+            training = prepare(settings, dataset, Plan(settings))
+            loop.train(Path(run), training, Length(last, last, last))
+            whole = time.perf_counter() - start
+            seconds = {record["step"]: record["seconds"] for record in history.read(Path(run)) if "loss" in record}
+        yield {"between": seconds[last] - seconds[early], "all": whole}
 
 
-def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:
-    short_steps, short_run, long_steps, long_run = (np.array(figures[name]) for name in CONTENDERS)
-    steps, run = long_steps - short_steps, long_run - short_run  # seconds of LONG - SHORT steps
-    yield Row("share of time outside steps, MNIST", Range.of(((run - steps) / run).tolist()), "share", "< 0.03")
-    once = short_run - short_steps - SHORT * (run - steps) / (LONG - SHORT)
-    yield Row("start and end of a run, MNIST", Range.of(once.tolist()), "s")
+def _range(setup: Setup) -> tuple[int, int]:
+    early = setup.steps(EARLY)
+    return early, early * LAST // EARLY
 
 
-CONTENDERS = {
-    f"{name}, {steps} steps": Contender(partial(_seconds, train=train, steps=steps))
-    for steps in (SHORT, LONG)
-    for name, train in {"steps alone": _steps, "whole run": _run}.items()
-}
+def _rows(figures: dict[str, list[dict[str, float]]]) -> Iterator[Row]:
+    shares, ends = [], []
+    for steps, run in zip(figures["steps alone"], figures["whole run"], strict=True):
+        outside = run["between"] - steps["between"]
+        shares.append(outside / run["between"])
+        ends.append(run["all"] - steps["all"] - outside * LAST / (LAST - EARLY))
+    yield Row("share of time outside steps, MNIST", Range.of(shares), "share", "< 0.03")
+    yield Row("start and end of a run, MNIST", Range.of(ends), "s")
+
+
+CONTENDERS = {"steps alone": Contender(_steps_alone), "whole run": Contender(_whole_run)}
 COMPARISON = Comparison("what a run does besides its steps", CONTENDERS, _rows, turns=0.5)

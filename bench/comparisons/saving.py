@@ -20,7 +20,7 @@ def _pauses(setup: Setup) -> Figures:
     from glo.training.step import make_step
 
     images, codes = random_data(setup.images(200_000), (8, 8, 1), 128)
-    settings = TrainSettings(channels=16, keep=1)
+    settings = setup.settings(TrainSettings(channels=16, keep=1))
     model = GloModel(images.shape[1:], codes, settings)
     step, random = make_step(model, settings, learned=10**6), np.random.default_rng(1)
     batch_size = min(settings.batch_size, len(images))

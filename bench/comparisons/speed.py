@@ -29,7 +29,8 @@ def _steps(setup: Setup, **changes: Any) -> Figures:
     from bench.steps import step_rates
 
     images, codes = random_data(setup.images(IMAGES), SHAPE, DIMENSION)
-    return step_rates(images, codes, dataclasses.replace(DCGAN, **changes), setup.steps(STEPS))
+    settings = setup.settings(dataclasses.replace(DCGAN, **changes))
+    return step_rates(images, codes, settings, setup.steps(STEPS))
 
 
 def _pytorch_steps(setup: Setup, channels_last: bool) -> Figures:
