@@ -19,7 +19,7 @@ from glo.runtime import device, errors
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="rounds, in which contenders take turns (default 7)")
     parser.add_argument("--data_dir", default="datasets", help="folder of all datasets, with MNIST (default datasets)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"run these comparisons only: {', '.join(ALL)}")

@@ -70,7 +70,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.worker", description=__doc__.splitlines()[0])
     parser.add_argument("comparison")
     parser.add_argument("contender")
     parser.add_argument("--data_dir", default="datasets", help="folder of all datasets (default datasets)")
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     contenders = ALL[options.comparison].contenders if options.comparison in ALL else {}
     if options.contender not in contenders:
         raise errors.UserError(
-            f"no contender {options.contender} in {options.comparison}: there are {list(contenders)}"
+            f"no contender {options.contender} in {options.comparison}: there are {'; '.join(contenders)}"
         )
     contender = contenders[options.contender]
     log.setup()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.comparison import Comparison, Contender, Figures, Setup
 from bench.inputs import mnist
-from bench.timing import Range, Row, rate, ratio
+from bench.timing import Row, rate, ratio
 from glo.data.batches import batches
 
 IMAGES, STEPS = 512, 200
@@ -46,7 +46,7 @@ def _training_rates(setup: Setup) -> Figures:
 
 
 def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:
-    slowdown: Range = ratio(figures["training"], figures["fitting"])
+    slowdown = ratio(figures["training"], figures["fitting"])
     yield Row("time of fitting / time of training on as many images", slowdown, "x", "1.3")
 
 

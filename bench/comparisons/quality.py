@@ -18,7 +18,7 @@ EPOCHS = 8  # the planned length, over which the schedule runs
 
 
 def _training(setup: Setup) -> Figures:
-    """Seconds of training, the steps it took, and the PSNR it reached in dB; measuring the PSNR takes no time."""
+    """Seconds of training without the measuring, the steps it took, and the PSNR it reached in dB."""
     from glo.inference.decoder import Decoder
     from glo.model.glo_model import GloModel
     from glo.model.losses import build as build_loss
