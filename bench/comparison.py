@@ -46,7 +46,7 @@ Figures = Iterator[float] | Iterator[dict[str, float]]
 class Contender:
     """One of the things that a comparison measures, in a process of its own.
 
-    figures: builds the contender, then measures one round for each figure that is taken from it.
+    figures: builds the contender, then measures one round for each next figure.
     library: "tensorflow" or "torch", or None if its process needs neither. Where the library is not installed, the
         contender is left out.
     environment: variables that are set in its process.

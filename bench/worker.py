@@ -18,7 +18,7 @@ from bench.comparison import Contender, Figures, Setup
 from glo.runtime import device, errors, log
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 10  # for a process to end when it is told to
+SECONDS = 10  # that a process gets to end by itself
 
 
 def figures(comparison: str, name: str, contender: Contender, setup: Setup) -> Figures:
