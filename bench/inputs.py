@@ -6,6 +6,7 @@ import numpy as np
 
 from bench.comparison import Setup
 from glo.data.dataset import Dataset, load_dataset
+from glo.runtime import device
 from glo.settings import TrainSettings, fields
 from glo.training import resume
 
@@ -22,9 +23,7 @@ def mnist(setup: Setup) -> tuple[Dataset, TrainSettings]:
 
     `--precision auto` would time both precisions, and contenders in different processes could disagree.
     """
-    from glo.model import precision
-
     flags = fields.Layer(fields.FLAGS, {"dataset": "MNIST", "data_dir": setup.data_dir})
     settings = setup.settings(resume.plan(flags).settings)
-    chosen = "bfloat16" if precision.has_bfloat16() else "float32"
+    chosen = "bfloat16" if device.has_bfloat16() else "float32"
     return load_dataset(settings), dataclasses.replace(settings, precision=chosen)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import tensorflow as tf
 from keras import layers
 
+from glo.runtime import device
+
 FEW = 8  # output channels, up to which oneDNN's transposed convolution leaves most of a vector register empty
 SMALL_MAP = 16  # pixels of the input
 AROUND = [[0, 0], [1, 1], [1, 1], [0, 0]]  # one pixel of padding on each side
@@ -75,7 +77,9 @@ def _kernel_gradient(x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
     """[4, 4, co, ci], from the input x [B, h, w, ci] and the output's gradient dy [B, 2h, 2w, co]."""
     co, ci = dy.shape[3], x.shape[3]
     large = x.shape[1] * x.shape[2] > SMALL_MAP
-    if co <= FEW or (large and x.dtype != tf.bfloat16):
+    # On a CPU that emulates bfloat16, BackpropFilter is ten times slower and rounds each partial sum to 8 bits.
+    emulated = x.dtype == tf.bfloat16 and not device.has_bfloat16()
+    if (co <= FEW and not emulated) or (large and x.dtype != tf.bfloat16):
         return tf.raw_ops.Conv2DBackpropFilter(
             input=dy, filter_sizes=(4, 4, co, ci), out_backprop=x, strides=[1, 2, 2, 1], padding="SAME"
         )

@@ -8,7 +8,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,6 +17,7 @@ from keras import layers
 from glo.model import generator
 from glo.model.deconv import Convolution, Deconvolution
 from glo.model.generator import Projection
+from glo.runtime import device
 from glo.runtime.log import logger
 from glo.settings import TrainSettings
 
@@ -25,7 +25,6 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 # Layers that make a hidden map, or pass one on. All others compute in float32: normalisation, the last activation, and
 # FiLM, whose 1 + gain would be rounded to 8 bits.
 MAP_LAYERS = (Projection, Deconvolution, Convolution, layers.Reshape, layers.UpSampling2D)
-INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}  # without them bfloat16 is emulated
 GAIN = 1.1  # what `auto` asks for: below it, noise of the timing would decide
 SECONDS, ROUNDS = 1.0, 15  # the timing ends with the first of the two
 
@@ -51,7 +50,7 @@ def _makes_hidden_map(layer: keras.Layer) -> bool:
 
 def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> TrainSettings:
     """The settings with `auto` replaced by what is faster here, so that a resumed run finds what it started with."""
-    native = has_bfloat16()
+    native = device.has_bfloat16()
     if settings.precision == "bfloat16" and not native:
         logger.warning("--precision bfloat16: this device has no instructions for it and emulates them, slowly")
     if settings.precision != "auto":
@@ -66,18 +65,6 @@ def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension
         reason = "this device has no instructions for bfloat16"
     logger.info("precision auto: %s (%s)", chosen, reason)
     return dataclasses.replace(settings, precision=chosen)
-
-
-def has_bfloat16() -> bool:
-    """Whether the device computes in bfloat16 itself: a GPU of compute capability 8.0, or a CPU with instructions."""
-    gpus = tf.config.get_visible_devices("GPU")
-    if gpus:
-        return tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0)
-    try:
-        cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:  # not Linux
-        return False
-    return not INSTRUCTIONS.isdisjoint(cpu.split())
 
 
 def measure(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> dict[str, float]:

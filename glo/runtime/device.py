@@ -1,21 +1,23 @@
-"""Loads TensorFlow quietly, for one device, with reproducible kernels."""
+"""Load TensorFlow without its start-up messages, restrict it to one device, and make its kernels deterministic."""
 
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from glo.runtime.errors import UserError
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # instructions of CPUs, by their names in /proc/cpuinfo
 
 
 def load_tensorflow() -> None:
     """Import TensorFlow without its start-up messages, with oneDNN's kernels unless the user has switched them off.
 
-    TensorFlow itself leaves oneDNN off on CPUs without AVX512, where it doubles the speed of a training step. Has no
-    effect once TensorFlow is imported.
+    By default TensorFlow disables oneDNN on CPUs without AVX512, although it doubles the speed of a training step
+    there. This function has no effect once TensorFlow is imported.
     """
     if "tensorflow" in sys.modules:
         return
@@ -30,11 +32,12 @@ def load_tensorflow() -> None:
 
 
 def select(device: str) -> None:
-    """Load TensorFlow with only the given device visible: `auto`, `cpu` or `gpu:N`.
+    """Load TensorFlow and make one device visible to it.
 
-    GPU memory grows on demand. Kernels are made deterministic, so that equal seeds give equal runs and a resumed run
-    equals an uninterrupted one. Raises `UserError` for a GPU that does not exist, and where TensorFlow already runs on
-    other devices in this process.
+    device: `cpu`; `gpu:N` for the GPU with index N; or `auto` for the first GPU if there is one, else the CPU.
+    GPU memory is allocated as needed. Kernels are made deterministic, so that equal seeds give equal runs and a resumed
+    run equals an uninterrupted one.
+    Raises `UserError` if the GPU does not exist, or if TensorFlow already runs on other devices in this process.
     """
     load_tensorflow()
     import tensorflow as tf
@@ -53,20 +56,40 @@ def select(device: str) -> None:
         except RuntimeError:  # "Visible devices cannot be modified after being initialized"
             raise UserError(f"--device {device}: TensorFlow already runs on other devices in this process") from None
     for gpu in gpus[:1]:
-        with suppress(RuntimeError):  # the GPU is in use already
+        with suppress(RuntimeError):  # memory growth cannot be changed once the GPU is in use
             tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.experimental.enable_op_determinism()
 
 
 def numerics() -> dict[str, str | bool]:
-    """What the bits of a run depend on besides its settings: the version of TensorFlow, and whether oneDNN is on."""
+    """The environment that affects the exact numbers of a run: TensorFlow's version and whether oneDNN is enabled."""
     import tensorflow as tf
 
     return {"tensorflow": tf.__version__, "oneDNN": os.environ.get(ONEDNN, "1") != "0"}
 
 
+def has_bfloat16() -> bool:
+    """Whether the device computes in bfloat16: a GPU of compute capability 8.0, or a CPU with instructions for it.
+
+    Other devices emulate bfloat16, slowly.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.get_visible_devices("GPU")
+    if gpus:
+        return tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0)
+    try:
+        cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # not Linux
+        return False
+    return not BFLOAT16.isdisjoint(cpu.split())
+
+
 def jit(setting: str) -> bool:
-    """Whether XLA compiles the training step, for --jit `auto`, `on` or `off`: it is fast on GPUs, and slow on CPUs."""
+    """Whether XLA compiles the training step. setting: `on`, `off`, or `auto`, which compiles on a GPU only.
+
+    XLA makes the step faster on GPUs and slower on CPUs.
+    """
     import tensorflow as tf
 
     return setting == "on" or (setting == "auto" and bool(tf.config.get_visible_devices("GPU")))
@@ -74,25 +97,26 @@ def jit(setting: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what native code writes to stderr, and show it only if the block fails.
+    """Capture what native code writes to stderr, and print it only if the block raises an exception.
 
-    TensorFlow's C++ prints a dozen lines before its log level applies: none concerns a user, and they bury what does.
+    TensorFlow's C++ code prints a dozen lines before its log level applies. They do not concern the user, and they
+    push the messages that do off the screen.
     """
     if sys.stderr:
         sys.stderr.flush()
     try:
-        terminal = os.dup(2)
-    except OSError:  # there is no stderr
+        stderr = os.dup(2)
+    except OSError:  # the process has no stderr
         yield
         return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(terminal, held.read())
+            captured.seek(0)
+            os.write(stderr, captured.read())
             raise
         finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+            os.dup2(stderr, 2)
+            os.close(stderr)

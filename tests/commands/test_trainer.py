@@ -447,8 +447,9 @@ def test_every_setting_is_documented_in_the_help():
 
 def test_the_precision_that_auto_chose_is_recorded_and_kept(home, monkeypatch):
     from glo.model import precision
+    from glo.runtime import device
 
-    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(device, "has_bfloat16", lambda: True)
     monkeypatch.setattr(precision, "measure", lambda *_: {"float32": 1.0, "bfloat16": 2.0})
     result = train("--dataset", "TOY", "--prefix", "auto", "--precision", "auto", "--max_steps", 4)
     assert "precision auto: bfloat16" in result.stderr

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from glo.model.deconv import Convolution, Deconvolution
+from glo.runtime import device
 
 
 def layers_of(channels, size, filters):
@@ -45,6 +46,11 @@ def test_equals_keras_with_all_gradients(size, filters, precision):
         # bfloat16 has 8 bits of mantissa, in x, dy, the kernel and the result; sums must not be in it.
         error = np.abs(np.asarray(a, np.float32) - b).max() / np.abs(b).max()
         assert error < (5e-6 if precision == "float32" else 0.02)
+
+
+def test_the_kernel_gradient_where_bfloat16_is_emulated(monkeypatch):
+    monkeypatch.setattr(device, "has_bfloat16", lambda: False)
+    test_equals_keras_with_all_gradients((5, 6), 3, "bfloat16")
 
 
 def test_names_and_shapes_are_keras():

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from glo.model import generator, precision
 from glo.model.glo_model import GloModel
+from glo.runtime import device
 from glo.settings import TrainSettings
 from glo.training.step import make_step
 from tests.support import samples
@@ -62,7 +63,7 @@ def test_a_step_in_bfloat16_is_nearly_the_step_in_float32(kind, update, film):
     ("native", "speed", "chosen"), [(True, 1.5, "bfloat16"), (True, 1.05, "float32"), (False, 9, "float32")]
 )
 def test_auto(monkeypatch, native, speed, chosen):
-    monkeypatch.setattr(precision, "has_bfloat16", lambda: native)
+    monkeypatch.setattr(device, "has_bfloat16", lambda: native)
     monkeypatch.setattr(precision, "measure", lambda *_: {"float32": 100.0, "bfloat16": 100 * speed})
     assert precision.decide(SMALL, (8, 8, 1), 4).precision == chosen
 
@@ -76,7 +77,7 @@ def test_measuring_is_quick_and_leaves_no_trace():
 
 
 def test_bfloat16_that_is_emulated_is_said_once(monkeypatch, caplog):
-    monkeypatch.setattr(precision, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(device, "has_bfloat16", lambda: False)
     asked = TrainSettings(precision="bfloat16")
     assert precision.decide(asked, (8, 8, 1), 4) == asked
     assert len(caplog.records) == 1
