@@ -1,4 +1,4 @@
-"""Batch normalisation for batches of any size, whose moving statistics move once a step."""
+"""Batch normalisation that handles batches of one sample and updates its moving statistics once a training step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +7,16 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-# The statistics follow the generator quickly, since it changes quickly: evaluation must see those of the latest steps.
+# Low compared with Keras' 0.99: the generator changes quickly, and evaluation must use the statistics of recent steps.
 MOMENTUM = 0.9
 
 
 class BatchNormalization(layers.BatchNormalization):
-    """Keras' layer over all axes but the last, with two differences in training.
+    """Keras' layer, which normalises over all axes but the last, with two differences in training.
 
-    A batch of one sample is normalised by the moving statistics, which it does not move: a single code has no variance
-    over its batch, so that its batch statistics would give zero gradients and pull the moving variance towards zero.
-    Within `frozen_statistics` no batch moves them.
+    A batch of one sample is normalised by the moving statistics and does not update them. A single code has no variance
+    over its batch: its batch statistics would give zero gradients and pull the moving variance towards zero.
+    Within `frozen_statistics`, no batch updates the moving statistics.
     """
 
     def __init__(self, **options):
@@ -40,7 +40,10 @@ class BatchNormalization(layers.BatchNormalization):
 
 @contextmanager
 def frozen_statistics(model: keras.Model) -> Iterator[None]:
-    """Within it, calls of a model in training leave its moving statistics alone. A compiled function keeps that."""
+    """Context in which calls with `training=True` do not update the moving statistics of the model.
+
+    A function compiled within the context keeps this behaviour outside it.
+    """
     norms = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
     for layer in norms:
         layer.frozen = True

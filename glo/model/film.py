@@ -1,7 +1,7 @@
 """FiLM, feature-wise linear modulation (Perez et al., AAAI 2018): the code scales and shifts the channels of each map.
 
-Contrast, colour and the like act on a whole image at once. By convolutions alone they must pass through every map as
-part of the pattern that they act on.
+FiLM models properties of a whole image, such as contrast and colour, directly. Without it, every convolution must carry
+them along, mixed with the local pattern.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from glo.model.batch_norm import BatchNormalization
 
 
 class Modulation(layers.Layer):
-    """(maps [B, h, w, c], film [B, 2 c]) -> maps * (1 + gain) + shift, gain and shift the halves of film."""
+    """(maps [B, h, w, c], film [B, 2 c]) to maps * (1 + gain) + shift, where film is gain and shift, concatenated."""
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         maps, film = inputs
@@ -25,15 +25,16 @@ class Modulation(layers.Layer):
 def modulation(
     code: keras.KerasTensor, hidden: int, seed: int
 ) -> Callable[[keras.KerasTensor, str], keras.KerasTensor]:
-    """A function (map, its name) -> the map modulated, by linear functions of the code and `hidden` units made of it.
+    """Build the function (map, name of the map) -> modulated map.
 
-    These functions start at 0, where they change nothing.
+    Gain and shift of a map are linear functions of the code [B, d] and of a hidden layer of `hidden` units, which all
+    maps share. They are initialised to zero, so that modulation is the identity at first.
     """
     initializer = keras.initializers.GlorotUniform(seed)
-    units = layers.Dense(hidden, use_bias=False, kernel_initializer=initializer, name="film_hidden")(code)
-    units = BatchNormalization(name="film_norm")(units)
-    units = layers.LeakyReLU(0.2, name="film_relu")(units)
-    style = layers.Concatenate(name="film_style")([code, units])
+    x = layers.Dense(hidden, use_bias=False, kernel_initializer=initializer, name="film_hidden")(code)
+    x = BatchNormalization(name="film_norm")(x)
+    x = layers.LeakyReLU(0.2, name="film_relu")(x)
+    style = layers.Concatenate(name="film_style")([code, x])
 
     def modulate(maps: keras.KerasTensor, name: str) -> keras.KerasTensor:
         film = layers.Dense(2 * maps.shape[-1], kernel_initializer="zeros", name=f"film_{name}")(style)

@@ -1,6 +1,6 @@
-"""Separable linear filters of images, as one matrix for each axis.
+"""Separable linear filters of images, written as one matrix for each axis.
 
-On a CPU two matrix products are far faster than a depthwise convolution.
+On a CPU, two matrix products are far faster than a depthwise convolution.
 """
 
 import math
@@ -11,13 +11,13 @@ import tensorflow as tf
 
 
 def planes(images: tf.Tensor) -> tf.Tensor:
-    """[B, H, W, C] to [B, C, H, W], the order that `apply` takes."""
+    """Transpose images [B, H, W, C] to [B, C, H, W], the order of axes that `apply` expects."""
     return tf.transpose(images, (0, 3, 1, 2))
 
 
 def apply(rows: np.ndarray, columns: np.ndarray, x: tf.Tensor) -> tf.Tensor:
-    """rows @ x @ columns.T on the last two axes of x [B, C, H, W]."""
-    # Not tf.matmul for the right factor: with one operand of rank 2 its oneDNN kernel crashes (TensorFlow 2.21).
+    """Filter both axes of images: rows [h, H] @ x [B, C, H, W] @ columns [w, W] transposed, [B, C, h, w]."""
+    # tensordot for the second product: tf.matmul with a right operand of rank 2 crashes in oneDNN (TensorFlow 2.21).
     return tf.matmul(rows, tf.tensordot(x, columns, [[3], [1]]))
 
 
@@ -27,14 +27,14 @@ def box(n: int) -> tuple[float, ...]:
 
 
 def gaussian(n: int, sigma: float) -> tuple[float, ...]:
-    """n taps of a Gaussian, symmetric about their middle, that sum to 1."""
+    """n taps of a Gaussian with standard deviation sigma (in taps), centred, that sum to 1."""
     taps = np.exp(-0.5 * np.square((np.arange(n) - (n - 1) / 2) / sigma))
     return tuple(taps / taps.sum())
 
 
 @cache
 def blur(n: int, sigma: float) -> np.ndarray:
-    """float32 [n, n]: a Gaussian cut off at 2 sigma, along n pixels, those at the ends repeated beyond the border."""
+    """Matrix float32 [n, n] that blurs n pixels by a Gaussian truncated at 2 sigma, with the border pixels repeated."""
     radius = math.ceil(2 * sigma)
     matrix = np.zeros((n, n), np.float32)
     for offset, weight in enumerate(gaussian(2 * radius + 1, sigma), -radius):
@@ -44,7 +44,7 @@ def blur(n: int, sigma: float) -> np.ndarray:
 
 @cache
 def windows(n: int, taps: tuple[float, ...], stride: int) -> np.ndarray:
-    """float32 [m, n]: the taps at every `stride`-th pixel of an axis of n pixels, as often as they fit."""
+    """Matrix float32 [m, n] that applies the taps at every `stride`-th of n pixels, at the m places where they fit."""
     starts = np.arange(0, n - len(taps) + 1, stride)
     matrix = np.zeros((len(starts), n), np.float32)
     for offset, weight in enumerate(taps):
@@ -53,5 +53,5 @@ def windows(n: int, taps: tuple[float, ...], stride: int) -> np.ndarray:
 
 
 def halve(n: int) -> np.ndarray:
-    """float32 [n // 2, n]: the mean of each pair of pixels; an odd last pixel is dropped."""
+    """Matrix float32 [n // 2, n] that averages pairs of pixels; if n is odd, the last pixel is dropped."""
     return windows(n, box(2), 2)

@@ -1,6 +1,7 @@
 """The generator g: code -> image, a Keras model for images of any size (section 4 of the paper uses DCGAN's)."""
 
 import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -11,26 +12,26 @@ from glo.model.deconv import Convolution, Deconvolution
 from glo.model.film import modulation
 from glo.settings import TrainSettings
 
-COARSE_SIDE = 4  # the first map's shorter side is about this long unless `blocks` says otherwise
+COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
 
 
 class Projection(layers.Dense):
-    """From a code to the values of the first map: a product of its own kind, so that its precision can be chosen."""
+    """Dense layer from the code to the first map. Its own class lets `glo.model.precision` choose its precision."""
 
 
 def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings) -> keras.Model:
-    """A model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1].
+    """Build the model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1].
 
-    Activations are leaky, as in DCGAN's discriminator: plain ReLUs die at the rates that GLO likes, and cost 1 dB.
-    The code is projected to a small map, batch-normalised, then doubled in size `blocks` times and cropped to H x W.
-    `deconv` doubles by a transposed convolution (kernel 4, stride 2), `resize_conv` by bilinear upsampling and a
-    convolution (kernel 3), which leaves no checkerboards. With `film` the code modulates every map before its
-    activation. Weights depend on `seed` alone.
+    image_shape: (H, W, C). dimension: d.
+    A dense layer maps the code to a small map, which is batch-normalised, doubled in size `blocks` times by the layers
+    of `UPSAMPLING`, and cropped to H x W. With `film`, the code modulates every map before its activation.
+    Activations are leaky ReLUs, as in DCGAN's discriminator: at the learning rates that suit GLO, many plain ReLUs die,
+    which costs 1 dB. The initial weights depend on `seed` alone.
     """
     height, width, channels = image_shape
     blocks = upsampling_blocks(height, width) if settings.blocks is None else settings.blocks
     rows, columns = math.ceil(height / 2**blocks), math.ceil(width / 2**blocks)
-    # Channels of the maps from the coarsest to the finest hidden one, then of the image.
+    # Channels of the hidden maps, from the coarsest to the finest.
     widths = [min(settings.channels << i, settings.max_channels) for i in reversed(range(max(blocks, 1)))]
     seeds = iter(np.random.SeedSequence(settings.seed).generate_state(blocks + 3).tolist())
 
@@ -43,7 +44,8 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
     modulate = modulation(z, settings.film, next(seeds)) if settings.film else lambda maps, _: maps
     x = layers.LeakyReLU(0.2, name="map_relu")(modulate(x, "map"))
     for block, out in enumerate([*widths[1:], channels][:blocks]):
-        x = modulate(_double(x, out, settings.generator, next(seeds), f"up{block}"), f"up{block}")
+        x = UPSAMPLING[settings.generator](x, out, next(seeds), f"up{block}")
+        x = modulate(x, f"up{block}")
         if block < blocks - 1:
             x = layers.LeakyReLU(0.2, name=f"up{block}_relu")(x)
     if blocks == 0:
@@ -55,15 +57,26 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
 
 
 def upsampling_blocks(height: int, width: int) -> int:
-    """The number of doublings that starts from a map of about `COARSE_SIDE` on the shorter side."""
+    """The number of doublings for which the shorter side of the first map is about `COARSE_SIDE`."""
     return max(0, round(math.log2(min(height, width) / COARSE_SIDE)))
 
 
-def _double(x: keras.KerasTensor, channels: int, kind: str, seed: int, name: str) -> keras.KerasTensor:
-    if kind == "deconv":
-        return Deconvolution(channels, kernel_initializer=_glorot(seed), name=name)(x)
+def _deconv(x: keras.KerasTensor, channels: int, seed: int, name: str) -> keras.KerasTensor:
+    """Double the sides of a map by a transposed convolution (kernel 4, stride 2), as DCGAN does."""
+    return Deconvolution(channels, kernel_initializer=_glorot(seed), name=name)(x)
+
+
+def _resize_conv(x: keras.KerasTensor, channels: int, seed: int, name: str) -> keras.KerasTensor:
+    """Double them by bilinear upsampling and a convolution (kernel 3), which avoids checkerboard artefacts."""
     x = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_resize")(x)
     return Convolution(channels, 3, padding="same", kernel_initializer=_glorot(seed), name=name)(x)
+
+
+# By the names of --generator: a function of a map [B, h, w, c], the new number of channels, a seed and a layer name.
+UPSAMPLING: dict[str, Callable[[keras.KerasTensor, int, int, str], keras.KerasTensor]] = {
+    "deconv": _deconv,
+    "resize_conv": _resize_conv,
+}
 
 
 def _glorot(seed: int) -> keras.initializers.Initializer:
@@ -71,4 +84,5 @@ def _glorot(seed: int) -> keras.initializers.Initializer:
 
 
 def _margins(rows: int, columns: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """How many of the surplus rows and columns are cropped at (top, bottom), (left, right)."""
     return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)

@@ -1,4 +1,4 @@
-"""The model: a generator and one code per training image, with what their optimizers remember."""
+"""The model: a generator and one code per training image, with the state of their optimizers."""
 
 from collections.abc import Mapping
 
@@ -11,53 +11,55 @@ from glo.model import generator
 from glo.model.codes import CodeTable
 from glo.settings import TrainSettings
 
-# What an image is generated from besides its code, by name: label, attributes, noise level. [B, ...] each.
+# Inputs of the generator besides the code, by name (label, attributes, noise level), each a tensor [B, ...].
 Condition = Mapping[str, tf.Tensor]
 
 
 class GloModel(tf.Module):
-    """All that a checkpoint holds: generator, its optimizer and average, code table, and the number of steps taken."""
+    """Everything that a checkpoint saves: generator, its optimizer and weight average, code table, number of steps."""
 
     def __init__(self, image_shape: tuple[int, int, int], initial_codes: np.ndarray | Rows, settings: TrainSettings):
-        """image_shape: (H, W, C). initial_codes: float32 [N, d], projected here."""
+        """image_shape: (H, W, C). initial_codes: float32 [N, d]; the table holds their projections."""
         super().__init__(name="glo")
         dimension = initial_codes.shape[1]
         self.generator = generator.build(image_shape, dimension, settings)
         self.average = generator.build(image_shape, dimension, settings) if settings.ema else None
         self.optimizer = _optimizer(settings)
-        # Built now, not at the first step: a checkpoint saved or restored before it would lack the slots.
+        # Built here rather than in the first step, since a checkpoint may be saved or restored before that.
         self.optimizer.build(self.generator.trainable_variables)
         self.table = CodeTable(initial_codes, settings.code_optimizer, settings.projection)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
+        """Shape (H, W, C) of the generated images."""
         return self.generator.output_shape[1:]
 
     @property
     def dimension(self) -> int:
-        """d, the dimension of the codes."""
+        """Dimension d of the codes."""
         return self.generator.input_shape[1]
 
     @property
     def evaluated(self) -> keras.Model:
-        """The generator that evaluation uses: the average of the weights, if there is one."""
+        """The generator used in evaluation: the one with averaged weights, if there is one."""
         return self.average or self.generator
 
     def decode(self, codes: tf.Tensor, condition: Condition | None = None, training: bool = False) -> tf.Tensor:
-        """Images float32 [B, H, W, C] in [-1, 1] of codes float32 [B, d]: the only place that calls a generator.
+        """Generate images float32 [B, H, W, C] in [-1, 1] from codes float32 [B, d].
 
-        condition: what the image depends on besides its code; None for a model without one.
-        training: take the generator that is being trained, with the statistics of the batch; otherwise take
-            `evaluated`, with moving statistics.
+        This is the only place that calls a generator.
+
+        condition: inputs besides the code; None for an unconditional generator.
+        training: if true, use the trained generator and normalise by the statistics of the batch; otherwise use
+            `evaluated` and the moving statistics.
         """
         network = self.generator if training else self.evaluated
         return network(codes if condition is None else {"code": codes, **condition}, training=training)
 
 
 def normalize_pixels(images: tf.Tensor) -> tf.Tensor:
-    """Pixels uint8 to float32 in [-1, 1], the generator's range."""
+    """Scale pixels uint8, of any shape, to float32 in [-1, 1], the range of the generator's images."""
     return tf.cast(images, tf.float32) / 127.5 - 1
 
 

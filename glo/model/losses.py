@@ -1,6 +1,7 @@
-"""Reconstruction losses. Each takes prediction and target, float32 [B, H, W, C] in [-1, 1], to losses float32 [B].
+"""Reconstruction losses, functions of prediction and target, float32 [B, H, W, C] in [-1, 1], to losses float32 [B].
 
-Every sample has a loss of its own, a mean over its pixels, because every code follows its own (section 3 of the paper).
+Losses are averaged over the pixels of a sample but not over the batch, because every code descends the gradient of its
+own loss (section 3 of the paper).
 """
 
 from collections.abc import Callable
@@ -13,14 +14,14 @@ from glo.settings import loss_expression
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
-PATCH, STRIDE = 4, 2  # of local_moment
-WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # of ssim
+PATCH, STRIDE = 4, 2  # of local_moment, in pixels
+WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # of ssim: window and sigma in pixels, constants of the paper
 
 
 def build(text: str) -> Loss:
-    """The weighted sum of losses that an objective such as `lap_l1+0.5*mse` names.
+    """Build the weighted sum of losses that a text such as `lap_l1+0.5*mse` describes.
 
-    Its grammar is in `glo.settings.loss_expression`; a text that is not in it raises `ValueError`.
+    `glo.settings.loss_expression` defines the grammar. Raises `ValueError` for a text that does not follow it.
     """
     terms = [(term.weight, partial(LOSSES[term.name], **term.arguments)) for term in loss_expression.parse(text)]
     return lambda prediction, target: sum(weight * loss(prediction, target) for weight, loss in terms)
@@ -37,36 +38,37 @@ def l1(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def huber(prediction: tf.Tensor, target: tf.Tensor, delta: float) -> tf.Tensor:
-    """Mean of e^2 / 2 for errors e up to delta, and beyond of the tangent delta (|e| - delta / 2)."""
+    """Mean Huber loss: e^2 / 2 for errors |e| <= delta, and delta (|e| - delta / 2) for larger ones."""
     error = tf.abs(prediction - target)
-    near = tf.minimum(error, delta)
-    return _mean(0.5 * tf.square(near) + delta * (error - near))
+    quadratic = tf.minimum(error, delta)
+    return _mean(0.5 * tf.square(quadratic) + delta * (error - quadratic))
 
 
 def lap_l1(prediction: tf.Tensor, target: tf.Tensor, levels: int, sigma: float, weights: str) -> tf.Tensor:
     """L1 distance of Laplacian pyramids (equation 3 of the paper): sum over j of w_j mean |L^j(x) - L^j(x')|.
 
-    Level j is x_j - blur(x_j), with x_0 the image and x_{j+1} = halve(blur(x_j)). There are `levels` of them, fewer if
-    a side falls below 2 pixels before, and the last x_j itself ends the pyramid.
+    Level j is x_j - blur(x_j), where x_0 is the image and x_{j+1} = halve(blur(x_j)). The pyramid has `levels` such
+    levels, or fewer if a side of x_j becomes a single pixel, and ends with the last x_j itself. `sigma` is the standard
+    deviation of the blur in pixels.
 
-    The paper has 2^{2j} |L^j(x) - L^j(x')|_1, a *sum* over a level's values, of which there are 4^-j as many as in the
-    image, H W C. So 2^{2j} times the sum is H W C times the mean: the paper's weights let all levels count alike.
-        plain   w_j = 1: the paper's loss divided by H W C, where the sides halve without a remainder
-        paper   the paper's loss divided by H W C, always: where an odd last row or column is dropped in halving, the
-                levels below count a little less than in `plain` (28x28: 1, 1, 1 and 0.73)
-        pixels  sums without weights, divided by H W C: w_j = 2^{-2j} on means, which is what some implementations
-                take. Every value of the pyramid counts alike, so that the fine levels decide.
+    The paper weights each level by 2^{2j} and takes the *sum* |L^j(x) - L^j(x')|_1. Level j has 4^-j times the H W C
+    values of the image, so that 2^{2j} times the sum is H W C times the mean: all levels have equal weight. `weights`:
+        plain   w_j = 1. This is the paper's loss divided by H W C if every side is halved without remainder.
+        paper   the paper's loss divided by H W C in all cases. Halving an odd side drops a row or column, and the
+                levels below have slightly smaller weights than in `plain` (28x28: 1, 1, 1 and 0.73).
+        pixels  sums without weights, divided by H W C, as in some implementations: w_j = 2^{-2j} on means. Every value
+                of the pyramid has equal weight, so that the fine levels dominate.
     """
-    # The pyramid is linear, so it is taken once, of the difference.
-    rest = filters.planes(prediction - target)
-    pyramid, (height, width) = [], rest.shape[2:]
-    while len(pyramid) < levels and min(rest.shape[2:]) > 1:
-        sides = rest.shape[2:]
-        blurred = filters.apply(*(filters.blur(n, sigma) for n in sides), rest)
-        pyramid.append(rest - blurred)
-        rest = filters.apply(*(filters.halve(n) for n in sides), blurred)
+    # The pyramid is linear: one pyramid of the difference replaces two.
+    image = filters.planes(prediction - target)
+    pyramid, (height, width) = [], image.shape[2:]
+    while len(pyramid) < levels and min(image.shape[2:]) > 1:
+        sides = image.shape[2:]
+        blurred = filters.apply(*(filters.blur(n, sigma) for n in sides), image)
+        pyramid.append(image - blurred)
+        image = filters.apply(*(filters.halve(n) for n in sides), blurred)
     total = 0.0
-    for j, level in enumerate([*pyramid, rest]):
+    for j, level in enumerate([*pyramid, image]):
         share = level.shape[2] * level.shape[3] / (height * width)
         weight = {"plain": 1.0, "paper": 4**j * share, "pixels": share}[weights]
         total += weight * _mean(tf.abs(level))
@@ -74,10 +76,11 @@ def lap_l1(prediction: tf.Tensor, target: tf.Tensor, levels: int, sigma: float, 
 
 
 def local_moment(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """L1 of the means, plus L1 of the (biased) variances, of 4x4 patches at every second pixel, each channel alone.
+    """L1 distance of the means plus L1 distance of the (biased) variances of 4x4 patches, channel by channel.
 
-    It leaves the pixels of a patch open, so it is meant as a part of a sum. Patches lie within the image, and none sees
-    an odd last row or column; a side below 4 has one patch of its whole length.
+    Patches start at every second pixel and lie within the image: an odd last row or column belongs to no patch. A side
+    below 4 pixels has one patch of its whole length. The moments do not determine the pixels of a patch, so that this
+    loss is meant to be added to another one.
     """
     x, y = filters.planes(prediction), filters.planes(target)
     rows, columns = (filters.windows(n, filters.box(min(PATCH, n)), STRIDE) for n in x.shape[2:])
@@ -88,10 +91,10 @@ def local_moment(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def pairwise_mse(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Mean over all pairs of a sample's values of ((x_i - x_j) - (x'_i - x'_j))^2: blind to a shift of all values.
+    """Mean of ((x_i - x_j) - (x'_i - x'_j))^2 over all pairs of values of a sample; invariant to a constant offset.
 
-    It is `tf.losses.mean_pairwise_squared_error` of TensorFlow 1 for each sample alone, and twice the unbiased variance
-    of the difference; 0 for a single value.
+    Equals `tf.losses.mean_pairwise_squared_error` of TensorFlow 1 applied to each sample, and twice the unbiased
+    variance of the difference. It is 0 for a single value.
     """
     error = prediction - target
     values = error.shape[1] * error.shape[2] * error.shape[3]
@@ -100,12 +103,13 @@ def pairwise_mse(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def ssim(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Structural similarity (Wang, Bovik, Sheikh, Simoncelli, 2004) in (-1, 1], 1 for equal images; float32 [B].
+    """Structural similarity index (Wang, Bovik, Sheikh, Simoncelli, 2004) in (-1, 1], 1 for equal images; float32 [B].
 
-    Of pixels in [0, 1]: mean over channels and over all places where a Gaussian window of 11x11 with sigma 1.5 fits,
-    K1 = 0.01, K2 = 0.03, data range 1. On a side below 11 the window is as long as the side.
+    Prediction and target, in [-1, 1], are rescaled to [0, 1] (data range 1, K1 = 0.01, K2 = 0.03). The index is
+    averaged over channels and over all positions of a Gaussian window of 11x11 pixels with sigma 1.5 within the image.
+    Along a side below 11 pixels, the window is as long as the side.
     """
-    # Means must not be negative: of pixels in [-1, 1], an image and its inverse have a *high* index.
+    # Rescaled because means must not be negative: with pixels in [-1, 1], an image and its inverse get a *high* index.
     x, y = (filters.planes(images + 1) / 2 for images in (prediction, target))
     rows, columns = (filters.windows(n, filters.gaussian(min(WINDOW, n), SIGMA), 1) for n in x.shape[2:])
     stacked = filters.apply(rows, columns, tf.concat([x, y, x * y, tf.square(x) + tf.square(y)], axis=1))
@@ -116,6 +120,7 @@ def ssim(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return _mean(luminance * structure)
 
 
+# By the names of --loss; `glo.settings.loss_expression.LOSSES` lists their arguments without loading TensorFlow.
 LOSSES: dict[str, Callable[..., tf.Tensor]] = {
     "mse": mse,
     "l1": l1,
@@ -128,5 +133,5 @@ LOSSES: dict[str, Callable[..., tf.Tensor]] = {
 
 
 def _mean(values: tf.Tensor) -> tf.Tensor:
-    """The mean of each sample's values."""
+    """Mean over the values of each sample: [B, ., ., .] to [B]."""
     return tf.reduce_mean(values, axis=(1, 2, 3))

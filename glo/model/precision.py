@@ -1,7 +1,7 @@
-"""Which numbers the generator computes in while it is trained: float32, or bfloat16 where that is faster.
+"""The floating-point type of the generator in training: float32, or bfloat16 where that is faster.
 
-In bfloat16 only the hidden maps and their products are: weights, codes, statistics, images, losses, gradients of codes
-and the state of both optimizers stay float32, and so does everything outside the training step.
+Only the hidden maps and their products are bfloat16. Weights, codes, statistics, images, losses, gradients of codes and
+the state of both optimizers stay float32, as does everything outside the training step.
 """
 
 import dataclasses
@@ -22,16 +22,19 @@ from glo.runtime.log import logger
 from glo.settings import TrainSettings
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-# Layers that make a hidden map, or pass one on. All others compute in float32: normalisation, the last activation, and
-# FiLM, whose 1 + gain would be rounded to 8 bits.
+# Layers that compute a hidden map or change its shape. All others compute in float32: normalisation, the last
+# activation, and FiLM, whose 1 + gain would be rounded to 8 bits.
 MAP_LAYERS = (Projection, Deconvolution, Convolution, layers.Reshape, layers.UpSampling2D)
-GAIN = 1.1  # what `auto` asks for: below it, noise of the timing would decide
-SECONDS, ROUNDS = 1.0, 15  # the timing ends with the first of the two
+GAIN = 1.1  # `auto` chooses bfloat16 if it is faster by this factor; smaller differences may be noise of the timing
+SECONDS, ROUNDS = 1.0, 15  # the timing stops at whichever limit is reached first
 
 
 @contextmanager
 def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
-    """Within it, calls of a generator compute hidden maps in `precision`. A compiled function keeps what it met."""
+    """Context in which calls of a generator compute hidden maps in `precision` (`float32` or `bfloat16`).
+
+    A function compiled within the context keeps its precision outside it.
+    """
     switched = [layer for layer in model.layers if _makes_hidden_map(layer)]
     before = [layer.dtype_policy for layer in switched]
     for layer in switched:
@@ -44,12 +47,16 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
 
 
 def _makes_hidden_map(layer: keras.Layer) -> bool:
-    on_map = isinstance(layer, layers.LeakyReLU) and len(layer.output.shape) == 4  # FiLM's own has rank 2
-    return on_map or isinstance(layer, MAP_LAYERS)
+    activates_map = isinstance(layer, layers.LeakyReLU) and len(layer.output.shape) == 4  # rank 2: FiLM's hidden layer
+    return activates_map or isinstance(layer, MAP_LAYERS)
 
 
 def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> TrainSettings:
-    """The settings with `auto` replaced by what is faster here, so that a resumed run finds what it started with."""
+    """Return the settings with a precision of `auto` replaced by the faster type on this device.
+
+    The result is saved with the run, so that a resumed run computes in the same type.
+    image_shape: (H, W, C). dimension: d.
+    """
     native = device.has_bfloat16()
     if settings.precision == "bfloat16" and not native:
         logger.warning("--precision bfloat16: this device has no instructions for it and emulates them, slowly")
@@ -68,18 +75,18 @@ def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension
 
 
 def measure(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> dict[str, float]:
-    """Images/s of the generator, forward and backward, by precision. It is a generator of its own that is timed."""
+    """Time forward and backward passes of a newly built generator; returns images per second by precision."""
     model = generator.build(image_shape, dimension, settings)
     codes = tf.constant(np.random.default_rng(0).standard_normal((settings.batch_size, dimension)), tf.float32)
     passes = {name: _training_pass(model, name) for name in POLICIES}
-    for both in passes.values():
-        both(codes)  # compiles
+    for training_pass in passes.values():
+        training_pass(codes)  # compiles it
     seconds: dict[str, list[float]] = {name: [] for name in passes}
     start = time.perf_counter()
     for _ in range(ROUNDS):
-        for name, both in passes.items():  # in turn, so that whatever else the machine does slows them alike
+        for name, training_pass in passes.items():  # in turn, so that other load on the machine slows both alike
             before = time.perf_counter()
-            both(codes).numpy()
+            training_pass(codes).numpy()
             seconds[name].append(time.perf_counter() - before)
         if time.perf_counter() - start > SECONDS:
             break
@@ -87,14 +94,14 @@ def measure(settings: TrainSettings, image_shape: tuple[int, int, int], dimensio
 
 
 def _training_pass(model: keras.Model, precision: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Compile codes [B, d] -> a number that depends on the gradients of all weights and codes."""
+    """Compile a pass from codes float32 [B, d] to a scalar that depends on the gradients of all weights and codes."""
 
     @tf.function
-    def both(codes: tf.Tensor) -> tf.Tensor:
+    def training_pass(codes: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(codes)
             with computing_in(model, precision):
                 total = tf.reduce_mean(tf.abs(model(codes, training=True)))
         return tf.add_n([tf.reduce_sum(g) for g in tape.gradient(total, [*model.trainable_variables, codes])])
 
-    return both
+    return training_pass

@@ -1,4 +1,4 @@
-"""The code table: projections and row updates, by hand."""
+"""The code table: projections and row updates against computations by hand."""
 
 import numpy as np
 import pytest
@@ -20,15 +20,15 @@ def test_projections_by_hand():
 
 
 @pytest.mark.parametrize("projection", ["ball", "sphere", "none"])
-def test_the_table_starts_projected(projection, monkeypatch):
-    monkeypatch.setattr(code_table, "BLOCK", 4)  # so that it is filled in two parts
+def test_initial_codes_are_projected(projection, monkeypatch):
+    monkeypatch.setattr(code_table, "BLOCK", 4)  # so that the table is filled in two blocks
     initial = codes()
     norms = np.linalg.norm(initial, axis=1, keepdims=True)
     expected = {"ball": initial / np.maximum(1, norms), "sphere": initial / norms, "none": initial}[projection]
     np.testing.assert_allclose(CodeTable(initial, "sgd", projection).codes, expected, rtol=1e-5)
 
 
-def test_one_sgd_step_by_hand_moves_only_its_rows():
+def test_an_sgd_step_updates_only_the_rows_of_the_batch():
     initial = codes(scale=0.2)
     table = CodeTable(initial, "sgd", "ball")
     rows, gradients = np.array([4, 1]), codes(2, 3, 3, seed=1)
@@ -38,10 +38,10 @@ def test_one_sgd_step_by_hand_moves_only_its_rows():
         moved = initial[row] - 0.5 * gradient
         expected[row] = moved / max(1, np.linalg.norm(moved))
     np.testing.assert_allclose(table.codes, expected, rtol=1e-5)
-    assert np.linalg.norm(expected[rows], axis=1).max() > 0.99  # the projection took part
+    assert np.linalg.norm(expected[rows], axis=1).max() > 0.99  # at least one code was projected
 
 
-def test_adam_counts_the_visits_of_each_row():
+def test_adam_counts_the_updates_of_each_row():
     initial = codes(scale=0.1)
     table = CodeTable(initial, "adam", "none")
     expected = initial.astype(np.float64)

@@ -1,4 +1,6 @@
-"""Generators for any size, of both kinds."""
+"""Generators of both kinds, for images of any size."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -7,15 +9,20 @@ from glo.model import generator
 from glo.settings import TrainSettings
 
 
-@pytest.mark.parametrize("kind", ["deconv", "resize_conv"])
+def test_settings_list_every_generator():
+    (field,) = (field for field in dataclasses.fields(TrainSettings) if field.name == "generator")
+    assert set(field.metadata["choices"]) == set(generator.UPSAMPLING)
+
+
+@pytest.mark.parametrize("kind", generator.UPSAMPLING)
 @pytest.mark.parametrize("shape", [(28, 28, 1), (8, 8, 1), (32, 32, 3), (7, 13, 3), (33, 20, 1), (2, 3, 1), (1, 1, 3)])
-def test_images_of_any_size_in_range(shape, kind):
+def test_images_have_the_given_shape_and_range(shape, kind):
     model = generator.build(shape, 5, TrainSettings(generator=kind, channels=4))
     images = np.asarray(model(np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)))
     assert images.shape == (3, *shape)
     assert images.dtype == np.float32
     assert np.abs(images).max() <= 1
-    assert np.ptp(images, axis=0).max() > 0  # codes matter
+    assert np.ptp(images, axis=0).max() > 0  # different codes give different images
 
 
 def test_published_shapes():
@@ -23,10 +30,10 @@ def test_published_shapes():
         model = generator.build((side, side, 3), 8, TrainSettings(**settings))
         return [tuple(layer.output.shape[1:]) for layer in model.layers if layer.name in ("map", "up0", "up3")]
 
-    # 64 pixels: a 4x4 map and four blocks, as DCGAN; 128 pixels: five.
+    # As in DCGAN: for 64 pixels, a 4x4 map and four blocks; for 128 pixels, five blocks.
     assert maps(64, channels=64) == [(4, 4, 512), (8, 8, 256), (64, 64, 3)]
     assert generator.upsampling_blocks(128, 128) == 5
-    # Coarse maps are as wide as max_channels allows.
+    # `max_channels` limits the channels of coarse maps.
     assert maps(64, channels=64, max_channels=100)[0] == (4, 4, 100)
     assert maps(64, channels=8, blocks=2)[0] == (16, 16, 16)
 
@@ -41,7 +48,7 @@ def test_weights_depend_on_the_seed_alone():
 
 
 def test_film_against_its_formula():
-    """A map of one pixel and no doubling: both the map and what the convolution makes of it are modulated."""
+    """With a map of one pixel and no doubling, FiLM modulates the map and the output of the convolution."""
     settings = TrainSettings(blocks=0, channels=3, film=2)
     model = generator.build((1, 1, 1), 4, settings)
     weights = {weight.path.removeprefix("generator/"): weight for weight in model.weights}
@@ -69,8 +76,8 @@ def test_film_against_its_formula():
     np.testing.assert_allclose(np.asarray(model(code))[:, 0, 0], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["deconv", "resize_conv"])
-def test_film_modulates_every_map_and_starts_from_nothing(kind):
+@pytest.mark.parametrize("kind", generator.UPSAMPLING)
+def test_film_modulates_every_map_and_is_the_identity_at_first(kind):
     settings = TrainSettings(generator=kind, channels=4, blocks=2, film=6)
     model = generator.build((8, 12, 3), 5, settings)
     code = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)

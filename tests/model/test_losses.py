@@ -1,4 +1,4 @@
-"""Losses against formulas written with NumPy and SciPy alone, and against TensorFlow's own where it has one."""
+"""Losses against formulas written in NumPy and SciPy, and against TensorFlow's implementations where there are any."""
 
 import inspect
 import itertools
@@ -26,7 +26,7 @@ def per_plane(formula, a, b):
 
 
 def pyramid(image, count=3, sigma=1.0, radius=2):
-    """Laplacian pyramid of one plane [h, w]: details and the rest, as the paper's minimal form builds it."""
+    """Laplacian pyramid of one plane [h, w], as defined in the paper: the levels of detail, then the smallest image."""
     levels = []
     for _ in range(count):
         if min(image.shape) < 2:
@@ -67,7 +67,7 @@ def test_lap_l1_is_the_sum_of_level_means(shape):
 @pytest.mark.parametrize("shape", [(2, 32, 24, 3), (2, 28, 13, 1)])
 @pytest.mark.parametrize(("count", "sigma", "radius"), [(1, 1.0, 2), (2, 1.7, 4), (8, 0.4, 1)])
 @pytest.mark.parametrize("weights", ["plain", "paper", "pixels"])
-def test_lap_l1_takes_levels_sigma_and_level_weights(shape, count, sigma, radius, weights):
+def test_lap_l1_with_other_levels_sigma_and_weights(shape, count, sigma, radius, weights):
     a, b = pair(shape)
 
     def formula(x, y):
@@ -112,15 +112,15 @@ def test_pairwise_mse_is_the_mean_over_all_pairs_of_values(shape):
     for x, y in zip(a.reshape(2, -1).astype(float), b.reshape(2, -1).astype(float), strict=True):
         pairs = list(itertools.combinations(range(len(x)), 2))
         expected.append(np.mean([((x[i] - x[j]) - (y[i] - y[j])) ** 2 for i, j in pairs]) if pairs else 0)
-    found = losses.build("pairwise_mse")(a, b)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    values = losses.build("pairwise_mse")(a, b)
+    np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-6)
     original = tf.compat.v1.losses.mean_pairwise_squared_error
-    np.testing.assert_allclose(found, [original(b[i : i + 1], a[i : i + 1]) for i in range(2)], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(values, [original(b[i : i + 1], a[i : i + 1]) for i in range(2)], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (2, 11, 30, 1), (2, 8, 8, 3)])
-def test_ssim_is_that_of_wang_et_al(shape):
-    # Alike enough for a high index: that of unrelated noise is near 0, where an error would hide.
+def test_ssim_against_the_formula_of_wang_et_al(shape):
+    # Similar images, whose index is high: unrelated noise has an index near 0, which would hide errors.
     a, noise = pair(shape)
     b = np.clip(a + 0.3 * noise, -1, 1)
 
@@ -136,44 +136,44 @@ def test_ssim_is_that_of_wang_et_al(shape):
         mx, my = mean(x), mean(y)
         covariance = mean(x * y) - mx * my
         c1, c2 = 0.01**2, 0.03**2
-        above = (2 * mx * my + c1) * (2 * covariance + c2)
-        return (above / ((mx**2 + my**2 + c1) * (mean(x * x) - mx**2 + mean(y * y) - my**2 + c2))).mean()
+        numerator = (2 * mx * my + c1) * (2 * covariance + c2)
+        return (numerator / ((mx**2 + my**2 + c1) * (mean(x * x) - mx**2 + mean(y * y) - my**2 + c2))).mean()
 
     expected = per_plane(formula, a, b)
     np.testing.assert_allclose(losses.ssim(a, b), expected, rtol=1e-4)
     np.testing.assert_allclose(losses.build("ssim")(a, b), 1 - np.array(expected), rtol=1e-3, atol=1e-5)
     if shape[1] == shape[2] or min(shape[1:3]) >= 11:
-        known = tf.image.ssim((a + 1) / 2, (b + 1) / 2, max_val=1.0, filter_size=min(11, *shape[1:3]))
-        np.testing.assert_allclose(losses.ssim(a, b), known, rtol=1e-4)
+        reference = tf.image.ssim((a + 1) / 2, (b + 1) / 2, max_val=1.0, filter_size=min(11, *shape[1:3]))
+        np.testing.assert_allclose(losses.ssim(a, b), reference, rtol=1e-4)
 
 
-def test_a_sum_has_each_loss_with_its_weight():
+def test_a_weighted_sum_of_losses():
     a, b = pair((3, 8, 8, 1))
     mse, l1 = ((a - b) ** 2).mean((1, 2, 3)), np.abs(a - b).mean((1, 2, 3))
     np.testing.assert_allclose(losses.build("0.25*mse + l1+2e+0*l1")(a, b), 0.25 * mse + 3 * l1, rtol=1e-5)
 
 
-def test_every_loss_that_can_be_named_takes_the_arguments_that_can_be_given():
+def test_settings_list_every_loss_with_its_arguments():
     assert losses.LOSSES.keys() == loss_expression.LOSSES.keys()
     for name, loss in losses.LOSSES.items():
         assert list(inspect.signature(loss).parameters) == ["prediction", "target", *loss_expression.LOSSES[name]]
 
 
 @pytest.mark.parametrize("name", [*losses.LOSSES, "lap_l1(weights=pixels)+0.5*mse"])
-def test_a_loss_is_each_samples_own(name):
+def test_each_sample_has_its_own_loss(name):
     a, b = pair((4, 8, 8, 1))
     loss = losses.build(name)
-    together = np.asarray(loss(a, b))
-    assert together.shape == (4,)
-    assert together.dtype == np.float32
-    alone = [float(loss(a[i : i + 1], b[i : i + 1])[0]) for i in range(4)]
-    np.testing.assert_allclose(together, alone, rtol=1e-5)
+    values = np.asarray(loss(a, b))
+    assert values.shape == (4,)
+    assert values.dtype == np.float32
+    single_values = [float(loss(a[i : i + 1], b[i : i + 1])[0]) for i in range(4)]
+    np.testing.assert_allclose(values, single_values, rtol=1e-5)
     np.testing.assert_array_equal(loss(a, a), np.zeros(4))
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
 @pytest.mark.parametrize("shape", [(3, 28, 28, 1), (2, 7, 5, 3), (1, 2, 2, 1)])
-def test_a_step_down_the_gradient_lowers_each_samples_loss(name, shape):
+def test_a_gradient_step_lowers_the_loss_of_each_sample(name, shape):
     a, b = pair(shape)
     loss = losses.build(name)
 
@@ -184,11 +184,11 @@ def test_a_step_down_the_gradient_lowers_each_samples_loss(name, shape):
             values = loss(x, target)
         return tape.gradient(values, x)
 
-    slope = gradient(a, b).numpy()
-    norm = np.sqrt((slope**2).sum(axis=(1, 2, 3), keepdims=True))
-    assert np.isfinite(slope).all()
-    assert (norm > 0).all()
-    assert np.all(loss(a - 0.01 * slope / norm, b) < loss(a, b))
+    gradients = gradient(a, b).numpy()
+    norms = np.sqrt((gradients**2).sum(axis=(1, 2, 3), keepdims=True))
+    assert np.isfinite(gradients).all()
+    assert (norms > 0).all()
+    assert np.all(loss(a - 0.01 * gradients / norms, b) < loss(a, b))
 
 
 def test_ssim_of_an_image_and_its_inverse_is_low():

@@ -1,4 +1,4 @@
-"""Training in bfloat16, and the choice of it."""
+"""Training in bfloat16, and the choice between float32 and bfloat16."""
 
 import numpy as np
 import pytest
@@ -33,17 +33,17 @@ def test_film_computes_in_float32_under_every_name():
     """In bfloat16, 1 + gain would be rounded to 8 bits."""
     model = generator.build((8, 8, 1), 5, TrainSettings(film=4, channels=16, blocks=2))
     with precision.computing_in(model, "bfloat16"):
-        found = {layer.name: layer.compute_dtype for layer in model.layers}
-    assert {name for name in found if "film" in name} >= {"map_film", "up0_film", "up1_film", "film_up0", "film_norm"}
-    assert {dtype for name, dtype in found.items() if "film" in name} == {"float32"}
-    assert {found[name] for name in ("project", "map_relu", "up0", "up0_relu", "up1")} == {"bfloat16"}
+        dtypes = {layer.name: layer.compute_dtype for layer in model.layers}
+    assert {name for name in dtypes if "film" in name} >= {"map_film", "up0_film", "up1_film", "film_up0", "film_norm"}
+    assert {dtype for name, dtype in dtypes.items() if "film" in name} == {"float32"}
+    assert {dtypes[name] for name in ("project", "map_relu", "up0", "up0_relu", "up1")} == {"bfloat16"}
 
 
 @pytest.mark.parametrize("kind", ["deconv", "resize_conv"])
 @pytest.mark.parametrize(("update", "film"), [("joint", 0), ("joint", 4), ("alternate", 0)])
 def test_a_step_in_bfloat16_is_nearly_the_step_in_float32(kind, update, film):
     images, codes = samples(16, (8, 8, 3), 6)
-    moved = {}
+    updates = {}
     for name in precision.POLICIES:
         settings = TrainSettings(
             precision=name, generator=kind, update=update, film=film, channels=16, generator_optimizer="sgd",
@@ -54,21 +54,21 @@ def test_a_step_in_bfloat16_is_nearly_the_step_in_float32(kind, update, film):
         losses = make_step(model, settings, learned=10)(np.arange(16), images)
         assert losses.dtype == tf.float32
         after = [w.numpy() for w in model.generator.trainable_variables]
-        moved[name] = np.concatenate([(b - a).ravel() for a, b in zip(before, after, strict=True)])
-    exact, rounded = moved["float32"], moved["bfloat16"]
+        updates[name] = np.concatenate([(b - a).ravel() for a, b in zip(before, after, strict=True)])
+    exact, rounded = updates["float32"], updates["bfloat16"]
     assert 0 < np.linalg.norm(rounded - exact) < 0.05 * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize(
     ("native", "speed", "chosen"), [(True, 1.5, "bfloat16"), (True, 1.05, "float32"), (False, 9, "float32")]
 )
-def test_auto(monkeypatch, native, speed, chosen):
+def test_auto_chooses_the_faster_precision(monkeypatch, native, speed, chosen):
     monkeypatch.setattr(device, "has_bfloat16", lambda: native)
     monkeypatch.setattr(precision, "measure", lambda *_: {"float32": 100.0, "bfloat16": 100 * speed})
     assert precision.decide(SMALL, (8, 8, 1), 4).precision == chosen
 
 
-def test_measuring_is_quick_and_leaves_no_trace():
+def test_measuring_leaves_the_global_random_state_unchanged():
     state = np.random.get_state()[1].copy()
     speed = precision.measure(SMALL, (8, 8, 1), 4)
     assert speed.keys() == precision.POLICIES.keys()
@@ -76,8 +76,8 @@ def test_measuring_is_quick_and_leaves_no_trace():
     np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
-def test_bfloat16_that_is_emulated_is_said_once(monkeypatch, caplog):
+def test_emulated_bfloat16_is_warned_about_once(monkeypatch, caplog):
     monkeypatch.setattr(device, "has_bfloat16", lambda: False)
-    asked = TrainSettings(precision="bfloat16")
-    assert precision.decide(asked, (8, 8, 1), 4) == asked
+    settings = TrainSettings(precision="bfloat16")
+    assert precision.decide(settings, (8, 8, 1), 4) == settings
     assert len(caplog.records) == 1
