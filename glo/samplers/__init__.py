@@ -1,7 +1,8 @@
-"""Distributions fitted to the learned codes, by name, from which new codes are drawn (section 5.4 of the paper).
+"""Distributions fitted to the learned codes, from which new codes are drawn (section 5.4 of the paper).
 
-A sampler is a frozen dataclass of arrays, so that a fit can be kept in a file: `cache.fitted` fits one, or reads it.
-To add one: write such a class in a file named as its flag, name it in `SAMPLERS` here and in `glo.settings.shared`.
+A sampler is a frozen dataclass of arrays, so that it can be saved: `cache.fitted` fits a sampler or reads a saved one.
+To add a sampler, write such a class in a file of its own, and add its name to `SAMPLERS` both here and in
+`glo.settings.shared`, which cannot import TensorFlow.
 """
 
 from typing import ClassVar, Protocol, Self
@@ -17,32 +18,34 @@ from glo.samplers.kde import Kernel
 
 
 class Sampler(Protocol):
-    """Its fields are float arrays, and `SHAPES` names their axes: a letter each, equal letters for equal lengths.
+    """A distribution of codes. Its fields are float arrays.
 
-    d is the dimension of the codes.
+    SHAPES: the axes of each field, one letter an axis; equal letters stand for equal lengths, and d for the dimension
+        of the codes.
     """
 
     SHAPES: ClassVar[dict[str, str]]
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int) -> Self:
-        """Fit to learned codes float32 [N, d]."""
+        """Fit the distribution to learned codes float32 [N, d]. Equal seeds give equal fits."""
 
     def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
-        """n new codes, float32 [n, d], not yet projected.
+        """Draw n new codes, float32 [n, d], which are not projected.
 
-        temperature: factor on the normal noise that codes are made of; below 1 they are likelier and less varied.
+        temperature: factor on the normal noise from which codes are computed; below 1, codes are more likely and less
+            varied.
         """
 
     @property
     def noise_dimension(self) -> int:
-        """How many standard normal numbers `transform` makes a code of."""
+        """Number of standard normal variables from which `transform` computes a code."""
 
     def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
         """The sampler as a TensorFlow graph: noise float32 [n, noise_dimension] to codes float32 [n, d]."""
 
     def log_likelihood(self, codes: np.ndarray) -> float | None:
-        """Mean log density of codes [n, d], in nats a code; None where there is no closed form."""
+        """Mean log density of codes [n, d], in nats per code; None for samplers without a closed form."""
 
 
 SAMPLERS: dict[str, type[Sampler]] = {
@@ -54,4 +57,4 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "flow": Flow,
     "kde": Kernel,
 }
-NEAR_MEMORISING = ("kde",)  # what they draw lies around single learned codes
+NEAR_MEMORISING = ("kde",)  # these draw codes around single learned codes

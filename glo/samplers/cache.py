@@ -1,4 +1,4 @@
-"""Fitted samplers, kept in the run folder: fitted once for a checkpoint, a seed and the sampler's own settings."""
+"""Saved samplers in the run folder: each is fitted once for a checkpoint, a seed and its settings."""
 
 import hashlib
 import json
@@ -20,20 +20,21 @@ from glo.samplers import SAMPLERS, Sampler
 from glo.samplers.gmm import Mixture
 from glo.samplers.held_out import energy_distance, split
 
-FORMAT = 3  # raised when a sampler is fitted otherwise than before
-COMPARED = 2000  # drawn codes, and held-out ones, whose distance is measured, at most
-PARTS = ("sampler", "scored")  # of a file
-TRIED = 100  # codes that a sampler from a file must be able to draw
+FORMAT = 3  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
+COMPARED = 2000  # the energy distance compares at most this many drawn and held-out codes
+PARTS = ("sampler", "scored")  # the two samplers of a file
+TRIED = 100  # number of codes drawn from a saved sampler to check it
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A sampler fitted to all codes, and how one that was fitted to nine tenths of them does on the last tenth.
+    """A sampler fitted to all codes, and scores of the same sampler fitted to nine tenths of them.
 
-    name: of the sampler. scored: the one that was fitted to nine tenths, with the same options.
-    held_out: codes of the last tenth, float32 [m, d], `COMPARED` at most.
-    log_likelihood: mean log density of all held-out codes under `scored`, nats a code; None where there is none.
-    seconds: what both fits took.
+    name: of the sampler, a key of `SAMPLERS`. sampler: fitted to all codes.
+    scored: fitted with the same options to nine tenths of the codes; the last tenth is held out for scores.
+    held_out: held-out codes, float32 [m, d], at most `COMPARED`.
+    log_likelihood: mean log density of all held-out codes under `scored`, in nats per code; None if not available.
+    seconds: time that both fits took.
     """
 
     name: str
@@ -44,92 +45,93 @@ class Fitted:
     seconds: float
 
     def draw(self, n: int, seed: int, projection: str, temperature: float = 1.0) -> np.ndarray:
-        """n codes, float32 [n, d], each projected as in training."""
+        """Draw n codes, float32 [n, d], projected as in training."""
         return project(self.sampler.draw(n, random_generator(seed, Stream.SAMPLES), temperature), projection)
 
     def energy_distance(self, seed: int, projection: str, temperature: float = 1.0) -> float | None:
-        """Between codes that `scored` draws, projected, and held-out ones; None where there are too few."""
+        """Energy distance between projected codes drawn from `scored` and held-out codes; None for too few codes."""
         drawn = self.scored.draw(COMPARED, random_generator(seed, Stream.SAMPLER_SCORES), temperature)
         return _finite(energy_distance(project(drawn, projection), self.held_out))
 
     @property
     def components(self) -> int | None:
-        """The number of Gaussians of a `gmm`, None for other samplers."""
+        """Number of Gaussians of a `gmm`; None for other samplers."""
         return len(self.sampler.weights) if isinstance(self.sampler, Mixture) else None
 
 
 def fitted(
     file: Path, name: str, codes: np.ndarray, seed: int, projection: str, options: dict[str, Any] | None = None
 ) -> Fitted:
-    """The sampler of that name for learned codes float32 [N, d], read from `file` if it holds exactly this one.
+    """Fit the sampler `name` to learned codes float32 [N, d], or read it from `file` if it was saved there.
 
-    Anything else in the file, stale or damaged, is replaced. Where it cannot be written there is a warning.
+    A file that holds another sampler, or is damaged, is replaced. If it cannot be written, a warning is logged.
     options: further arguments of the sampler's `fit`.
     """
     options = options or {}
-    key = _fingerprint(name, codes, seed, projection, options)
-    train, held_out = split(len(codes), seed)
-    some = codes[random_generator(seed, Stream.SAMPLER_SCORES).permutation(held_out)[:COMPARED]]
-    result = _read(file, name, key, some)
-    if result:
-        return result
-    result = _fit(name, codes, train, held_out, some, seed, options)
+    fingerprint = _fingerprint(name, codes, seed, projection, options)
+    train_rows, held_out_rows = split(len(codes), seed)
+    compared = codes[random_generator(seed, Stream.SAMPLER_SCORES).permutation(held_out_rows)[:COMPARED]]
+    saved = _read(file, name, fingerprint, compared)
+    if saved:
+        return saved
+    result = _fit(name, codes, train_rows, held_out_rows, compared, seed, options)
     try:
-        _write(file, key, result)
+        _write(file, fingerprint, result)
     except files.WriteError as error:
-        logger.warning("%s. The sampler is used, and is fitted again next time", error)
+        logger.warning("%s. The sampler is used now and will be fitted again next time", error)
     else:
-        _sweep(file.parent.parent)
+        _remove_stale(file.parent.parent)
     return result
 
 
 def _fit(
     name: str,
     codes: np.ndarray,
-    train: np.ndarray,
-    held_out: np.ndarray,
-    some: np.ndarray,
+    train_rows: np.ndarray,
+    held_out_rows: np.ndarray,
+    compared: np.ndarray,
     seed: int,
     options: dict[str, Any],
 ) -> Fitted:
-    started = time.perf_counter()
+    start = time.perf_counter()
     kind = SAMPLERS[name]
-    scored = kind.fit(codes[train], seed, **options)
+    scored = kind.fit(codes[train_rows], seed, **options)
     if isinstance(scored, Mixture):
-        options = {"components": len(scored.weights)}  # as many as held-out codes chose
-    sampler = kind.fit(codes, seed, **options) if len(held_out) else scored
-    seconds = time.perf_counter() - started
-    likelihood = scored.log_likelihood(codes[held_out]) if len(held_out) else None
-    return Fitted(name, sampler, scored, some, _finite(likelihood), seconds)
+        options = {"components": len(scored.weights)}  # the number that was chosen by held-out likelihood
+    sampler = kind.fit(codes, seed, **options) if len(held_out_rows) else scored
+    seconds = time.perf_counter() - start
+    likelihood = scored.log_likelihood(codes[held_out_rows]) if len(held_out_rows) else None
+    return Fitted(name, sampler, scored, compared, _finite(likelihood), seconds)
 
 
 def _fingerprint(name: str, codes: np.ndarray, seed: int, projection: str, options: dict[str, Any]) -> str:
-    about = json.dumps([FORMAT, name, list(codes.shape), seed, projection, options], sort_keys=True)
-    return hashlib.sha256(about.encode() + codes.astype("<f4").tobytes()).hexdigest()
+    """SHA-256 of everything that a fit depends on."""
+    arguments = json.dumps([FORMAT, name, list(codes.shape), seed, projection, options], sort_keys=True)
+    return hashlib.sha256(arguments.encode() + codes.astype("<f4").tobytes()).hexdigest()
 
 
-def _write(file: Path, key: str, result: Fitted) -> None:
+def _write(file: Path, fingerprint: str, result: Fitted) -> None:
     scores = np.array([result.log_likelihood, result.seconds], np.float64)
     arrays = {
         f"{part}.{array}": getattr(getattr(result, part), array) for part in PARTS for array in result.sampler.SHAPES
     }
     with files.replacing(file) as temporary, temporary.open("wb") as opened:
-        np.savez(opened, fingerprint=np.array(key), scores=scores, **arrays)
+        np.savez(opened, fingerprint=np.array(fingerprint), scores=scores, **arrays)
 
 
-def _sweep(run: Path) -> None:
-    """Remove the samplers of checkpoints that are gone, as far as that is allowed."""
+def _remove_stale(run: Path) -> None:
+    """Remove the samplers of checkpoints that no longer exist. Files that cannot be removed stay."""
     for stale in paths.stale_samplers(run):
         with suppress(OSError):
             stale.unlink()
 
 
-def _read(file: Path, name: str, key: str, held_out: np.ndarray) -> Fitted | None:
-    """What the file holds, if that is a sound sampler with this fingerprint."""
+def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray) -> Fitted | None:
+    """Read the sampler with this fingerprint; None if the file is missing or damaged, or holds another sampler."""
     kind, samplers = SAMPLERS[name], []
     try:
         with np.load(file, allow_pickle=False) as stored:
-            if stored["fingerprint"].shape or str(stored["fingerprint"]) != key:
+            if stored["fingerprint"].shape or str(stored["fingerprint"]) != fingerprint:
                 return None
             parts = [{array: stored[f"{part}.{array}"] for array in kind.SHAPES} for part in PARTS]
             scores = stored["scores"]
@@ -138,17 +140,17 @@ def _read(file: Path, name: str, key: str, held_out: np.ndarray) -> Fitted | Non
     if scores.shape != (2,) or scores.dtype != np.float64:
         return None
     for arrays in parts:
-        if not _sound(arrays, kind.SHAPES, held_out.shape[1]):
+        if not _are_valid(arrays, kind.SHAPES, held_out.shape[1]):
             return None
         samplers.append(kind(**arrays))
-        if not _draws(samplers[-1]):
+        if not _can_draw(samplers[-1]):
             return None
     likelihood, seconds = scores.tolist()
     return Fitted(name, *samplers, held_out, _finite(likelihood), seconds)
 
 
-def _sound(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int) -> bool:
-    """Floats, all finite, with as many axes as there are letters, and equal lengths for equal letters."""
+def _are_valid(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int) -> bool:
+    """Whether all arrays are finite floats with the axes that `Sampler.SHAPES` declares."""
     lengths = {"d": dimension, "1": 1}
     for name, letters in shapes.items():
         array = arrays[name]
@@ -161,8 +163,8 @@ def _sound(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int
     return True
 
 
-def _draws(sampler: Sampler) -> bool:
-    """Whether it can be used: arrays of the right shapes may hold negative weights, or a covariance without a root."""
+def _can_draw(sampler: Sampler) -> bool:
+    """Whether the sampler works: valid shapes do not exclude negative weights or an indefinite covariance."""
     try:
         with np.errstate(all="ignore"):
             drawn = sampler.draw(TRIED, random_generator(0, Stream.SAMPLES))

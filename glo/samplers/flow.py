@@ -1,7 +1,7 @@
 """Rectified flow from noise to codes (Liu, Gong, Liu, ICLR 2023).
 
-On the straight lines x_t = (1 - t) noise + t code the network is fitted to v(x_t, t) = code - noise in the mean square.
-Following v from noise at t = 0 to t = 1 gives codes.
+On straight lines x_t = (1 - t) noise + t code, a network v(x_t, t) is fitted to the velocity code - noise by least
+squares. Integrating v from noise at t = 0 to t = 1 gives new codes.
 """
 
 import functools
@@ -17,16 +17,16 @@ from glo.samplers import network
 from glo.samplers.whitening import Whitening
 
 WIDTH = 512
-FEATURES = 32  # cosines of t
-STEPS, BATCH = 4000, 256
+FEATURES = 32  # number of cosines of t in the input of the network
+STEPS, BATCH = 4000, 256  # of training
 DRAWN_STEPS = 50  # of Heun's method
-DRAWN_BATCH = 2048
-MOMENTS = 4096  # drawn codes whose mean and covariance are made those of the learned ones
+DRAWN_BATCH = 2048  # codes drawn at once
+MOMENTS = 4096  # number of drawn codes that are used to match the mean and covariance of the learned codes
 
 
 @dataclass(frozen=True)
 class Flow:
-    """The network of velocities in whitened coordinates, and the way from these to codes: mean [d] and root [d, d]."""
+    """The velocity network in whitened coordinates, and the map from these to codes: mean [d] and root [d, d]."""
 
     mean: np.ndarray
     root: np.ndarray
@@ -51,13 +51,13 @@ class Flow:
             return white[random.integers(len(white), size=BATCH)], noise, times
 
         def loss(parameters, targets, noise, times):
-            between = (1 - times) * noise + times * targets
-            return tf.reduce_mean(tf.square(_velocity(between, times, FEATURES, parameters) - (targets - noise)))
+            positions = (1 - times) * noise + times * targets
+            return tf.reduce_mean(tf.square(_velocity(positions, times, FEATURES, parameters) - (targets - noise)))
 
         start = network.initial(d + FEATURES, WIDTH, d, random)
         parameters = network.train(start, loss, batches, STEPS)
-        # A network trained for so short a time gives codes that vary less than the learned ones: what it draws is
-        # moved and stretched until mean and covariance agree.
+        # After so few training steps, drawn codes vary less than the learned ones. An affine map corrects their mean
+        # and covariance.
         drawn = Whitening.fit(_integrated(random.standard_normal((MOMENTS, d), np.float32), parameters))
         root = np.linalg.solve(drawn.root, whitening.root)
         return cls(whitening.mean - drawn.mean @ root, root, *parameters)
@@ -81,16 +81,16 @@ class Flow:
 
 
 def _integrated(noise: np.ndarray, parameters: network.Parameters) -> np.ndarray:
-    """Where noise [n, d] has flown to at t = 1, float32 [n, d], by Heun's method."""
+    """Transport noise float32 [n, d] from t = 0 to t = 1 in batches; float32 [n, d]."""
     integrate = _integrator(noise.shape[1], tuple(array.shape for array in parameters))
     constants = [tf.constant(array) for array in parameters]
     parts = [integrate(noise[i : i + DRAWN_BATCH], *constants).numpy() for i in range(0, len(noise), DRAWN_BATCH)]
     return np.concatenate(parts)
 
 
-@functools.cache  # tracing takes longer than drawing: classes of images have a flow of the same shapes each
+@functools.cache  # tracing takes longer than drawing, and the flows of all classes of images have the same shapes
 def _integrator(d: int, shapes: tuple[tuple[int, ...], ...]) -> Callable[..., tf.Tensor]:
-    """The function of noise float32 [n, d] and of parameters of these shapes."""
+    """Compile the function of noise float32 [n, d] and of parameters of these shapes."""
     features = shapes[0][0] - d
 
     @tf.function(input_signature=[tf.TensorSpec([None, d]), *map(tf.TensorSpec, shapes)])
@@ -101,7 +101,7 @@ def _integrator(d: int, shapes: tuple[tuple[int, ...], ...]) -> Callable[..., tf
 
 
 def _heun(x: tf.Tensor, features: int, parameters: network.Parameters) -> tf.Tensor:
-    """Where positions [n, d] at t = 0 are at t = 1, by Heun's method."""
+    """Integrate the velocity from positions float32 [n, d] at t = 0 to t = 1 by Heun's method."""
     h = 1 / DRAWN_STEPS
     for step in tf.range(DRAWN_STEPS):
         t = tf.fill([tf.shape(x)[0], 1], tf.cast(step, tf.float32) * h)
@@ -111,8 +111,8 @@ def _heun(x: tf.Tensor, features: int, parameters: network.Parameters) -> tf.Ten
 
 
 def _velocity(x: tf.Tensor, t: tf.Tensor, features: int, parameters: network.Parameters) -> tf.Tensor:
-    """float32 [n, d] at positions [n, d] and times [n, 1]."""
+    """Velocity float32 [n, d] at positions [n, d] and times [n, 1]."""
     cosines = tf.cos(np.pi * t * tf.range(features, dtype=tf.float32))
-    # What v is if the codes, being white, are normal: the network, which starts at zero, learns the rest.
-    normal = (2 * t - 1) / (tf.square(1 - t) + tf.square(t)) * x
-    return normal + network.apply(tf.concat([x, cosines], axis=1), *parameters)
+    # The exact velocity for normally distributed codes. The network, which is zero at first, learns the difference.
+    normal_velocity = (2 * t - 1) / (tf.square(1 - t) + tf.square(t)) * x
+    return normal_velocity + network.apply(tf.concat([x, cosines], axis=1), *parameters)

@@ -1,4 +1,4 @@
-"""Normal distributions: with the full covariance of the codes, with their variances alone, and the standard one."""
+"""Normal distributions: with the full covariance of the codes, with a diagonal covariance, and the standard one."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 LOG_2PI = np.log(2 * np.pi)
-FLOOR = 1e-12  # least variance in densities, relative to the largest: few codes can have none along some axes
+FLOOR = 1e-12  # minimum variance in densities, relative to the largest: few codes may have none along some axes
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean float64 [d] and full covariance float64 [d, d], by maximum likelihood (over N)."""
+    """Mean float64 [d] and full covariance float64 [d, d], estimated by maximum likelihood (divided by N)."""
 
     mean: np.ndarray
     covariance: np.ndarray
@@ -37,7 +37,8 @@ class Gaussian:
 
     @property
     def _root(self) -> np.ndarray:
-        """R [d, d] with R' R the covariance. Of eigenvectors: with fewer codes than dimensions Cholesky fails."""
+        """R [d, d] such that R' R is the covariance."""
+        # By eigenvectors: with fewer codes than dimensions the covariance has no Cholesky decomposition.
         variances, axes = np.linalg.eigh(self.covariance)
         return np.sqrt(np.maximum(variances, 0))[:, None] * axes.T
 
@@ -48,7 +49,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Diagonal:
-    """Mean float64 [d] and variance float64 [d] of each coordinate."""
+    """Independent coordinates: mean float64 [d] and variance float64 [d], estimated by maximum likelihood."""
 
     mean: np.ndarray
     variance: np.ndarray
@@ -78,7 +79,7 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Unit:
-    """Standard normal distribution: nothing is fitted but the dimension, the length of zeros [d]."""
+    """Standard normal distribution. Its mean, zeros [d], holds the dimension; nothing else is fitted."""
 
     mean: np.ndarray
 
@@ -103,7 +104,7 @@ class Unit:
 
 
 def _log_likelihood(centred: np.ndarray, variances: np.ndarray) -> float:
-    """Mean log density, in nats, of independent normal coordinates [n, d] with mean 0 and variances [d]."""
+    """Mean log density, in nats per code, of independent normal coordinates [n, d] with mean 0 and variances [d]."""
     variances = np.maximum(variances, max(FLOOR * variances.max(), np.finfo(np.float32).tiny))
     densities = -0.5 * (LOG_2PI + np.log(variances) + np.square(centred.astype(np.float64)) / variances)
     return float(densities.sum(axis=1).mean())

@@ -1,8 +1,9 @@
-"""Mixture of Gaussians with full covariances, by expectation maximisation (Bishop, PRML, section 9.2.2).
+"""Mixture of Gaussians with full covariances, fitted by expectation maximisation (Bishop, PRML, section 9.2.2).
 
-k-means, from which it starts, is scikit-learn's. EM itself is written out: `GaussianMixture` goes over all codes twice
-for each component, where a code is near to few of the hundreds that codes ask for. Only the nearest are looked at
-(truncated EM; Forster and Luecke, AISTATS 2018): codes of MNIST (d = 128) come out as likely, in a fifth of the time.
+EM is initialised by scikit-learn's k-means but not run by its `GaussianMixture`, which passes over all codes twice for
+each component. A good fit to codes needs hundreds of components, and each code is near only a few of them. Truncated EM
+(Forster and Luecke, AISTATS 2018) considers only those: for MNIST (d = 128) it reaches the same likelihood in a fifth
+of the time.
 """
 
 from dataclasses import dataclass
@@ -17,20 +18,20 @@ from glo.samplers.held_out import split
 from glo.samplers.uniform import standard_normal_cdf
 from glo.samplers.whitening import Whitening
 
-CANDIDATES = (1, 3, 10, 25, 50, 100, 200)  # numbers of components, tried until two in a row do not raise the likelihood
-LEAST = 2  # codes for each component and dimension, at least, of a candidate
-FEWEST = 20  # codes of a component, at least, where a recipe says how many there are
-ITERATIONS, MORE = 5, 6  # of EM: for a candidate; for the chosen one, on all codes
-START_CODES, START_ITERATIONS = 20_000, 10  # of k-means, from which EM starts
-REGULAR = 1e-3  # added to every variance, of which 1 is that of all codes along an axis
-NEGLIGIBLE = 1e-4  # share of a code in a component below which it does not move it
-NEAR = 16  # components that a code may belong to: those with the nearest means
-BLOCK = 1 << 12  # codes whose distances from all means are held at once
+CANDIDATES = (1, 3, 10, 25, 50, 100, 200)  # numbers of components; two in a row without improvement end the search
+LEAST = 2  # a candidate has at least this many codes per component and dimension
+FEWEST = 20  # `components_for` leaves at least this many codes per component
+ITERATIONS, MORE = 5, 6  # iterations of EM for a candidate, and further ones for the chosen candidate on all codes
+START_CODES, START_ITERATIONS = 20_000, 10  # of k-means, which initialises EM
+REGULAR = 1e-3  # added to every variance in whitened coordinates, where the codes have variance 1
+NEGLIGIBLE = 1e-4  # responsibilities below this are treated as 0
+NEAR = 16  # a code can belong to this many components, those with the nearest means
+BLOCK = 1 << 12  # codes whose distances from all means are in memory at once
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Whitening (mean [d], root [d, d]); in its coordinates weights [K], means [K, d], covariances [K, d, d]."""
+    """Whitening (mean [d], root [d, d]), and weights [K], means [K, d], covariances [K, d, d] in its coordinates."""
 
     mean: np.ndarray
     root: np.ndarray
@@ -42,23 +43,26 @@ class Mixture:
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int, components: int | None = None) -> "Mixture":
-        """components: K; by default that of `CANDIDATES` with the highest likelihood of codes that were held out."""
+        """Fit the mixture to codes float32 [N, d].
+
+        components: K. By default the number of `CANDIDATES` with the highest likelihood of held-out codes.
+        """
         whitening = Whitening.fit(codes)
         white = whitening.apply(codes)
         if components:
-            found = _fit(white, whitening, min(components, len(codes)), seed)
+            parameters = _fit(white, whitening, min(components, len(codes)), seed)
         else:
-            train, held_out = split(len(codes), seed, Stream.GMM_HELD_OUT)
+            train_rows, held_out_rows = split(len(codes), seed, Stream.GMM_HELD_OUT)
             fits, scores = [], []
             for k in CANDIDATES:
-                if fits and (k * LEAST * white.shape[1] > len(train) or max(scores) > max(scores[-2:])):
+                if fits and (k * LEAST * white.shape[1] > len(train_rows) or max(scores) > max(scores[-2:])):
                     break
-                fits.append(_fit(white[train], whitening, k, seed))
-                scores.append(_log_density(white[held_out], *fits[-1]).sum())
-            found = fits[np.argmax(scores)]
+                fits.append(_fit(white[train_rows], whitening, k, seed))
+                scores.append(_log_densities(white[held_out_rows], *fits[-1]).sum())
+            parameters = fits[np.argmax(scores)]
         for _ in range(MORE):
-            found = _step(white, whitening, *found)
-        return cls(whitening.mean, whitening.root, *(array.astype(np.float32) for array in found))
+            parameters = _em_step(white, whitening, *parameters)
+        return cls(whitening.mean, whitening.root, *(array.astype(np.float32) for array in parameters))
 
     def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
         weights = self.weights.astype(np.float64)
@@ -72,7 +76,7 @@ class Mixture:
 
     @property
     def noise_dimension(self) -> int:
-        return 1 + self.means.shape[1]  # the first number chooses the component
+        return 1 + self.means.shape[1]  # the first variable chooses the component
 
     def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
         ends = np.cumsum(self.weights, dtype=np.float64)
@@ -90,7 +94,7 @@ class Mixture:
 
     def log_likelihood(self, codes: np.ndarray) -> float:
         white = self._whitening.apply(codes)
-        densities = _log_density(white, self.weights, self.means, self.covariances)
+        densities = _log_densities(white, self.weights, self.means, self.covariances)
         return float(densities.mean() - self._whitening.log_volume)
 
     @property
@@ -98,108 +102,112 @@ class Mixture:
         return Whitening(self.mean, self.root)
 
 
-def components_for(n: int, whole: int, components: int) -> int:
-    """Components for n of the codes where all of them, `whole`, have `components`: in proportion.
+def components_for(n: int, total: int, components: int) -> int:
+    """The number of components for n of the `total` codes, in proportion to the `components` of all codes.
 
-    At least 1, and at most as many as leave `FEWEST` codes for each: a component with fewer would copy its codes.
+    At least 1, and otherwise at most n / `FEWEST`: a component with fewer codes would copy them.
     """
-    return max(1, min(round(components * n / whole), n // FEWEST))
+    return max(1, min(round(components * n / total), n // FEWEST))
 
 
 Parameters = tuple[np.ndarray, np.ndarray, np.ndarray]  # weights [K], means [K, d], covariances [K, d, d]
 
 
 class _Candidates:
-    """Which components each of n codes may belong to, int64 [n, c], and which codes each of K may have."""
+    """The candidate components of each code, and the codes that are candidates of each component.
+
+    components: int64 [n, c], indices of the c components to which each of n codes can belong. k: number of components.
+    """
 
     def __init__(self, components: np.ndarray, k: int):
         self.shape = components.shape
-        self._places = np.argsort(components, axis=None, kind="stable")
-        self._bounds = np.searchsorted(components.ravel()[self._places], np.arange(k + 1))
+        self._positions = np.argsort(components, axis=None, kind="stable")
+        self._bounds = np.searchsorted(components.ravel()[self._positions], np.arange(k + 1))
 
     @classmethod
     def near(cls, codes: np.ndarray, means: np.ndarray) -> "_Candidates":
-        """The components whose means [K, d] are nearest to codes [n, d]."""
+        """The `NEAR` components whose means [K, d] are nearest to each code of [n, d]."""
         if len(means) <= NEAR:
             return cls.all(len(codes), len(means))
-        squares, found = np.square(means).sum(axis=1), np.empty((len(codes), NEAR), np.int64)
+        squares, nearest = np.square(means).sum(axis=1), np.empty((len(codes), NEAR), np.int64)
         for start in range(0, len(codes), BLOCK):
-            part = slice(start, start + BLOCK)
-            distances = squares - 2 * codes[part] @ means.T
-            found[part] = np.argpartition(distances, NEAR, axis=1)[:, :NEAR]
-        return cls(found, len(means))
+            block = slice(start, start + BLOCK)
+            distances = squares - 2 * codes[block] @ means.T
+            nearest[block] = np.argpartition(distances, NEAR, axis=1)[:, :NEAR]
+        return cls(nearest, len(means))
 
     @classmethod
     def all(cls, n: int, k: int) -> "_Candidates":
+        """All k components for each of n codes."""
         return cls(np.broadcast_to(np.arange(k), (n, k)), k)
 
     def __len__(self) -> int:
-        """K."""
+        """Number of components K."""
         return len(self._bounds) - 1
 
     def of(self, component: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of its codes, and where each of them and the component meet in a raveled [n, c]."""
-        places = self._places[self._bounds[component] : self._bounds[component + 1]]
-        return places // self.shape[1], places
+        """The rows of the codes that can belong to a component, and its positions in a flattened array [n, c]."""
+        positions = self._positions[self._bounds[component] : self._bounds[component + 1]]
+        return positions // self.shape[1], positions
 
 
 def _fit(white: np.ndarray, whitening: Whitening, k: int, seed: int) -> Parameters:
-    """EM from the clusters that k-means finds among the codes, where directions count by their variance."""
+    """Run k-means, then EM. k-means clusters the codes themselves, so that directions of high variance count more."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
     codes = whitening.undo(white)
-    some = permutation(len(codes), seed, Stream.GMM_KMEANS)[:START_CODES]
-    with threadpool_limits(1, "openmp"):  # several threads add up in an order of their own, which changes last digits
-        clusters = KMeans(k, n_init=1, max_iter=START_ITERATIONS, random_state=seed).fit(codes[np.sort(some)])
+    subset = permutation(len(codes), seed, Stream.GMM_KMEANS)[:START_CODES]
+    with threadpool_limits(1, "openmp"):  # with several threads, the order of summation and so the last digits vary
+        clusters = KMeans(k, n_init=1, max_iter=START_ITERATIONS, random_state=seed).fit(codes[np.sort(subset)])
         labels = clusters.predict(codes)
-    found = _maximized(white, _Candidates(labels[:, None], k), np.ones((len(white), 1), np.float32))
+    parameters = _m_step(white, _Candidates(labels[:, None], k), np.ones((len(white), 1), np.float32))
     for _ in range(ITERATIONS if k > 1 else 0):
-        found = _step(white, whitening, *found)
-    return found
+        parameters = _em_step(white, whitening, *parameters)
+    return parameters
 
 
-def _step(white: np.ndarray, whitening: Whitening, *parameters: np.ndarray) -> Parameters:
-    """One iteration of EM, in which codes belong to near components alone."""
-    near = _Candidates.near(whitening.undo(white), whitening.undo(parameters[1].astype(np.float32)))
-    joint = _log_joint(white, near, *parameters)
-    return _maximized(white, near, np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
+def _em_step(white: np.ndarray, whitening: Whitening, *parameters: np.ndarray) -> Parameters:
+    """One iteration of truncated EM, in which a code can belong only to the components with the nearest means."""
+    candidates = _Candidates.near(whitening.undo(white), whitening.undo(parameters[1].astype(np.float32)))
+    joint = _log_joint(white, candidates, *parameters)
+    return _m_step(white, candidates, np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
 
 
-def _maximized(white: np.ndarray, candidates: _Candidates, shares: np.ndarray) -> Parameters:
-    """M step: parameters of codes [n, d] that belong to their candidates by shares [n, c] (PRML 9.24 to 9.26)."""
+def _m_step(white: np.ndarray, candidates: _Candidates, responsibilities: np.ndarray) -> Parameters:
+    """Parameters that fit codes [n, d] with responsibilities [n, c] of their candidates (PRML 9.24 to 9.26)."""
     d, k = white.shape[1], len(candidates)
     counts, means, covariances = np.empty(k), np.empty((k, d)), np.empty((k, d, d))
     for j in range(k):
-        rows, places = candidates.of(j)
-        share = shares.ravel()[places]
-        moving = share > NEGLIGIBLE  # nearly all shares are 0 or 1 in so many dimensions
-        share, members = share[moving], white[rows[moving]]
-        counts[j] = share.sum(dtype=np.float64) + np.finfo(np.float32).tiny
-        means[j] = share @ members / counts[j]
-        centred = (members - means[j].astype(np.float32)) * np.sqrt(share)[:, None]
+        rows, positions = candidates.of(j)
+        weights = responsibilities.ravel()[positions]
+        members = weights > NEGLIGIBLE  # in so many dimensions, nearly all responsibilities are 0 or 1
+        weights, codes = weights[members], white[rows[members]]
+        counts[j] = weights.sum(dtype=np.float64) + np.finfo(np.float32).tiny
+        means[j] = weights @ codes / counts[j]
+        centred = (codes - means[j].astype(np.float32)) * np.sqrt(weights)[:, None]
         covariances[j] = centred.T @ centred / counts[j] + REGULAR * np.eye(d)
     return counts / counts.sum(), means, covariances
 
 
-def _log_density(white: np.ndarray, *parameters: np.ndarray) -> np.ndarray:
-    """Of codes [n, d] in the mixture, all components counted: [n]."""
+def _log_densities(white: np.ndarray, *parameters: np.ndarray) -> np.ndarray:
+    """Log densities [n] of codes [n, d] under the mixture of all components, without truncation."""
     return logsumexp(_log_joint(white, _Candidates.all(len(white), len(parameters[0])), *parameters), axis=1)
 
 
 def _log_joint(
     white: np.ndarray, candidates: _Candidates, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray
 ) -> np.ndarray:
-    """log(weight_k N(x | mean_k, covariance_k)) float32 [n, c] of codes [n, d] and their candidates k."""
+    """log(weight_k N(x | mean_k, covariance_k)) of codes [n, d] and their candidates k, float32 [n, c]."""
     d = means.shape[1]
     lower = np.linalg.cholesky(covariances.astype(np.float64))
     inverse = np.linalg.inv(lower)
     constants = np.log(np.maximum(weights, 1e-300)) - 0.5 * d * np.log(2 * np.pi)
     constants -= np.log(np.einsum("kii->ki", lower)).sum(axis=1)
-    turned, offsets = inverse.astype(np.float32), np.einsum("kij,kj->ki", inverse, means).astype(np.float32)
+    roots, offsets = inverse.astype(np.float32), np.einsum("kij,kj->ki", inverse, means).astype(np.float32)
     joint = np.empty(candidates.shape, np.float32)
     for j in range(len(candidates)):
-        rows, places = candidates.of(j)
-        part = white[rows] @ turned[j].T - offsets[j]
-        joint.ravel()[places] = constants[j] - 0.5 * np.einsum("nj,nj->n", part, part)
+        rows, positions = candidates.of(j)
+        standardized = white[rows] @ roots[j].T - offsets[j]
+        joint.ravel()[positions] = constants[j] - 0.5 * np.einsum("nj,nj->n", standardized, standardized)
     return joint

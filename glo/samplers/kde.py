@@ -1,4 +1,4 @@
-"""Kernel density estimate: a learned code, picked at random, plus noise (Bishop, PRML, section 2.5.1)."""
+"""Kernel density estimate: a randomly chosen learned code plus normal noise (Bishop, PRML, section 2.5.1)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,13 +12,16 @@ from glo.samplers.held_out import split
 from glo.samplers.uniform import standard_normal_cdf
 from glo.samplers.whitening import Whitening
 
-BANDWIDTHS = np.geomspace(0.02, 2, 24)
-SCORED = 1000  # held-out codes that choose the bandwidth, at most
+BANDWIDTHS = np.geomspace(0.02, 2, 24)  # candidates, standard deviations in whitened coordinates
+SCORED = 1000  # the bandwidth is chosen by the likelihood of at most this many held-out codes
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Whitening (mean [d], root [d, d]), whitened codes float32 [n, d], and the noise's deviation, float64 [1]."""
+    """Whitening (mean [d], root [d, d]), whitened codes float32 [n, d], and the bandwidth, float64 [1].
+
+    The bandwidth is the standard deviation of the noise in whitened coordinates.
+    """
 
     mean: np.ndarray
     root: np.ndarray
@@ -29,23 +32,23 @@ class Kernel:
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int) -> "Kernel":
-        """The bandwidth of `BANDWIDTHS` with the highest likelihood of codes that were held out."""
+        """Choose the bandwidth of `BANDWIDTHS` with the highest likelihood of held-out codes."""
         whitening = Whitening.fit(codes)
         white = whitening.apply(codes)
-        train, held_out = split(len(white), seed, Stream.KDE_HELD_OUT)
-        scored = white[random_generator(seed, Stream.KDE_SCORED).permutation(held_out)[:SCORED]]
-        squares = _squares(scored, white[train])
-        scores = [_log_densities(squares, width, white.shape[1]).sum() for width in BANDWIDTHS]
+        train_rows, held_out_rows = split(len(white), seed, Stream.KDE_HELD_OUT)
+        scored = white[random_generator(seed, Stream.KDE_SCORED).permutation(held_out_rows)[:SCORED]]
+        squares = _squared_distances(scored, white[train_rows])
+        scores = [_log_densities(squares, bandwidth, white.shape[1]).sum() for bandwidth in BANDWIDTHS]
         return cls(whitening.mean, whitening.root, white, BANDWIDTHS[[np.argmax(scores)]])
 
     def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
-        picked = self.white[random.integers(len(self.white), size=n)]
-        noise = temperature * random.standard_normal(picked.shape)
-        return Whitening(self.mean, self.root).undo(picked + self.bandwidth * noise)
+        centers = self.white[random.integers(len(self.white), size=n)]
+        noise = temperature * random.standard_normal(centers.shape)
+        return Whitening(self.mean, self.root).undo(centers + self.bandwidth * noise)
 
     @property
     def noise_dimension(self) -> int:
-        return 1 + len(self.mean)  # the first number chooses the code
+        return 1 + len(self.mean)  # the first variable chooses the code
 
     def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
         n = len(self.white)
@@ -57,19 +60,19 @@ class Kernel:
         whitening = Whitening(self.mean, self.root)
         white = whitening.apply(codes)
         parts = [
-            _log_densities(_squares(white[i : i + SCORED], self.white), self.bandwidth[0], white.shape[1])
+            _log_densities(_squared_distances(white[i : i + SCORED], self.white), self.bandwidth[0], white.shape[1])
             for i in range(0, len(white), SCORED)
         ]
         return float(np.concatenate(parts).mean() - whitening.log_volume)
 
 
-def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared distances float32 [n, m] of [n, d] and [m, d]."""
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances float32 [n, m] between a [n, d] and b [m, d]."""
     squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
     return np.maximum(squares, 0)
 
 
-def _log_densities(squares: np.ndarray, width: float, d: int) -> np.ndarray:
-    """Log density float [n] of each row under equal normal kernels at squared distances [n, m]."""
-    constant = np.log(squares.shape[1]) + 0.5 * d * np.log(2 * np.pi * width**2)
-    return logsumexp(squares / (-2 * width**2), axis=1) - constant
+def _log_densities(squares: np.ndarray, bandwidth: float, d: int) -> np.ndarray:
+    """Log density [n] of n points in d dimensions, from squared distances [n, m] to the centres of m normal kernels."""
+    constant = np.log(squares.shape[1]) + 0.5 * d * np.log(2 * np.pi * bandwidth**2)
+    return logsumexp(squares / (-2 * bandwidth**2), axis=1) - constant

@@ -1,4 +1,4 @@
-"""A small residual network for codes, as plain arrays, and its training: what the samplers that learn one share."""
+"""A small residual network, stored as plain arrays, and its training; the samplers `imle` and `flow` use it."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Matrices and biases of: i inputs -> w -> b residual layers -> d outputs. A sampler has these fields, in this order.
+# Matrices and biases: i inputs, b residual layers of width w, d outputs. A sampler has these fields in this order.
 SHAPES = {"first": "iw", "first_bias": "w", "inner": "bww", "inner_bias": "bw", "last": "wd", "last_bias": "d"}
 BLOCKS = 3
-RATE = 4e-3  # of Adam, falling to 0 along a cosine
-EMA = 0.999  # of the weights that are kept
+RATE = 4e-3  # learning rate of Adam, with cosine decay to 0
+EMA = 0.999  # decay of the moving average of the weights
 
 Parameters = list[np.ndarray]
 
 
 def initial(inputs: int, width: int, outputs: int, random: np.random.Generator) -> Parameters:
-    """He's initialisation, and a last layer of zeros; float32."""
+    """Initial parameters, float32: He's initialisation, and zeros in the last layer."""
     arrays = [
         random.standard_normal((inputs, width)) * np.sqrt(1 / inputs),
         np.zeros(width),
@@ -29,7 +29,7 @@ def initial(inputs: int, width: int, outputs: int, random: np.random.Generator) 
 
 
 def apply(x: tf.Tensor, first, first_bias, inner, inner_bias, last, last_bias) -> tf.Tensor:
-    """Outputs float32 [n, d] of inputs float32 [n, i]: h <- h + silu(W h + b) between two linear layers."""
+    """Map inputs float32 [n, i] to outputs float32 [n, d]: layers h + silu(W h + b) between two linear layers."""
     h = x @ first + first_bias
     for block in range(inner.shape[0]):
         h += tf.nn.silu(h @ inner[block] + inner_bias[block])
@@ -42,9 +42,10 @@ def train(
     batches: Callable[[int, Parameters], tuple[np.ndarray, ...]],
     steps: int,
 ) -> Parameters:
-    """Minimise loss(parameters, *batch), a scalar, by Adam; returns the moving average of the weights.
+    """Minimise loss(parameters, *batch), a scalar, by Adam; returns the moving average of the parameters.
 
-    batches: gives the arrays of a step, all steps' of the same shapes, from its number and the parameters.
+    batches: function of a step's number and the current parameters that returns the arrays of the batch. Their shapes
+        must not change between steps.
     """
     variables = [keras.Variable(array) for array in start]
     schedule = keras.optimizers.schedules.CosineDecay(RATE, steps)
