@@ -9,7 +9,7 @@ from glo.runtime import device
 os.environ.setdefault(device.ONEDNN, "1")
 
 # Folders whose tests train runs, or start commands as processes: `make test-fast` leaves them out.
-SLOW = {"commands", "evaluation", "features", "bench"}
+SLOW = {"commands", "evaluation", "features"}
 
 
 def pytest_collection_modifyitems(items):

@@ -16,18 +16,14 @@ FAST = ["--fit_steps", 20, "--num_fit", 30]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A folder with datasets/digits and one trained run, made by the commands as processes."""
-    home = tmp_path_factory.mktemp("home")
-    assert_ok(run("download.py", "--datasets", "DIGITS", "--dimension", 16, cwd=home))
-    train = ["--dataset", "DIGITS", "--channels", 32, "--max_steps", 300, "--epochs", 12, "--prefix", "small"]
-    assert_ok(run("trainer.py", *train, cwd=home, timeout=300))
-    return home
+def home(digits, tmp_path_factory):
+    """A copy of the folder with digits and their run, of this module's own."""
+    return shutil.copytree(digits, tmp_path_factory.mktemp("evaler") / "home")
 
 
 @pytest.fixture
 def trained(home, monkeypatch):
-    """The run folder."""
+    """The run folder, relative to the current directory."""
     monkeypatch.chdir(home)
     (folder,) = home.glob("train_dir/small-*")
     return folder.relative_to(home)

@@ -1,12 +1,15 @@
 """Restoring images: noise and errors by formula, and the command with people's own pictures, masks and noise."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from glo.evaluation import restore
-from tests.commands.test_evaler import FAST, evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
+
+FAST = ["--fit_steps", 20, "--num_fit", 30]
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +35,18 @@ def home(tmp_path_factory):
     return home
 
 
+def evaluate(*args):
+    result = call("evaler.py", *args, *FAST)
+    assert_ok(result)
+    return result
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
 @pytest.fixture
-def asked(home, monkeypatch):
+def waves(home, monkeypatch):
     monkeypatch.chdir(home)
     return ["--dataset", "WAVES"]
 
@@ -61,8 +74,8 @@ def test_errors_are_those_of_the_hole_alone():
     np.testing.assert_allclose(restore.squared_errors(a, b, hole), np.mean(inside, axis=1), rtol=1e-5)
 
 
-def test_own_pictures(asked, home, tmp_path):
-    log = evaluate(*asked, "--images", "mine", "--output_dir", tmp_path).stderr
+def test_own_pictures(waves, home, tmp_path):
+    log = evaluate(*waves, "--images", "mine", "--output_dir", tmp_path).stderr
     assert "damaged.png" in log
     assert {path.name for path in tmp_path.iterdir()} == {"images_default.png", "images_default.npz", "metrics.json"}
     with np.load(tmp_path / "images_default.npz") as file:
@@ -78,8 +91,8 @@ def test_own_pictures(asked, home, tmp_path):
     assert found["psnr"] > 18
 
 
-def test_inpainting_changes_the_hole_alone_and_never_saw_it(asked, home, tmp_path):
-    evaluate(*asked, "--inpaint", "mask.png", "--images", "mine", "--prior", 0.001, "--output_dir", tmp_path)
+def test_inpainting_changes_the_hole_alone_and_never_saw_it(waves, home, tmp_path):
+    evaluate(*waves, "--inpaint", "mask.png", "--images", "mine", "--prior", 0.001, "--output_dir", tmp_path)
     hole = np.zeros((8, 8, 1), bool)
     hole[3:5, 2:6] = True
     with np.load(tmp_path / "inpaint_default.npz") as file:
@@ -95,15 +108,15 @@ def test_inpainting_changes_the_hole_alone_and_never_saw_it(asked, home, tmp_pat
         (home / folder).mkdir()
         for index, pixels in enumerate(np.where(hole, inside, image)):
             Image.fromarray(pixels[..., 0]).save(home / folder / f"{index}.png")
-        evaluate(*asked, "--inpaint", "mask.png", "--images", folder, "--output_dir", tmp_path / folder)
+        evaluate(*waves, "--inpaint", "mask.png", "--images", folder, "--output_dir", tmp_path / folder)
         codes.append(np.load(tmp_path / folder / "inpaint_default.npz")["code"])
     np.testing.assert_array_equal(*codes)
 
 
-def test_held_out_images_with_holes_and_with_noise(asked, tmp_path):
-    evaluate(*asked, "--inpaint", "mask.png", "--reconstruct", "--output_dir", tmp_path)
-    evaluate(*asked, "--denoise", 60, "--output_dir", tmp_path)
-    evaluate(*asked, "--denoise", 60, "--output_dir", tmp_path / "again")
+def test_held_out_images_with_holes_and_with_noise(waves, tmp_path):
+    evaluate(*waves, "--inpaint", "mask.png", "--reconstruct", "--output_dir", tmp_path)
+    evaluate(*waves, "--denoise", 60, "--output_dir", tmp_path)
+    evaluate(*waves, "--denoise", 60, "--output_dir", tmp_path / "again")
     found = metrics(tmp_path)
     assert found["inpaint"]["n"] == found["denoise"]["n"] == 20
     assert found["inpaint"]["prior"] > 0
@@ -114,14 +127,14 @@ def test_held_out_images_with_holes_and_with_noise(asked, tmp_path):
         noisy = psnr(file["image"], file["given"])
         np.testing.assert_array_equal(np.load(tmp_path / "inpaint_default.npz")["image"], file["image"])
     assert found["denoise"]["noisy_psnr"] == pytest.approx(noisy, abs=1e-3)
-    evaluate(*asked, "--denoise", 0, "--images", "mine", "--output_dir", tmp_path)
+    evaluate(*waves, "--denoise", 0, "--images", "mine", "--output_dir", tmp_path)
     assert metrics(tmp_path)["denoise"]["prior"] > 0
     assert "noisy_psnr" not in metrics(tmp_path)["denoise"]
 
 
-def test_bad_input_gets_one_line(asked, home, tmp_path):
+def test_bad_input_gets_one_line(waves, home, tmp_path):
     def fails(*words, flags):
-        assert_one_line_error(call("evaler.py", *asked, *flags, *FAST), *words)
+        assert_one_line_error(call("evaler.py", *waves, *flags, *FAST), *words)
 
     fails("--inpaint and --denoise", flags=["--inpaint", "mask.png", "--denoise", 5])
     fails("nowhere.png", "No such file", flags=["--inpaint", "nowhere.png"])

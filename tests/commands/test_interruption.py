@@ -1,0 +1,99 @@
+"""trainer.py when something goes wrong: signals, kill -9, pictures that cannot be written, losses that diverge."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from glo.training import manifest
+from tests.runs import FAST, SAME, assert_same, newest, train
+from tests.support import ROOT, assert_ok, assert_one_line_error, call
+
+
+def start(home, *args):
+    """Start trainer.py as a process in the folder `home`."""
+    line = [sys.executable, ROOT / "trainer.py", *args]
+    return subprocess.Popen([str(word) for word in line], cwd=home, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, condition):
+    """Wait until condition() is true while the process runs."""
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_saves_and_resumes_exactly(home, number, code):
+    prefix = f"sig{code}"
+    process = start(home, "--dataset", "TOY", "--prefix", prefix, "--log_every", 1, *SAME)
+    wait_for(process, lambda: any(path.stat().st_size for path in home.glob(f"train_dir/{prefix}-*/metrics.jsonl")))
+    process.send_signal(number)
+    log = process.communicate(timeout=60)[1]
+    assert process.returncode == code, log
+    folder = newest(home, prefix)
+    (saved,) = folder.glob("model-*.json")
+    step = json.loads(saved.read_text())["step"]
+    assert f"python trainer.py --checkpoint train_dir/{folder.name}" in log
+    assert f"model-{step}" in log
+    assert "Traceback" not in log
+    end = step + 6
+    assert_ok(call("trainer.py", "--checkpoint", folder, "--max_steps", end))
+    assert_ok(call("trainer.py", "--dataset", "TOY", "--prefix", f"{prefix}whole", *SAME, "--max_steps", end))
+    assert_same(newest(home, f"{prefix}whole") / f"model-{end}", folder / f"model-{end}")
+
+
+@pytest.mark.parametrize(("memory_limit", "delays"), [("1G", [0.3, 0.15]), ("0", [0.2])], ids=["copied", "in place"])
+def test_kill_9_at_any_moment_loses_nothing_but_the_steps_since_the_last_save(home, memory_limit, delays):
+    """Killed in the middle of saves as likely as not, and resumed: the end is that of an undisturbed run.
+
+    With memory to copy the state, checkpoints are written by a thread of their own; without, training waits for them.
+    """
+    prefix = f"killed{memory_limit}"
+    settings = ["--memory_limit", memory_limit, *FAST, "--save_every", 2, "--log_every", 1]
+    args = ["--dataset", "TOY", "--prefix", prefix, *settings]
+    for delay in delays:
+        before = set(home.glob(f"train_dir/{prefix}-*/model-*.json"))
+        process = start(home, *args)
+        wait_for(process, lambda before=before: set(home.glob(f"train_dir/{prefix}-*/model-*.json")) - before)
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+        args = ["--checkpoint", newest(home, prefix)]
+    folder = newest(home, prefix)
+    end = 5 + max(int(path.stem.split("-")[1]) for path in folder.glob("model-*.json"))
+    assert_ok(call("trainer.py", "--checkpoint", folder, "--max_steps", end))
+    assert not list(folder.glob(".tmp*"))
+    train("--dataset", "TOY", "--prefix", f"calm{memory_limit}", "--max_steps", end)
+    assert_same(newest(home, f"calm{memory_limit}") / f"model-{end}", folder / f"model-{end}")
+
+
+def test_pictures_that_cannot_be_written_do_not_end_training(home):
+    train("--dataset", "TOY", "--prefix", "blocked", "--max_steps", 8)
+    folder = newest(home, "blocked")
+    shutil.rmtree(folder / "reconstructions")
+    (folder / "reconstructions").touch()
+    log = assert_ok(train("--checkpoint", folder, "--max_steps", 20))
+    assert log.count("cannot write") == 1  # once a minute
+    assert "Training goes on" in log
+    assert "done: 20 steps" in log
+    assert (folder / "model-20.json").is_file()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(home):
+    diverging = ["--learning_rate", 1e30, "--max_steps", 60]
+    sgd = ["--schedule", "constant", "--generator_optimizer", "sgd"]
+    result = train("--dataset", "TOY", "--prefix", "nan", *diverging, *sgd, expect_ok=False)
+    assert_one_line_error(result, "not finite", "--learning_rate", "--alpha", "no checkpoint was saved")
+    assert not list(newest(home, "nan").glob("model-*"))
+    train("--dataset", "TOY", "--prefix", "good", "--max_steps", 20)
+    good = newest(home, "good") / "model-20"
+    result = train("--checkpoint", good, "--prefix", "bad", *diverging, expect_ok=False)
+    assert_one_line_error(result, f"last good checkpoint is {good}")
+    assert manifest.read(good).step == 20
