@@ -99,7 +99,15 @@ def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> 
     if already_built(folder, name, settings):
         return
     pictures = source.collection(settings, _size(settings.size), source.find(settings, folder))
-    build(folder, name, name, pictures.blocks, settings, attribute_names=pictures.attribute_names, items=pictures.count)
+    build(
+        folder,
+        name,
+        name,
+        pictures.blocks,
+        settings,
+        attribute_names=pictures.attribute_names,
+        item_count=pictures.count,
+    )
 
 
 def build_own(settings: BuildSettings) -> None:
@@ -116,7 +124,7 @@ def build_own(settings: BuildSettings) -> None:
         from datasets import folder as own
 
         pictures = own.collection(path, _size(settings.size), settings.channels, *chosen)
-        build(folder, settings.name, source, pictures.blocks, settings, pictures.class_names, items=pictures.count)
+        build(folder, settings.name, source, pictures.blocks, settings, pictures.class_names, item_count=pictures.count)
     else:
         from datasets import npz
         from glo.building.selection import select
@@ -134,7 +142,7 @@ def convert(folder: Path, settings: BuildSettings) -> None:
 
     path = paths.dataset_file(folder)
     if path is None:
-        raise UserError(f"no {' or '.join(paths.OLDER_DATASET_FILES)} in {folder}: --convert needs a dataset folder")
+        raise UserError(f"no {' or '.join(paths.DATASET_FILES)} in {folder}: --convert needs a dataset folder")
     with safe_hdf5.opened(path) as file:
         if array_layout.holds(file):
             logger.info("%s has the fast layout already", path)

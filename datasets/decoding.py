@@ -69,17 +69,17 @@ class Collection:
     def blocks(self, skip: int = 0) -> Iterator[Block]:
         """The pictures after the first `skip` items in blocks of at most `BLOCK_IMAGES`, with a progress bar.
 
-        Unreadable ones are left out, and named in a warning at the end; `Block.taken` counts them.
+        Unreadable ones are left out, and named in a warning at the end; `Block.items_consumed` counts them.
         Raises `UserError` if none at all can be read.
         """
-        images, items, taken, unreadable, reasons = [], [], 0, 0, []
+        images, items, items_consumed, unreadable, reasons = [], [], 0, 0, []
         image_bytes = math.prod(self.shape)
         most = min(BLOCK_IMAGES, max(1, BLOCK_BYTES // image_bytes))
         tasks, ahead = _tasks(self.items(skip), image_bytes), HELD_BYTES // max(image_bytes, TASK_BYTES)
         with tqdm(desc="decoding", total=self.count, initial=skip, unit="img", disable=None) as bar:
             for task, decoded in in_order(self._decoded, tasks, ahead):
                 for item, image in zip(task, decoded, strict=True):
-                    taken += 1
+                    items_consumed += 1
                     if isinstance(image, str):
                         unreadable += 1
                         reasons += [(item.id, image)] if unreadable <= NAMED else []
@@ -87,11 +87,11 @@ class Collection:
                     images.append(image)
                     items.append(item)
                     if len(images) == most:
-                        yield _block(images, items, taken)
-                        images, items, taken = [], [], 0
+                        yield _block(images, items, items_consumed)
+                        images, items, items_consumed = [], [], 0
                 bar.update(len(task))
         if images:
-            yield _block(images, items, taken)
+            yield _block(images, items, items_consumed)
         self._report(skip, unreadable, reasons)
 
     def _decoded(self, task: list[Item]) -> list[np.ndarray | str]:
@@ -174,7 +174,7 @@ def identity(name: str) -> str:
     return "_".join(name.splitlines()).encode(errors="backslashreplace").decode()
 
 
-def _block(images: list[np.ndarray], items: list[Item], taken: int) -> Block:
+def _block(images: list[np.ndarray], items: list[Item], items_consumed: int) -> Block:
     def column(name: str, dtype: type) -> np.ndarray | None:
         values = [getattr(item, name) for item in items]
         return None if values[0] is None else np.array(values, dtype)
@@ -185,5 +185,5 @@ def _block(images: list[np.ndarray], items: list[Item], taken: int) -> Block:
         labels=column("label", np.int32),
         ids=[item.id for item in items],
         attributes=column("attributes", np.int8),
-        taken=taken,
+        items_consumed=items_consumed,
     )

@@ -1,1 +1,1 @@
-"""How a dataset file is made: blocks of samples from a source, initial codes, and builds that can be continued."""
+"""How a dataset file is built: blocks of samples from a source, initial codes, and builds that can be resumed."""

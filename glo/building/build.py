@@ -1,4 +1,4 @@
-"""Builds a dataset file from blocks of samples: writes the images, then the split, then the initial codes."""
+"""Build a dataset file from blocks of samples: write the images, then the split, then the initial codes."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from glo.building import initial_codes
-from glo.building.build_journal import Partial, Reached
+from glo.building.build_journal import BuildJournal, BuildProgress
 from glo.building.initial_codes import PCACodes
 from glo.building.spool import Spool
 from glo.building.writer import Writer
@@ -21,30 +21,33 @@ from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 from glo.settings import BuildSettings
 
-LEAST_SAMPLE = 20_000  # training images that PCA is fitted on, or twice the pixels of an image if that is more
+MIN_PCA_IMAGES = 20_000  # PCA is fitted on this many training images, or on two per pixel if that is more
 
-# The settings that tell one build of a source from another; they are kept in the file. Those of the codes alone may
-# change when an interrupted build, which has no codes yet, goes on.
-OF_CODES = ("distribution", "dimension", "code_norm", "pca_samples")
-OF_ROWS = ("seed", "test_fraction", "size", "channels", "crop", "category", "max_samples", "labels")
-RECIPE = OF_CODES + OF_ROWS
+# The settings that distinguish two builds of the same source. They are stored in the file. An interrupted build has no
+# codes yet, so that the settings of the codes may change when it is resumed.
+CODE_SETTINGS = ("distribution", "dimension", "code_norm", "pca_samples")
+ROW_SETTINGS = ("seed", "test_fraction", "size", "channels", "crop", "category", "max_samples", "labels")
+RECIPE = CODE_SETTINGS + ROW_SETTINGS
 
 
 def already_built(folder: Path, source: str, settings: BuildSettings) -> bool:
-    """True if the very same dataset is there. Raises `UserError` for another one, unless it is to be replaced."""
+    """Whether `folder` holds a dataset built from `source` with these settings; always False with `settings.force`.
+
+    Raises `UserError` if it holds another dataset and `settings.force` is False.
+    """
     path = paths.dataset_file(folder)
     if path is None or settings.force:
         return False
-    asked = {"source": source, **{name: getattr(settings, name) for name in RECIPE}}
+    requested = {"source": source, **{name: getattr(settings, name) for name in RECIPE}}
     if settings.dimension is None:
-        del asked["dimension"]  # any will do
+        del requested["dimension"]  # a default that depends on the data: any dimension is accepted
     with safe_hdf5.opened(path) as file:
         if "distribution" not in file.attrs:
-            raise UserError(f"{path} is there already, and not from download.py: add --force to replace it")
-        found = {name: str(file.attrs.get(name)) for name in asked}
-    if other := [f"{name} {value}" for name, value in found.items() if value != str(asked[name])]:
-        raise UserError(f"{path} is there already, with {', '.join(other)}: add --force to replace it")
-    logger.info("%s is there already, with these settings; --force builds it anew", path)
+            raise UserError(f"{path} already exists and was not built by download.py: add --force to replace it")
+        existing = {name: str(file.attrs.get(name)) for name in requested}
+    if different := [f"{name} {value}" for name, value in existing.items() if value != str(requested[name])]:
+        raise UserError(f"{path} already exists with {', '.join(different)}: add --force to replace it")
+    logger.info("%s already exists with these settings; add --force to build it again", path)
     return True
 
 
@@ -56,31 +59,36 @@ def build(
     settings: BuildSettings,
     class_names: list[str] | None = None,
     attribute_names: list[str] | None = None,
-    items: int | None = None,
+    item_count: int | None = None,
 ) -> None:
-    """Build <folder>/data.hdf5 and id.txt; an interrupted build leaves older ones as they were.
+    """Build <folder>/data.hdf5 and id.txt. Existing files are replaced only when both new files are complete.
 
-    blocks: from a number of items to skip to the blocks after them; where blocks do not say how many items they took,
-    only 0 is asked for. items: how many there are in all, if that is known. Codes that come with the blocks are kept.
-    Raises `UserError` for zero images, a dimension that the data cannot give, or a folder that cannot be written.
+    name, source: file attributes of the dataset.
+    blocks: a function of the number of items to skip that returns the blocks after them. It is called with 0 unless
+        the blocks have `items_consumed`.
+    class_names: of label 0, 1, ... attribute_names: of each column of `Block.attributes`.
+    item_count: number of items of the source, if known. It is part of what must agree when a build is resumed.
+    Codes that come with the blocks are kept; otherwise initial codes are made as the settings say.
+    Raises `UserError` if there are no images, if the dimension is too large for PCA, or if an interrupted build cannot
+    be resumed, and `WriteError` if the folder cannot be written to.
     """
-    about = {"name": name, "source": source, "items": str(items)}
-    about |= {key: str(getattr(settings, key)) for key in OF_ROWS}
+    recipe = {"name": name, "source": source, "items": str(item_count)}
+    recipe |= {key: str(getattr(settings, key)) for key in ROW_SETTINGS}
     attributes = {"name": name, "source": source}
     if class_names:
         attributes["label_names"] = class_names
     if attribute_names:
         attributes["attribute_names"] = attribute_names
-    # Both files are complete before the first is renamed; the large one goes first, as syncing it takes long.
-    with files.replacing(folder / paths.ID_FILE) as new_listing, Partial(folder, about) as partial:
-        found = partial.resume() if settings.resume else partial.start()
-        with Writer(partial.file, found) as writer:
-            taken = found[0].taken if found else 0
-            for block in blocks(taken):
-                new = writer.append(block)
-                if block.taken is not None:
-                    taken += block.taken
-                    partial.record(Reached(len(writer), taken, writer.fingerprint), new)
+    # Both files are complete before the first one is renamed. The large one comes first, because syncing it takes long.
+    with files.replacing(folder / paths.ID_FILE) as new_listing, BuildJournal(folder, recipe) as journal:
+        resumed = journal.resume() if settings.resume else journal.start()
+        with Writer(journal.file, resumed) as writer:
+            items_consumed = resumed[0].items_consumed if resumed else 0
+            for block in blocks(items_consumed):
+                new_ids = writer.append(block)
+                if block.items_consumed is not None:
+                    items_consumed += block.items_consumed
+                    journal.record(BuildProgress(len(writer), items_consumed, writer.fingerprint), new_ids)
             if len(writer) == 0:
                 raise UserError(f"{source} holds no images: nothing was built")
             if writer.split is None:
@@ -88,37 +96,38 @@ def build(
             if writer.has_codes:
                 attributes["distribution"] = "given"
             else:
-                codes, of_codes = _codes(writer, settings, folder)
+                codes, statistics = _codes(writer, settings, folder)
                 writer.extend("code", codes)
-                attributes |= of_codes | {key: value for key in RECIPE if (value := getattr(settings, key)) is not None}
+                attributes |= statistics
+                attributes |= {key: value for key in RECIPE if (value := getattr(settings, key)) is not None}
             n, *shape = writer.images.shape
             ids.write(new_listing, writer.finish(**attributes))
-        partial.publish()
+        journal.publish()
     logger.info("%s: %d images %dx%dx%d", folder / paths.DATASET_FILE, n, *shape)
 
 
 def _codes(writer: Writer, settings: BuildSettings, folder: Path) -> tuple[Iterator[np.ndarray], dict[str, float]]:
-    """Projected initial codes of all rows, in row order, and what the file's attributes say of them."""
+    """The projected initial codes of all rows, in blocks float32 [n, d] in row order, and their file attributes."""
     projection = "sphere" if settings.code_norm == "unit" else "ball"
-    about = {}
+    attributes = {}
     if settings.distribution == "PCA":
         pca = _fit_pca(writer.images, np.flatnonzero(writer.split == TRAIN), settings, folder)
-        raw = (pca(writer.images[part]) for part in safe_hdf5.rows(writer.images))
-        about["explained_variance"] = pca.explained
+        blocks = (pca(writer.images[part]) for part in safe_hdf5.rows(writer.images))
+        attributes["explained_variance"] = pca.explained_variance_ratio
     else:
         dimension = settings.dimension or initial_codes.DEFAULT_DIMENSION
-        raw = initial_codes.random_codes(settings.distribution, len(writer), dimension, settings.seed)
-    return (project(codes, projection) for codes in raw), about
+        blocks = initial_codes.random_codes(settings.distribution, len(writer), dimension, settings.seed)
+    return (project(codes, projection) for codes in blocks), attributes
 
 
 def _fit_pca(images: h5py.Dataset, train_rows: np.ndarray, settings: BuildSettings, folder: Path) -> PCACodes:
-    size = math.prod(images.shape[1:])
-    sample = settings.pca_samples or max(LEAST_SAMPLE, 2 * size // images.shape[-1])
-    rows = initial_codes.fit_rows(train_rows, sample, settings.seed)
-    most = initial_codes.most_components(len(rows), size)
-    dimension = settings.dimension or min(initial_codes.DEFAULT_DIMENSION, most)
+    values = math.prod(images.shape[1:])
+    max_rows = settings.pca_samples or max(MIN_PCA_IMAGES, 2 * values // images.shape[-1])
+    rows = initial_codes.fit_rows(train_rows, max_rows, settings.seed)
+    dimension = settings.dimension
+    if dimension is None:
+        dimension = min(initial_codes.DEFAULT_DIMENSION, initial_codes.max_components(len(rows), values))
     pca = PCACodes.fit(Spool(images, rows, folder), dimension, settings.seed)
-    logger.info(
-        "PCA of %d images: %d components explain %.1f %% of the variance", len(rows), dimension, 100 * pca.explained
-    )
+    explained = 100 * pca.explained_variance_ratio
+    logger.info("PCA of %d images: %d components explain %.1f %% of the variance", len(rows), dimension, explained)
     return pca

@@ -1,11 +1,11 @@
-"""An unfinished build: a data file beside the target, and a journal of how far it came, from which it can go on."""
+"""The journal of an unfinished build, from which it can be resumed. The partial files lie beside the target file."""
 
 import fcntl
 import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -13,97 +13,110 @@ from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 
-ANEW = "drop --resume to start anew"
+START_OVER = "drop --resume to start from the beginning"
 
 
 @dataclass(frozen=True)
-class Reached:
-    """How far a build came: rows written, items of the source used up, and the fingerprint of the rows' images."""
+class BuildProgress:
+    """The progress of a build: rows written, items of the source consumed, and the fingerprint of the images written.
 
-    rows: int
-    taken: int
-    fingerprint: str
-
-
-class Partial:
-    """The unfinished data file of a dataset folder, in the hands of one build at a time.
-
-    As a context it makes the folder, and when it is left before `publish`, the file stays if it can be gone on with.
-    Raises `UserError` if another process is building there.
+    `items_consumed` is at least `rows`, because unreadable items do not become rows.
     """
 
-    def __init__(self, folder: Path, about: dict[str, str]):
-        """about: all that decides the rows; a build is only gone on with by one that agrees."""
-        self.file, self._journal, self._ids = paths.partial_files(folder)
-        self._target, self._about = folder / paths.DATASET_FILE, about
-        self._reached: Reached | None = None
+    rows: int
+    items_consumed: int
+    fingerprint: str
 
-    def __enter__(self) -> "Partial":
+    @classmethod
+    def from_json(cls, stored: dict[str, int | str]) -> "BuildProgress":
+        """Raises `KeyError` if `stored` is not what `to_json` returns."""
+        return cls(stored["rows"], stored["taken"], stored["fingerprint"])
+
+    def to_json(self) -> dict[str, int | str]:
+        return {"rows": self.rows, "taken": self.items_consumed, "fingerprint": self.fingerprint}
+
+
+class BuildJournal:
+    """The partial data file of a dataset folder, and the journal that records how far it is written.
+
+    Used as a context manager, which creates the folder and locks the partial file, so that only one process builds
+    there. If the block ends before `publish`, the partial files are kept if the build can be resumed, else removed.
+    Raises `UserError` if another process is building in the folder, and `WriteError` in place of any `OSError`.
+    """
+
+    def __init__(self, folder: Path, recipe: dict[str, str]):
+        """recipe: everything that determines the rows. A build can only be resumed with the same recipe."""
+        self.file, self._journal, self._ids = paths.partial_files(folder)
+        self._target, self._recipe = folder / paths.DATASET_FILE, recipe
+        self._progress: BuildProgress | None = None
+
+    def __enter__(self) -> "BuildJournal":
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self._lock = self.file.open("ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise UserError(f"another build of {self._target} is under way: wait for its end") from None
+            raise UserError(f"another process is building {self._target}: wait until it has finished") from None
         except OSError as error:
             raise files.cannot_write(self._target, error) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is not None and self._reached:
-            logger.warning("%d images are done: type the same with --resume to go on from there", self._reached.rows)
+        if kind is not None and self._progress:
+            rows = self._progress.rows
+            logger.warning("%d images are done: type the same command with --resume to continue the build", rows)
         elif kind is not None:
             self._discard(self.file)
         self._lock.close()
         if isinstance(error, OSError):
             raise files.cannot_write(self._target, error) from error
 
-    def resume(self) -> tuple[Reached, list[str]] | None:
-        """How far an interrupted build came, and the ids of its rows; None if there is none.
+    def resume(self) -> tuple[BuildProgress, list[str]] | None:
+        """The progress of an interrupted build and the ids of its rows, or None if there is no interrupted build.
 
-        Raises `UserError` if that was another build, or its journal is damaged.
+        Raises `UserError` if the interrupted build has another recipe, or if its journal is damaged.
         """
         try:
             journal = json.loads(self._journal.read_text(encoding="utf-8"))
-            before, self._reached = journal["about"], Reached(**journal["reached"])
-            ids = self._ids.read_text(encoding="utf-8").split("\n")[: self._reached.rows]
-            if len(ids) < self._reached.rows:
+            recipe, self._progress = journal["about"], BuildProgress.from_json(journal["reached"])
+            ids = self._ids.read_text(encoding="utf-8").split("\n")[: self._progress.rows]
+            if len(ids) < self._progress.rows:
                 raise ValueError
         except FileNotFoundError:
-            logger.info("no interrupted build to go on with: starting from the first image")
+            logger.info("there is no interrupted build to resume: starting from the first image")
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(f"the journal {self._journal} is damaged: {ANEW}") from None
-        if before != self._about:
-            other = [f"{name} {before.get(name)}" for name in self._about if before.get(name) != self._about[name]]
-            raise UserError(f"the interrupted build of {self._target} has {', '.join(other)}: {ANEW}")
-        return self._reached, ids
+            raise UserError(f"the journal {self._journal} is damaged: {START_OVER}") from None
+        if recipe != self._recipe:
+            different = [f"{key} {recipe.get(key)}" for key in self._recipe if recipe.get(key) != self._recipe[key]]
+            raise UserError(f"the interrupted build of {self._target} has {', '.join(different)}: {START_OVER}")
+        return self._progress, ids
 
     def start(self) -> None:
-        """Forget an earlier interrupted build."""
+        """Discard an earlier interrupted build, if there is one."""
         if self._journal.exists():
-            logger.warning("an interrupted build of %s is dropped; --resume would go on with it", self._target)
+            logger.warning("discarding an interrupted build of %s; --resume would have continued it", self._target)
         self._discard(self._journal, self._ids)
 
-    def record(self, reached: Reached, ids: Iterable[str]) -> None:
-        """Note that the file holds all rows up to here; ids: of those that are new."""
+    def record(self, progress: BuildProgress, new_ids: Iterable[str]) -> None:
+        """Record that the partial file holds `progress.rows` rows. new_ids: of the rows since the last call."""
         with self._ids.open("a", encoding="utf-8") as listing:
-            listing.writelines(f"{name}\n" for name in ids)
-        # Not synced to the disk, which would cost more than decoding: what a power cut leaves is checked on resuming.
-        new = self._journal.with_name(f"{self._journal.name}.new")
-        new.write_text(json.dumps({"about": self._about, "reached": asdict(reached)}), encoding="utf-8")
-        os.replace(new, self._journal)
-        self._reached = reached
+            listing.writelines(f"{name}\n" for name in new_ids)
+        # Syncing to the disk would take longer than decoding. Resuming checks what a power failure has left.
+        new_journal = self._journal.with_name(f"{self._journal.name}.new")
+        new_journal.write_text(json.dumps({"about": self._recipe, "reached": progress.to_json()}), encoding="utf-8")
+        os.replace(new_journal, self._journal)
+        self._progress = progress
 
     def publish(self) -> None:
-        """Make the file, now complete, the dataset's."""
+        """Rename the partial file, now complete, to the dataset file, and remove the journal."""
         files.sync(self.file)
         os.replace(self.file, self._target)
         files.sync(self._target.parent)
         self._discard(self._journal, self._ids)
 
-    def _discard(self, *left: Path) -> None:
-        for path in left:
+    def _discard(self, *obsolete: Path) -> None:
+        for path in obsolete:
             with suppress(OSError):
                 path.unlink()

@@ -12,13 +12,17 @@ from glo.data.randomness import Stream, random_generator
 from glo.runtime.errors import UserError
 
 PART_BYTES = 1 << 26
-OVERSAMPLING, ITERATIONS = 32, 6  # directions beside those asked for, and passes: the variance is then right to 0.1 %
+# Extra directions and passes of the randomized PCA: with these, the explained variance is accurate to 0.1 %.
+OVERSAMPLING, ITERATIONS = 32, 6
 DEFAULT_DIMENSION = 128
-ROUNDING = 1e-6  # a spread of codes below this is none: all images are the same
+MIN_SCALE = 1e-6  # a smaller scale is rounding error: all images are the same
 
 
 def random_codes(distribution: str, n: int, dimension: int, seed: int) -> Iterator[np.ndarray]:
-    """float32 blocks of [n, d]: `Gaussian` N(0, 1) or `Uniform` on [-1, 1] in each coordinate, not yet projected."""
+    """Random codes float32 [n, dimension], not yet projected, in blocks of rows.
+
+    distribution: `Gaussian` draws each coordinate from N(0, 1), `Uniform` from the interval [-1, 1].
+    """
     random = random_generator(seed, Stream.INITIAL_CODES)
     for part in _parts(n, dimension):
         shape = (part.stop - part.start, dimension)
@@ -30,41 +34,42 @@ def random_codes(distribution: str, n: int, dimension: int, seed: int) -> Iterat
 
 @dataclass(frozen=True)
 class PCACodes:
-    """Codes from principal components: (x - mean) @ components.T / scale, x the pixels as float32 in [0, 1].
+    """Codes from principal components: (x - mean) @ components.T / scale, where x are the pixels, scaled to [0, 1].
 
-    mean: [D]. components: [d, D], orthonormal rows, by falling variance. scale: the 95th percentile of the norms of
-    the fitted codes, so that nearly all start inside the unit ball with their relative lengths kept; forcing every
-    norm to 1 would throw away how far each image is from the mean.
-    explained: share of the variance that the d components carry.
+    mean: float32 [D], D = H * W * C.
+    components: float32 [d, D], orthonormal rows in order of decreasing variance.
+    scale: 95th percentile of the norms of the unscaled training codes. With it, 95 % of the codes start inside the unit
+        ball and keep their relative lengths. Normalizing every code would discard how far each image is from the mean.
+    explained_variance_ratio: share of the variance that the d components explain, in [0, 1].
     """
 
     mean: np.ndarray
     components: np.ndarray
     scale: float
-    explained: float
+    explained_variance_ratio: float
 
     @classmethod
     def fit(cls, images: np.ndarray | Spool, dimension: int, seed: int) -> "PCACodes":
-        """Fit on training images, uint8 [n, H, W, C]. Raises `UserError` if d is not from 1 to what they allow.
+        """Fit to training images uint8 [n, H, W, C] by randomized subspace iteration (Halko, Martinsson, Tropp 2011).
 
-        By randomized subspace iteration (Halko, Martinsson, Tropp 2011): each pass multiplies a few more than d
-        directions by the covariance, reading the images part by part.
+        Each pass multiplies `dimension` + `OVERSAMPLING` directions by the covariance matrix, and reads the images in
+        parts. Raises `UserError` if `dimension` is not between 1 and `max_components(n, H * W * C)`.
         """
         n, size = len(images), math.prod(images.shape[1:])
-        most = most_components(n, size)
-        if not 1 <= dimension <= most:
+        limit = max_components(n, size)
+        if not 1 <= dimension <= limit:
             raise UserError(
                 f"--dimension {dimension} is more than PCA can give: {n} training images of {size} values "
-                f"allow at most --dimension {most}; --distribution Gaussian has no such limit"
+                f"allow at most --dimension {limit}; --distribution Gaussian has no such limit"
             )
         parts = list(_parts(n, size))
-        total, squares = np.zeros(size), 0.0
+        pixel_sum, sum_of_squares = np.zeros(size), 0.0
         for part in parts:
             pixels = _pixels(images[part])
-            total += pixels.sum(axis=0, dtype=np.float64)
-            squares += float(np.einsum("ij,ij->", pixels, pixels, dtype=np.float64))
-        mean = (total / n).astype(np.float32)
-        variance = max(0.0, squares - n * float(np.square(total / n).sum()))
+            pixel_sum += pixels.sum(axis=0, dtype=np.float64)
+            sum_of_squares += float(np.einsum("ij,ij->", pixels, pixels, dtype=np.float64))
+        mean = (pixel_sum / n).astype(np.float32)
+        total_variance = max(0.0, sum_of_squares - n * float(np.square(pixel_sum / n).sum()))
         random = random_generator(seed, Stream.PCA_DIRECTIONS)
         directions = random.standard_normal((size, min(dimension + OVERSAMPLING, size)))
         for _ in tqdm(range(ITERATIONS), desc="PCA", unit="pass", disable=None, leave=False):
@@ -75,46 +80,48 @@ class PCACodes:
                 product += centred.T @ (centred @ basis)
             directions = product
         basis = np.linalg.qr(directions)[0].astype(np.float32)
-        within = np.concatenate([_pixels(images[part], mean) @ basis for part in parts])
-        variances, axes = np.linalg.eigh(within.T.astype(np.float64) @ within)
+        projected = np.concatenate([_pixels(images[part], mean) @ basis for part in parts])
+        variances, axes = np.linalg.eigh(projected.T.astype(np.float64) @ projected)  # ascending
         components = (basis @ axes[:, : -dimension - 1 : -1]).T
-        # Either sign of a component will do; the largest weight is made positive, so that it is always the same one.
+        # The sign of a component is arbitrary. Making its largest weight positive keeps it the same on every machine.
         largest = np.abs(components).argmax(axis=1)
         components *= np.sign(components[np.arange(dimension), largest])[:, None]
-        codes = within @ axes[:, -dimension:]
+        codes = projected @ axes[:, -dimension:]
         scale = float(np.percentile(np.linalg.norm(codes, axis=1), 95))
-        explained = float(variances[-dimension:].sum() / variance) if scale > ROUNDING else 0.0
-        return cls(mean, components.astype(np.float32), scale if scale > ROUNDING else 1.0, min(1.0, explained))
+        if scale <= MIN_SCALE:
+            return cls(mean, components.astype(np.float32), scale=1.0, explained_variance_ratio=0.0)
+        ratio = float(variances[-dimension:].sum() / total_variance)
+        return cls(mean, components.astype(np.float32), scale, min(1.0, ratio))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """The codes of images uint8 [n, H, W, C], float32 [n, d], not yet projected."""
+        """The codes float32 [n, d] of images uint8 [n, H, W, C], not yet projected."""
         parts = _parts(len(images), math.prod(images.shape[1:]))
-        raw = [_pixels(images[part], self.mean) @ self.components.T for part in parts]
-        return np.concatenate(raw) / np.float32(self.scale)
+        unscaled = [_pixels(images[part], self.mean) @ self.components.T for part in parts]
+        return np.concatenate(unscaled) / np.float32(self.scale)
 
 
-def most_components(n: int, size: int) -> int:
+def max_components(n: int, size: int) -> int:
     """The largest PCA dimension of n images of `size` values: n points span n - 1 directions about their mean."""
     return min(n - 1, size)
 
 
-def fit_rows(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """The training rows that PCA is fitted on, ascending: all of them, or a seeded choice of `most`."""
-    if len(rows) <= most:
-        return rows
-    return np.sort(random_generator(seed, Stream.PCA_IMAGES).choice(rows, most, replace=False))
+def fit_rows(train_rows: np.ndarray, max_rows: int, seed: int) -> np.ndarray:
+    """The rows that PCA is fitted on, int64, ascending: all training rows, or a seeded random choice of `max_rows`."""
+    if len(train_rows) <= max_rows:
+        return train_rows
+    return np.sort(random_generator(seed, Stream.PCA_IMAGES).choice(train_rows, max_rows, replace=False))
 
 
 def _parts(n: int, width: int) -> Iterator[slice]:
-    """Slices that cover n rows of `width` float32 values in order, each of `PART_BYTES` or a single row."""
+    """Slices that cover n rows of `width` float32 values in order, each of at most `PART_BYTES` or of a single row."""
     step = max(1, PART_BYTES // (4 * width))
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
 
 
 def _pixels(images: np.ndarray, mean: np.ndarray | float = 0.0) -> np.ndarray:
-    """Pixels of [n, H, W, C] in [0, 1] about `mean`, float32 [n, H * W * C], in no more memory than that."""
-    flat = images.reshape(len(images), -1).astype(np.float32)
+    """Images uint8 [n, H, W, C] as float32 [n, H * W * C]: scaled to [0, 1], minus `mean`."""
+    flat = images.reshape(len(images), -1).astype(np.float32)  # modified in place, to allocate no second array
     flat /= 255
     flat -= mean
     return flat

@@ -1,4 +1,4 @@
-"""Which samples of a source a dataset is built from: those with some labels, and at most so many of each split."""
+"""Selection of the samples that a dataset is built from: by label, and at most a given number from each split."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -10,46 +10,54 @@ from glo.runtime.errors import UserError, did_you_mean
 
 
 def parse_labels(text: str, names: Sequence[str] = ()) -> set[int]:
-    """The labels in a text such as `3,5` or `cats,dogs`; label k is called `names[k]`, and a name goes before a number.
+    """Parse a list of labels such as `3,5` or `cats,dogs`. Label k is called `names[k]`; names win over numbers.
 
-    Raises `UserError` for a word that is neither, and for a number that has no name where there are names.
+    Raises `UserError` for a word that is neither a name nor a number, and for a number that has no name if there are
+    names.
     """
-    found = set()
+    labels = set()
     for word in (part.strip() for part in text.split(",")):
         if word in names:
-            found.add(names.index(word))
+            labels.add(names.index(word))
         elif word.isascii() and word.isdecimal() and (not names or int(word) < len(names)):
-            found.add(int(word))
+            labels.add(int(word))
         else:
-            there = f"there are {', '.join(names)}" if names else "labels are numbers such as 3,5 here"
-            raise UserError(f"--labels {text}: no label '{word}'{did_you_mean(word, names)}; {there}")
-    return found
+            known = f"the labels are {', '.join(names)}" if names else "here labels are numbers, such as 3,5"
+            raise UserError(f"--labels {text}: no label '{word}'{did_you_mean(word, names)}; {known}")
+    return labels
 
 
-def choose(groups: np.ndarray, most: int | None, seed: int) -> np.ndarray:
-    """Rows int64, ascending: a seeded `most` of those in each group, such as the split; None takes all. groups: [n]."""
-    if most is None or not len(groups):
+def choose(groups: np.ndarray, max_samples: int | None, seed: int) -> np.ndarray:
+    """A seeded random choice of at most `max_samples` rows of each group. Returns row numbers int64, ascending.
+
+    groups: integers [n], the group of each row, such as its split. max_samples: None chooses all rows.
+    """
+    if max_samples is None or not len(groups):
         return np.arange(len(groups))
     random = random_generator(seed, Stream.SELECTED_SAMPLES)
-    chosen = [random.permutation(np.flatnonzero(groups == group))[:most] for group in np.unique(groups)]
+    chosen = [random.permutation(np.flatnonzero(groups == group))[:max_samples] for group in np.unique(groups)]
     return np.sort(np.concatenate(chosen))
 
 
-def select(blocks: Callable[[], Iterable[Block]], labels: str | None, most: int | None, seed: int) -> Iterator[Block]:
-    """The samples with one of `labels`, as `parse_labels` reads them, and of those a seeded `most` of each split.
+def select(
+    blocks: Callable[[], Iterable[Block]], labels: str | None, max_samples: int | None, seed: int
+) -> Iterator[Block]:
+    """The samples that have one of `labels`, and of these a seeded random choice of `max_samples` from each split.
 
-    blocks: gives the blocks of the source from the first on. With `most` it is called twice, since samples can only be
-    chosen at random when all are known. labels, most: None takes all.
-    Raises `UserError` for blocks without labels, and at the end for a label that no image has.
+    blocks: a function that returns the blocks of the source, from the first one. With `max_samples` it is called twice,
+        because a random choice needs the number of samples.
+    labels: as `parse_labels` accepts them; None selects all. max_samples: None selects all.
+    Raises `UserError` for blocks without labels, and after the last block for a label that no image has.
     """
     wanted = None if labels is None else parse_labels(labels)
-    chosen, seen, missing = None, 0, set(wanted or ())
-    if most is not None:
-        splits = [_split(block)[_labelled(block, wanted)] for block in blocks()]
+    missing = set(wanted or ())
+    chosen, seen = None, 0  # chosen: bool, over the samples with a wanted label; seen: how many of them came so far
+    if max_samples is not None:
+        splits = [_split(block)[_has_label(block, wanted)] for block in blocks()]
         chosen = np.zeros(sum(map(len, splits)), bool)
-        chosen[choose(np.concatenate([np.empty(0, np.uint8), *splits]), most, seed)] = True
+        chosen[choose(np.concatenate([np.empty(0, np.uint8), *splits]), max_samples, seed)] = True
     for block in blocks():
-        rows = np.flatnonzero(_labelled(block, wanted))
+        rows = np.flatnonzero(_has_label(block, wanted))
         if wanted is not None:
             missing -= set(block.labels[rows].tolist())
         if chosen is not None:
@@ -61,8 +69,8 @@ def select(blocks: Callable[[], Iterable[Block]], labels: str | None, most: int 
         raise UserError(f"--labels {labels}: no image has label {min(missing)}")
 
 
-def _labelled(block: Block, wanted: set[int] | None) -> np.ndarray:
-    """bool [n], which samples have a wanted label."""
+def _has_label(block: Block, wanted: set[int] | None) -> np.ndarray:
+    """Which samples have a wanted label, bool [n]; all of them if `wanted` is None."""
     if wanted is None:
         return np.ones(len(block.images), bool)
     if block.labels is None:
@@ -75,12 +83,18 @@ def _split(block: Block) -> np.ndarray:
 
 
 def _rows(block: Block, rows: np.ndarray) -> Block:
-    """The given rows of a block, in every field."""
+    """A block of the given rows, with every field."""
 
-    def of(values: np.ndarray | None) -> np.ndarray | None:
+    def rows_of(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[rows]
 
     ids = None if block.ids is None else [block.ids[row] for row in rows]
     return Block(
-        block.images[rows], of(block.split), of(block.labels), ids, of(block.codes), of(block.attributes), block.taken
+        block.images[rows],
+        rows_of(block.split),
+        rows_of(block.labels),
+        ids,
+        rows_of(block.codes),
+        rows_of(block.attributes),
+        block.items_consumed,
     )

@@ -1,4 +1,4 @@
-"""Writes the dataset file, block by block: errors of the disk are seen, and an unfinished file can be continued."""
+"""Write the dataset file block by block. Disk errors are reported reliably, and an unfinished file can be continued."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -9,21 +9,21 @@ from typing import Any
 import h5py
 import numpy as np
 
-from glo.building.build_journal import ANEW, Reached
+from glo.building.build_journal import START_OVER, BuildProgress
 from glo.data import safe_hdf5
 from glo.data.array_layout import DTYPES, SCHEMA, Fingerprint
 from glo.data.block import Block
 from glo.runtime.errors import UserError
 from glo.runtime.interrupt import Interrupt
 
-CHUNK_BYTES = 1 << 16  # small enough that a random batch reads little beside its own rows
+CHUNK_BYTES = 1 << 16  # small, so that reading a random batch reads few bytes of other rows
 
 
 class _Disk(io.FileIO):
-    """A file whose writes seem to succeed; `check` raises the first error, such as that of a full disk.
+    """A file that defers errors: writes always seem to succeed, and `check` raises the first error, if there was one.
 
-    HDF5 must not meet errors itself: it writes from a cache, as late as when an array is let go, where h5py drops the
-    error, and then the data are lost in silence or the process crashes.
+    HDF5 cannot handle a failed write, such as on a full disk. It writes from a cache, sometimes only when an array
+    object is destroyed. There h5py ignores the error, so that data are lost without notice or the process crashes.
     """
 
     def __init__(self, path: Path, mode: str):
@@ -31,10 +31,10 @@ class _Disk(io.FileIO):
         self._error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        rest = memoryview(data).cast("B")
+        unwritten = memoryview(data).cast("B")
         try:
-            while rest:
-                rest = rest[super().write(rest) :]
+            while unwritten:
+                unwritten = unwritten[super().write(unwritten) :]
         except OSError as error:
             self._error = self._error or error
         return len(data)
@@ -52,34 +52,38 @@ class _Disk(io.FileIO):
 
 
 class Writer:
-    """Fills a dataset file block by block, so that memory does not grow with the number of images."""
+    """A dataset file that is written block by block, so that memory does not grow with the number of images.
 
-    def __init__(self, path: Path, found: tuple[Reached, list[str]] | None = None):
-        """found: how far an interrupted build of this file came, and its ids; None makes a new file.
+    Used as a context manager, which closes the file. Every method that writes raises `OSError` for errors of the disk.
+    """
 
+    def __init__(self, path: Path, resumed: tuple[BuildProgress, list[str]] | None = None):
+        """Create the file, or continue an unfinished one.
+
+        resumed: progress of an interrupted build of this file and the ids of its rows; None creates a new file.
         Raises `UserError` if the file does not hold those rows.
         """
-        self._disk = _Disk(path, "r+" if found else "w+")
+        self._disk = _Disk(path, "r+" if resumed else "w+")
         self._ids: list[str] = []
         self._fingerprint: Fingerprint | None = None
-        with self._writing(), safe_hdf5.reading(path, ANEW):
-            # From this version on, metadata has checksums too.
-            self._file = h5py.File(self._disk, "r+" if found else "w", libver="v110")
-            if found:
-                self._go_on(path, *found)
+        with self._writing(), safe_hdf5.reading(path, START_OVER):
+            # From this format version on, metadata has checksums too.
+            self._file = h5py.File(self._disk, "r+" if resumed else "w", libver="v110")
+            if resumed:
+                self._resume(path, *resumed)
 
-    def _go_on(self, path: Path, reached: Reached, ids: list[str]) -> None:
-        """Check the rows that a build came to, and drop what was written after them."""
+    def _resume(self, path: Path, progress: BuildProgress, ids: list[str]) -> None:
+        """Check the rows that the journal records, and remove everything that was written after them."""
         self._ids = ids
         if "code" in self._file:
             del self._file["code"]
         for node in self._file.values():
-            node.resize(reached.rows, axis=0)
+            node.resize(progress.rows, axis=0)
         self._fingerprint = Fingerprint(self.images.shape[1:])
         for part in safe_hdf5.rows(self.images):
             self._fingerprint.update(self.images[part])
-        if self._fingerprint.hexdigest() != reached.fingerprint:
-            raise UserError(f"{path} does not hold what its journal says: it is damaged, {ANEW}")
+        if self._fingerprint.hexdigest() != progress.fingerprint:
+            raise UserError(f"{path} is damaged: its images do not match the journal of the build, {START_OVER}")
 
     def __enter__(self) -> "Writer":
         return self
@@ -91,7 +95,7 @@ class Writer:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Around all that may write: errors of the disk, and Ctrl-C, are raised at the end and not within HDF5."""
+        """A context for everything that may write: disk errors and Ctrl-C are raised at its end, not inside HDF5."""
         with Interrupt() as interrupt:
             yield
         self._disk.check()
@@ -102,7 +106,10 @@ class Writer:
         return len(self._ids)
 
     def append(self, block: Block) -> list[str]:
-        """Add a block's rows, which must agree with the others in shape and optional fields, and return their ids."""
+        """Append the rows of a block and return their ids.
+
+        All blocks must have the same image shape and the same optional fields.
+        """
         n, *shape = block.images.shape
         if self._fingerprint is None:
             self._fingerprint = Fingerprint(tuple(shape))
@@ -118,12 +125,12 @@ class Writer:
             if values is not None:
                 self.extend(name, [values])
         start = len(self._ids)
-        new = block.ids or [str(row) for row in range(start, start + n)]
-        self._ids += new
-        return new
+        new_ids = block.ids or [str(row) for row in range(start, start + n)]
+        self._ids += new_ids
+        return new_ids
 
     def extend(self, name: str, blocks: Iterable[np.ndarray]) -> None:
-        """Add rows to the array `name`, which is made on first use."""
+        """Append rows to the array `name`, one of `DTYPES`, which is created on first use."""
         for values in blocks:
             with self._writing():
                 if name not in self._file:
@@ -140,7 +147,7 @@ class Writer:
 
     @property
     def fingerprint(self) -> str:
-        """Of the rows so far."""
+        """The fingerprint of the images written so far, in hexadecimal."""
         return self._fingerprint.hexdigest()
 
     @property
@@ -152,7 +159,7 @@ class Writer:
         return "code" in self._file
 
     def finish(self, **attributes: Any) -> list[str]:
-        """Write the file attributes and return the ids in row order."""
+        """Write the file attributes, and return the ids of all rows in row order."""
         attributes |= {
             "schema": SCHEMA,
             "fingerprint": self.fingerprint,
@@ -165,8 +172,9 @@ class Writer:
         return self._ids
 
     def _create(self, name: str, shape: tuple[int, ...]) -> None:
-        row = np.dtype(DTYPES[name]).itemsize * max(1, int(np.prod(shape)))
-        chunk = (max(1, CHUNK_BYTES // row), *shape)
+        """Create an empty array [0, *shape] that can grow, with a checksum for each chunk."""
+        row_bytes = np.dtype(DTYPES[name]).itemsize * max(1, int(np.prod(shape)))
+        chunks = (max(1, CHUNK_BYTES // row_bytes), *shape)
         self._file.create_dataset(
-            name, shape=(0, *shape), maxshape=(None, *shape), dtype=DTYPES[name], chunks=chunk, fletcher32=True
+            name, shape=(0, *shape), maxshape=(None, *shape), dtype=DTYPES[name], chunks=chunks, fletcher32=True
         )

@@ -1,1 +1,1 @@
-"""The dataset file and what is read from it: layouts, safe HDF5, splits, batches, augmentation, labels, checks."""
+"""The dataset file and what is read from it: layouts, safe HDF5, splits, batches, augmentation, labels and checks."""

@@ -1,13 +1,13 @@
-"""The dataset file: datasets/<name>/data.hdf5, written once, then only read.
+"""The layout of the dataset file, datasets/<name>/data.hdf5. The file is written once and is read-only afterwards.
 
     image  uint8   [N, H, W, C]      code   float32 [N, d]   the initial codes
-    split  uint8   [N]  0, 1, 2      label  int32   [N]      optional
-    attribute  int8  [N, A]  0/1     optional
-and file attributes: schema, name, source, distribution, dimension, seed, fingerprint, label_names and attribute_names
-(optional), and the other settings it was built with.
+    split  uint8   [N]  0, 1 or 2    label  int32   [N]      optional
+    attribute  int8  [N, A]  0 or 1  optional
+The file attributes are schema, name, source, distribution, dimension, seed, fingerprint, optionally label_names and
+attribute_names, and the other settings of the build.
 
-Every array carries a checksum, and the fingerprint (SHA-256 of shape and pixels in row order) ties learned codes to
-their rows.
+Every array has checksums. The fingerprint, a SHA-256 of the image shape and the pixels in row order, identifies the
+images that learned codes belong to.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import numpy as np
 
 from glo.data import ids, safe_hdf5
 from glo.data.block import TRAIN, VALIDATION, Block
-from glo.data.lazy_array import Stored
+from glo.data.lazy_array import LazyArray
 from glo.data.pixels import DESCRIPTION, PixelKind, float_range, pixel_range, to_uint8
 from glo.runtime import memory, paths
 from glo.runtime.errors import UserError
@@ -29,7 +29,7 @@ DTYPES = {"image": np.uint8, "split": np.uint8, "label": np.int32, "attribute": 
 
 
 class Fingerprint:
-    """SHA-256 over (H, W, C) and the pixels of every row, fed in row order."""
+    """SHA-256 of the image shape (H, W, C) and the pixels of all rows, which `update` expects in row order."""
 
     def __init__(self, shape: tuple[int, ...]):
         self._hash = hashlib.sha256("x".join(map(str, shape)).encode())
@@ -42,57 +42,58 @@ class Fingerprint:
 
 
 def holds(file: h5py.File) -> bool:
-    """Whether a file has this layout, rather than the older one of groups."""
+    """Whether a file has this layout rather than the older one with a group per image."""
     return isinstance(safe_hdf5.child(file, "image"), h5py.Dataset)
 
 
-def names(file: h5py.File, what: str) -> tuple[str, ...]:
-    """What the file attribute `label_names` or `attribute_names` lists; empty if there is none."""
-    listed = np.ravel(file.attrs.get(what, []))
-    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in listed)
+def names(file: h5py.File, key: str) -> tuple[str, ...]:
+    """The names in the file attribute `key`, which is `label_names` or `attribute_names`; empty if it is missing."""
+    values = np.ravel(file.attrs.get(key, []))
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in values)
 
 
 def read(file: h5py.File, path: Path, memory_limit: int) -> tuple[Block, str | None]:
-    """All rows, and the fingerprint that the file was given, None if it has none.
+    """Read all rows. Returns them and the recorded fingerprint, which is not checked; None if the file has none.
 
-    Where the images take more bytes than `memory_limit`, they and the codes stay in the file, and ids are not read.
-    Raises `UserError` for a newer schema, and for arrays that are not what they should be or do not belong together.
+    memory_limit: in bytes. If the images are larger, they and the codes stay in the file as `LazyArray`s, and the ids
+        are not read.
+    Raises `UserError` for another schema, and for arrays of a wrong shape or dtype or with different numbers of rows.
     """
     schema = file.attrs.get("schema", SCHEMA)
     if np.ndim(schema) or schema != SCHEMA:
         raise UserError(
-            f"{path} has schema {schema}, this version reads {SCHEMA}: update the toolkit or build it again"
+            f"{path} has schema {schema}, this version reads {SCHEMA}: update the toolkit or build the dataset again"
         )
     image, code, split, label, attribute = (
         safe_hdf5.array(file, name) for name in ("image", "code", "split", "label", "attribute")
     )
     _check_shapes(path, image, code, attribute, split, label)
     in_memory = safe_hdf5.size(image) <= memory_limit
-    # Beside the images: the code table with its optimizer and a copy to save, and some numbers for each row.
+    # Besides the images: the code table, the state of its optimizer, a copy for checkpoints, and a few numbers per row.
     memory.require(len(image) * (16 * code.shape[1] + 32) + in_memory * safe_hdf5.size(image), str(path))
     kind = _pixel_kind(image, path)
     splits, labels = _integers(split, TRAIN, VALIDATION, path), _integers(label, -(2**31), 2**31 - 1, path)
     attributes = _integers(attribute, 0, 1, path)
     fingerprint = file.attrs.get("fingerprint")
     recorded = None if fingerprint is None else str(fingerprint)
-    listing = path.with_name(paths.ID_FILE)
+    id_file = path.with_name(paths.ID_FILE)
     if not in_memory:
-        _check_count(ids.count(listing), image, listing, path)
-        images = Stored(path, "image", np.uint8, lambda pixels: to_uint8(pixels, kind))
-        codes = Stored(path, "code", np.float32, lambda values: values.astype(np.float32))
+        _check_id_count(ids.count(id_file), image, id_file, path)
+        images = LazyArray(path, "image", np.uint8, lambda pixels: to_uint8(pixels, kind))
+        codes = LazyArray(path, "code", np.float32, lambda values: values.astype(np.float32))
         return Block(images, splits, labels, None, codes, attributes), recorded
-    listed = ids.read(listing)
-    _check_count(None if listed is None else len(listed), image, listing, path)
+    listed_ids = ids.read(id_file)
+    _check_id_count(None if listed_ids is None else len(listed_ids), image, id_file, path)
     images = np.empty(image.shape, np.uint8)
     for part in safe_hdf5.rows(image):
         images[part] = to_uint8(image[part], kind)
-    return Block(images, splits, labels, listed, code[:].astype(np.float32), attributes), recorded
+    return Block(images, splits, labels, listed_ids, code[:].astype(np.float32), attributes), recorded
 
 
-def _check_count(listed: int | None, image: h5py.Dataset, listing: Path, path: Path) -> None:
-    if listed is not None and listed != len(image):
+def _check_id_count(count: int | None, image: h5py.Dataset, id_file: Path, path: Path) -> None:
+    if count is not None and count != len(image):
         raise UserError(
-            f"{listing} lists {listed} ids and {path.name} holds {len(image)} images: they do not belong together"
+            f"{id_file} lists {count} ids and {path.name} holds {len(image)} images: they do not belong together"
         )
 
 
@@ -122,7 +123,7 @@ def _check_shapes(
 
 
 def _pixel_kind(image: h5py.Dataset, path: Path) -> PixelKind:
-    """Which of the accepted kinds the pixels are; floating-point ones are read for it."""
+    """The kind of the pixels. Floating-point images are read completely to find their range."""
     low, high = float("inf"), float("-inf")
     if image.dtype != np.uint8:
         for part in safe_hdf5.rows(image):
@@ -135,7 +136,7 @@ def _pixel_kind(image: h5py.Dataset, path: Path) -> PixelKind:
 
 
 def _integers(node: h5py.Dataset | None, low: int, high: int, path: Path) -> np.ndarray | None:
-    """An array of integers from low to high, in the dtype of its name."""
+    """Read an array of integers from `low` to `high`, and convert it to the dtype that `DTYPES` gives for its name."""
     if node is None:
         return None
     name, values = node.name.strip("/"), node[:]

@@ -1,8 +1,8 @@
-"""Altered copies of the training images, each with a code of its own: how a generator learns more from few images.
+"""Data augmentation for small datasets: altered copies of the training images, each with its own code.
 
-Where an image has an encoder or a label, it can be altered anew at each visit. Here the code says what the image is, so
-a copy is one more row of the code table, and looks the same at each visit. Copies are made as they are needed: only
-their parameters are kept.
+Other models can alter an image differently in each epoch. In GLO the code determines the image, so that each copy is
+an additional row of the code table and stays the same throughout training. Copies are computed when they are needed;
+only their parameters are kept in memory.
 """
 
 import math
@@ -15,19 +15,25 @@ from glo.data.lazy_array import Rows
 from glo.data.randomness import Stream, random_generator
 from glo.settings import TrainSettings
 
-TURN, STRETCH, SHEAR, SHIFT = 0.06, 0.12, 0.1, 0.1  # deviations of radians, log, tangent; most, as a share of the side
-CONTRAST, BRIGHTNESS, TINT = 0.25, 0.1, 0.025  # deviations of log, and of shares of white
-DOUBLED = 2  # moved pixels are read off the image at twice its size, which keeps it sharp
+TURN = 0.06  # standard deviation of the angle, in radians
+STRETCH = 0.12  # standard deviation of the logarithm of the scale of each axis
+SHEAR = 0.1  # standard deviation of the tangent of the angle
+SHIFT = 0.1  # largest shift, as a share of the side of the image
+CONTRAST = 0.25  # standard deviation of the logarithm of the gain
+BRIGHTNESS, TINT = 0.1, 0.025  # standard deviations of offsets, as shares of white: of all channels, of each channel
+UPSCALING = 2  # moved images are resampled from a version of this many times their size, which keeps them sharp
 PART_BYTES = 1 << 24
 
 
 class Augmented:
-    """The n training images, and after them their copies: of the m = n (1 + copies) rows, row r is made of image r % n.
+    """The n training images followed by their altered copies, indexed like `Rows`: uint8 [m, H, W, C].
 
-    Indexed like `Rows`: uint8 [m, H, W, C]. A pure function of the images and the settings' `seed`.
+    There are m = n * (1 + copies) rows, and row r is made from image r % n. All rows are a pure function of the images
+    and `settings.seed`.
     """
 
     def __init__(self, images: Rows, settings: TrainSettings):
+        """images: the training images. Of the settings, `augment`, `augment_to` and `seed` are used."""
         self.originals = images
         self.shape = (len(images) * (1 + settings.copies(len(images))), *images.shape[1:])
         names = settings.augment.split(",")
@@ -42,9 +48,9 @@ class Augmented:
                 self._offsets += 255 * TINT * random.standard_normal((count, channels), np.float32)
         if "invert" in names:
             self._gains *= np.where(random.random(count) < 0.5, np.float32(-1), np.float32(1))
-        kinds = [tf.TensorSpec([None, *self.shape[1:]], tf.uint8)]
-        kinds += [tf.TensorSpec([None, *array.shape[1:]]) for array in (self._matrices, self._gains, self._offsets)]
-        self._alter = tf.function(_alter, input_signature=kinds)
+        specs = [tf.TensorSpec([None, *self.shape[1:]], tf.uint8)]
+        specs += [tf.TensorSpec([None, *array.shape[1:]]) for array in (self._matrices, self._gains, self._offsets)]
+        self._alter = tf.function(_alter, input_signature=specs)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -54,85 +60,93 @@ class Augmented:
         rows = np.arange(len(self))[index] if isinstance(index, slice) else index
         n = len(self.originals)
         images = self.originals[rows % n]
-        altered = np.flatnonzero(rows >= n)
-        step = max(1, PART_BYTES // (4 * DOUBLED**2 * math.prod(self.shape[1:])))
-        for start in range(0, len(altered), step):
-            part = altered[start : start + step]
+        copied = np.flatnonzero(rows >= n)
+        step = max(1, PART_BYTES // (4 * UPSCALING**2 * math.prod(self.shape[1:])))
+        for start in range(0, len(copied), step):
+            part = copied[start : start + step]
             copies = rows[part] - n
             with tf.device("cpu"):
-                made = self._alter(images[part], self._matrices[copies], self._gains[copies], self._offsets[copies])
-            images[part] = made.numpy()
+                altered = self._alter(images[part], self._matrices[copies], self._gains[copies], self._offsets[copies])
+            images[part] = altered.numpy()
         return images
 
-    def held(self, index: np.ndarray) -> np.ndarray:
-        """Some of the rows, made now."""
+    def load(self, index: np.ndarray) -> np.ndarray:
+        """Compute the rows `index`, int64 [b]: the counterpart of `Rows.load`."""
         return self[index]
 
     def codes(self, initial: Rows) -> np.ndarray:
-        """Initial codes float32 [m, d] of all rows, from those of the training images, float32 [n, d].
+        """Initial codes float32 [m, d] of all rows. initial: those of the training images, float32 [n, d].
 
-        Coordinate j of a copy's code is linear in its pixels: along their covariance with coordinate j over all
-        training images, of the same mean and deviation. For codes from PCA that is the very map they came from.
+        Each coordinate of a copy's code is a linear function of its pixels. Its direction is the covariance of the
+        pixels with that coordinate over the training images; its scale and offset are such that the coordinate has the
+        same mean and standard deviation. If the initial codes come from PCA, this function equals the PCA projection.
         """
         n, parts = len(self.originals), list(self._parts())
-        known, mean = initial[:], sum(_pixels(self.originals[part]).sum(axis=0) for part in parts) / n
-        centred = known - known.mean(axis=0)
+        originals, mean = initial[:], sum(_pixels(self.originals[part]).sum(axis=0) for part in parts) / n
+        centred = originals - originals.mean(axis=0)
         directions = sum((_pixels(self.originals[part]) - mean).T @ centred[part] for part in parts)
         directions /= np.maximum(np.linalg.norm(directions, axis=0), np.finfo(np.float32).tiny)
-        along = np.concatenate([(_pixels(self.originals[part]) - mean) @ directions for part in parts])
-        scale = centred.std(axis=0) / np.maximum(along.std(axis=0), np.finfo(np.float32).tiny)
-        codes = np.empty((len(self), known.shape[1]), np.float32)
-        codes[:n] = known
+        projected = np.concatenate([(_pixels(self.originals[part]) - mean) @ directions for part in parts])
+        scale = centred.std(axis=0) / np.maximum(projected.std(axis=0), np.finfo(np.float32).tiny)
+        codes = np.empty((len(self), originals.shape[1]), np.float32)
+        codes[:n] = originals
         for first in range(n, len(self), n):
             for part in parts:
                 images = self[first + part.start : first + part.stop]
                 codes[first + part.start : first + part.stop] = (_pixels(images) - mean) @ directions * scale
-        codes[n:] += known.mean(axis=0)
+        codes[n:] += originals.mean(axis=0)
         return codes
 
     def _parts(self) -> Iterator[slice]:
-        """Slices that cover the training images."""
+        """Slices of about `PART_BYTES` that cover the training images."""
         n = len(self.originals)
         step = max(1, PART_BYTES // (4 * math.prod(self.shape[1:])))
         return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def _matrices(count: int, size: tuple[int, int], move: bool, flip: bool, random: np.random.Generator) -> np.ndarray:
-    """Where pixel (x, y) of a copy comes from in its image at twice the size: float32 [count, 8], as
-    `ImageProjectiveTransformV3` takes them, the last two 0."""
+    """The affine maps from pixel (x, y) of a copy to its position in the enlarged image, float32 [count, 8].
+
+    The eight values are those that `ImageProjectiveTransformV3` expects. The last two are 0. size: (height, width).
+    """
     linear = np.broadcast_to(np.eye(2), (count, 2, 2)).copy()
     shift = np.zeros((count, 2))
     if move:
         turn, shear = TURN * random.standard_normal(count), SHEAR * random.standard_normal(count)
         stretch = np.exp(STRETCH * random.standard_normal((count, 2)))
         rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]).transpose(2, 0, 1)
-        stretched = np.zeros((count, 2, 2))
-        stretched[:, 0, 0], stretched[:, 1, 1], stretched[:, 0, 1] = stretch[:, 0], stretch[:, 1], shear
-        linear = rotation @ stretched
+        stretch_and_shear = np.zeros((count, 2, 2))
+        stretch_and_shear[:, 0, 0], stretch_and_shear[:, 1, 1] = stretch[:, 0], stretch[:, 1]
+        stretch_and_shear[:, 0, 1] = shear
+        linear = rotation @ stretch_and_shear
         shift = random.uniform(-SHIFT, SHIFT, (count, 2)) * size[::-1]
     if flip:
         linear[:, :, 0] *= np.where(random.random(count) < 0.5, -1.0, 1.0)[:, None]
-    # About the centre c of the image: x -> A (x - c) + c + shift; pixel x lies at 2 x + 1/2 of the doubled image.
+    # About the centre c of the image: x -> A (x - c) + c + shift. Pixel x lies at 2 x + 1/2 in the enlarged image.
     centre = (np.array(size[::-1]) - 1) / 2
     offset = centre + shift - linear @ centre
-    rows = np.concatenate([DOUBLED * linear, (DOUBLED * offset + (DOUBLED - 1) / 2)[:, :, None]], axis=2)
+    rows = np.concatenate([UPSCALING * linear, (UPSCALING * offset + (UPSCALING - 1) / 2)[:, :, None]], axis=2)
     return np.concatenate([rows.reshape(count, 6), np.zeros((count, 2))], axis=1).astype(np.float32)
 
 
 def _alter(images: tf.Tensor, matrices: tf.Tensor, gains: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
-    """uint8 [b, H, W, C]: moved; contrast about each one's mean times |gain|, inverted if that is negative."""
+    """Altered images uint8 [b, H, W, C].
+
+    Each image is moved by its matrix (float32 [b, 8]), its contrast about its own mean is multiplied by |gain|
+    (float32 [b]), it is inverted if the gain is negative, and its offsets (float32 [b, C]) are added.
+    """
     height, width = images.shape[1:3]
-    doubled = tf.image.resize(tf.cast(images, tf.float32), (DOUBLED * height, DOUBLED * width), "bicubic")
+    enlarged = tf.image.resize(tf.cast(images, tf.float32), (UPSCALING * height, UPSCALING * width), "bicubic")
     moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=doubled, transforms=matrices, output_shape=(height, width), interpolation="BILINEAR",
+        images=enlarged, transforms=matrices, output_shape=(height, width), interpolation="BILINEAR",
         fill_mode="REFLECT", fill_value=0.0,
     )  # fmt: skip
     gains, offsets = gains[:, None, None, None], offsets[:, None, None]
     mean = tf.reduce_mean(moved, axis=(1, 2, 3), keepdims=True)
-    middle = tf.where(gains < 0, 255 - mean, mean)
-    return tf.cast(tf.clip_by_value(tf.round(gains * (moved - mean) + middle + offsets), 0, 255), tf.uint8)
+    new_mean = tf.where(gains < 0, 255 - mean, mean)
+    return tf.cast(tf.clip_by_value(tf.round(gains * (moved - mean) + new_mean + offsets), 0, 255), tf.uint8)
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:
-    """float32 [b, H * W * C] in [0, 1]."""
+    """Images uint8 [b, H, W, C] as float32 [b, H * W * C] in [0, 1]."""
     return images.reshape(len(images), -1).astype(np.float32) / 255

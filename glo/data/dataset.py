@@ -1,4 +1,4 @@
-"""The dataset a run trains on: images and codes, the split, and the rows that are trained on."""
+"""The dataset of a run: images, initial codes, labels, the split, and the rows used for training."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from glo.data import array_layout, group_layout, safe_hdf5
 from glo.data.block import TEST, TRAIN, Block
-from glo.data.lazy_array import Rows, Stored
+from glo.data.lazy_array import LazyArray, Rows
 from glo.data.randomness import Stream, permutation
 from glo.runtime import memory, paths
 from glo.runtime.errors import UserError
@@ -22,19 +22,19 @@ PART_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a dataset file holds, and which rows are trained on.
+    """The contents of a dataset file, and the rows used for training and testing.
 
-    images: uint8 [N, H, W, C]. codes: float32 [N, d], the initial ones. Both are in memory, or both in the file.
-    labels: int32 [N] or None. label_names: of label 0, 1, ...; empty if they have none.
-    attributes: int8 [N, A], 0 or 1, or None. attribute_names: A of them.
-    split: uint8 [N], 0 train, 1 test, 2 validation, which nothing here trains on or is measured by.
-    train_rows, test_rows: int64, ascending; max_samples leaves the other training rows out.
-    fingerprint: SHA-256 of shape and pixels in row order.
+    images: uint8 [N, H, W, C]. codes: float32 [N, d], the initial codes. Both are in memory, or both in the file.
+    labels: int32 [N] or None. label_names: of label 0, 1, ...; empty if the labels have no names.
+    attributes: int8 [N, A], 0 or 1, or None. attribute_names: of the A columns.
+    split: uint8 [N], 0 train, 1 test, 2 validation. Validation images are neither trained on nor used in evaluation.
+    train_rows, test_rows: int64, ascending. With `max_samples`, `train_rows` holds only some of the training images.
+    fingerprint: SHA-256 of the image shape and the pixels in row order, in hexadecimal.
     """
 
     path: Path
-    images: np.ndarray | Stored
-    codes: np.ndarray | Stored
+    images: np.ndarray | LazyArray
+    codes: np.ndarray | LazyArray
     labels: np.ndarray | None
     label_names: tuple[str, ...]
     attributes: np.ndarray | None
@@ -45,7 +45,7 @@ class Dataset:
     fingerprint: str
 
     def __str__(self) -> str:
-        """What was read, in one line for the log."""
+        """A one-line summary for the log."""
         size = "x".join(map(str, self.image_shape))
         counts = f"{len(self.train_rows)} train and {len(self.test_rows)} held-out images"
         return f"{self.path}: {counts} {size}, codes of {self.dimension}"
@@ -70,19 +70,19 @@ class Dataset:
 
 
 def load_dataset(settings: TrainSettings) -> Dataset:
-    """Read and check the dataset that settings name, in either layout.
+    """Read and check the dataset that the settings name, in either layout.
 
-    A file without a split gets a seeded one with `test_fraction` held out. `max_samples` keeps the first training rows
-    of the seeded order. Images that take more than `memory_limit` (default: half of the free memory) stay in the file.
-    `dimension` keeps that many leading coordinates of the codes.
-    Raises `UserError` for whatever is missing, damaged or inconsistent.
+    A file without a split gets a seeded random split with a share of `test_fraction` held out. `max_samples` keeps a
+    seeded random choice of the training rows. Images larger than `memory_limit` (default: half of the free memory)
+    stay in the file. `dimension` keeps only that many leading coordinates of the codes.
+    Raises `UserError` if the dataset is missing, damaged or inconsistent.
     """
     path = locate_dataset(settings.data_dir, settings.dataset)
     limit = memory.available() // 2 if settings.memory_limit is None else memory.parse_size(settings.memory_limit)
     block, fingerprint = read_dataset(path, limit)
-    if isinstance(block.images, Stored):
-        size = math.prod(block.images.shape) / 1e9
-        logger.info("the images of %s take %.1f GB: they stay in the file and are read as needed", path, size)
+    if isinstance(block.images, LazyArray):
+        gigabytes = math.prod(block.images.shape) / 1e9
+        logger.info("the images of %s take %.1f GB: they stay in the file and are read as needed", path, gigabytes)
     split = block.split
     if split is None:
         split = seeded_split(len(block.images), settings.test_fraction, settings.seed)
@@ -99,7 +99,7 @@ def load_dataset(settings: TrainSettings) -> Dataset:
                 f"--dimension {settings.dimension}: the codes in {path} have {codes.shape[1]} dimensions; "
                 f"give --dimension {codes.shape[1]} or less"
             )
-        codes = codes.leading(settings.dimension) if isinstance(codes, Stored) else codes[:, : settings.dimension]
+        codes = codes.leading(settings.dimension) if isinstance(codes, LazyArray) else codes[:, : settings.dimension]
     with safe_hdf5.opened(path) as file:
         label_names = array_layout.names(file, "label_names")
         attribute_names = array_layout.names(file, "attribute_names")
@@ -118,22 +118,22 @@ def locate_dataset(data_dir: str, name: str) -> Path:
     folder = paths.dataset_folder(data_dir, name)
     path = paths.dataset_file(folder)
     if path is None:
-        place = "" if data_dir == "datasets" else f" --data_dir {data_dir}"
+        flag = "" if data_dir == "datasets" else f" --data_dir {data_dir}"
         raise UserError(
-            f"no dataset {name} in {folder}: type python download.py --datasets {name}{place}, "
+            f"no dataset {name} in {folder}: type python download.py --datasets {name}{flag}, "
             "or see README.md for your own data"
         )
     return path
 
 
 def read_dataset(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
-    """All that a dataset file of either layout holds, and the fingerprint of its images; ids unless there are none.
+    """Read a dataset file of either layout. Returns its contents and the fingerprint of its images.
 
-    Images that take more bytes than `memory_limit` (None: any number) stay in the file, with the codes.
-    Raises `UserError` for whatever is damaged or inconsistent.
+    memory_limit: in bytes. If the images are larger, they and the codes stay in the file; None for no limit.
+    Raises `UserError` if the file is damaged or inconsistent.
     """
     limit = np.inf if memory_limit is None else memory_limit
-    with safe_hdf5.opened(path) as file, np.errstate(over="ignore"):  # codes too large for float32 are refused below
+    with safe_hdf5.opened(path) as file, np.errstate(over="ignore"):  # codes too large for float32 become inf
         if len(file) == 0:
             raise UserError(f"{path} holds no images")
         if array_layout.holds(file):
@@ -146,8 +146,8 @@ def read_dataset(path: Path, memory_limit: int | None = None) -> tuple[Block, st
                 row = part.start + int(np.argmin(finite))
                 name = f" (id '{block.ids[row]}')" if block.ids else ""
                 raise UserError(f"{path}: the code of row {row}{name} is not finite: build the dataset again")
-    if recorded and isinstance(block.images, Stored):
-        return block, recorded  # hashing a file of any size would take too long; its chunks have checksums
+    if recorded and isinstance(block.images, LazyArray):
+        return block, recorded  # hashing a large file would take too long, and its chunks have checksums
     fingerprint = array_layout.Fingerprint(block.images.shape[1:])
     for part in parts(block.images, "images"):
         fingerprint.update(block.images[part])
@@ -156,16 +156,19 @@ def read_dataset(path: Path, memory_limit: int | None = None) -> tuple[Block, st
     return block, fingerprint.hexdigest()
 
 
-def parts(array: np.ndarray | Stored, what: str) -> Iterator[slice]:
-    """Slices of some tens of megabytes that cover an array's rows, with a progress bar if it is in the file."""
+def parts(array: np.ndarray | LazyArray, description: str) -> Iterator[slice]:
+    """Slices of at most `PART_BYTES` that cover the rows of an array; with a progress bar if it is in the file."""
     step = max(1, PART_BYTES // max(1, array.dtype.itemsize * math.prod(array.shape[1:])))
     slices = [slice(start, min(start + step, len(array))) for start in range(0, len(array), step)]
-    quiet = None if isinstance(array, Stored) else True
-    return iter(tqdm(slices, desc=f"checking {what}", unit="part", disable=quiet, leave=False))
+    hide_bar = None if isinstance(array, LazyArray) else True  # None hides it unless stderr is a terminal
+    return iter(tqdm(slices, desc=f"checking {description}", unit="part", disable=hide_bar, leave=False))
 
 
 def seeded_split(n: int, test_fraction: float, seed: int) -> np.ndarray:
-    """uint8 [n], TEST for the seeded share of rows that is held out; at least one row of each if n allows."""
+    """A seeded random split, uint8 [n]: `TEST` for a share of `test_fraction` of the rows, else `TRAIN`.
+
+    If `test_fraction` is positive and n > 1, both parts have at least one row.
+    """
     held_out = min(max(round(n * test_fraction), 1), n - 1) if test_fraction > 0 else 0
     split = np.full(n, TRAIN, np.uint8)
     split[permutation(n, seed, Stream.SPLIT)[:held_out]] = TEST

@@ -1,6 +1,6 @@
-"""The older dataset layout: one HDF5 group per id holding 'image' [h, w, c] and 'code' [d], the ids listed in id.txt.
+"""The older dataset layout: an HDF5 group per id with 'image' [h, w, c] and 'code' [d], and the ids listed in id.txt.
 
-It is slow to read (`download.py --convert` rewrites it as the fast layout) but needs nothing but h5py to make.
+It is slow to read. `download.py --convert` rewrites it in the fast layout.
 """
 
 from pathlib import Path
@@ -19,32 +19,32 @@ from glo.runtime.log import logger
 
 
 def read(file: h5py.File, path: Path, memory_limit: float) -> Block:
-    """Read every sample in the order of id.txt: images, ids and codes.
+    """Read images, ids and codes of all samples in the order of id.txt.
 
-    Raises `UserError` for images that take more than `memory_limit` bytes, when the file and id.txt name different
-    ids, or when shapes differ among samples.
+    memory_limit: in bytes. Raises `UserError` if the images are larger, if the file and id.txt have different ids, or
+    if the shapes of the samples differ.
     """
-    ids = _listed(file, path)
+    ids = _read_ids(file, path)
     first_image, first_code = _sample(file, ids[0], path)
     sample_bytes = sum(safe_hdf5.size(node) * node.dtype.itemsize for node in (first_image, first_code))
     if len(ids) * safe_hdf5.size(first_image) > memory_limit:
         raise UserError(
-            f"the images of {path} exceed --memory_limit, and this layout cannot be read bit by bit: "
+            f"the images of {path} exceed --memory_limit, and this layout cannot be read in parts: "
             f"rewrite it with python download.py --convert {path.parent}"
         )
     memory.require(len(ids) * sample_bytes, str(path))
     images, codes = [], []
     low, high = float("inf"), float("-inf")
-    for name in tqdm(ids, desc="reading", unit="image", disable=None, leave=False):
-        image, code = _sample(file, name, path)
-        for what, node, first in (("image", image, first_image), ("code", code, first_code)):
+    for image_id in tqdm(ids, desc="reading", unit="image", disable=None, leave=False):
+        image, code = _sample(file, image_id, path)
+        for name, node, first in (("image", image, first_image), ("code", code, first_code)):
             if node.shape != first.shape:
                 raise UserError(
-                    f"{path}: {what} of '{name}' is {list(node.shape)} and that of '{ids[0]}' {list(first.shape)}: "
+                    f"{path}: {name} of '{image_id}' is {list(node.shape)} and that of '{ids[0]}' {list(first.shape)}: "
                     "all must agree"
                 )
         pixels = image[()]
-        lowest, highest = float_range(pixels, f"{path}: image of '{name}'")
+        lowest, highest = float_range(pixels, f"{path}: image of '{image_id}'")
         low, high = min(low, lowest), max(high, highest)
         images.append(pixels)
         codes.append(code[()])
@@ -56,12 +56,12 @@ def read(file: h5py.File, path: Path, memory_limit: float) -> Block:
     )
 
 
-def _listed(file: h5py.File, path: Path) -> list[str]:
-    """The ids of id.txt, which must be those of the file."""
+def _read_ids(file: h5py.File, path: Path) -> list[str]:
+    """The ids in id.txt. Raises `UserError` if they are not exactly those of the file."""
     listing = path.with_name(paths.ID_FILE)
     ids = id_file.read(listing)
     if ids is None:
-        raise UserError(f"no {listing}: list the ids of {path.name} in it, one a line, in row order")
+        raise UserError(f"no {listing}: list the ids of {path.name} in it, one per line, in row order")
     if not ids:
         raise UserError(f"{listing} lists no ids: there are no images to train on")
     listed, present = set(ids), set(file.keys())
@@ -74,16 +74,16 @@ def _listed(file: h5py.File, path: Path) -> list[str]:
     return ids
 
 
-def _sample(file: h5py.File, name: str, path: Path) -> tuple[h5py.Dataset, h5py.Dataset]:
-    """The image and code of an id, not yet read."""
-    group = safe_hdf5.child(file, name)
+def _sample(file: h5py.File, image_id: str, path: Path) -> tuple[h5py.Dataset, h5py.Dataset]:
+    """The image and the code of an id. Their shapes are checked, their values are not read yet."""
+    group = safe_hdf5.child(file, image_id)
     if not isinstance(group, h5py.Group):
-        raise UserError(f"{path}: '{name}' must be a group with 'image' and 'code'")
+        raise UserError(f"{path}: '{image_id}' must be a group with 'image' and 'code'")
     image, code = safe_hdf5.array(group, "image"), safe_hdf5.array(group, "code")
     if image is None or code is None:
-        raise UserError(f"{path}: '{name}' has no '{'image' if image is None else 'code'}'")
+        raise UserError(f"{path}: '{image_id}' has no '{'image' if image is None else 'code'}'")
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)) or 0 in image.shape:
-        raise UserError(f"{path}: image of '{name}' must be [h, w] or [h, w, 1 or 3], not {list(image.shape)}")
+        raise UserError(f"{path}: image of '{image_id}' must be [h, w] or [h, w, 1 or 3], not {list(image.shape)}")
     if code.ndim != 1 or code.shape[0] < 1:
-        raise UserError(f"{path}: code of '{name}' must be [d], not {list(code.shape)}")
+        raise UserError(f"{path}: code of '{image_id}' must be [d], not {list(code.shape)}")
     return image, code

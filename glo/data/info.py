@@ -1,4 +1,4 @@
-"""What a dataset file holds, for people: numbers as lines of text, and some of its images as a picture."""
+"""A summary of a dataset file for the user: figures as lines of text, and a contact sheet of some images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,51 +13,49 @@ from glo.data.labels import label_name, printable
 from glo.data.randomness import Stream, permutation
 from glo.runtime import memory, paths
 
-SHOWN = 64  # images of the contact sheet
-LISTED = 100  # labels that are listed
+MAX_SHOWN = 64  # images on the contact sheet
+MAX_LISTED = 100  # labels in the table
 QUANTILES = (0.05, 0.5, 0.95)
-SLACK = 1e-4  # of the norm of codes on the sphere: they are projected in float32
+TOLERANCE = 1e-4  # of the norm of codes on the unit sphere, which are projected in float32
 SPLITS = {"train": TRAIN, "test": TEST, "validation": VALIDATION}
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A dataset file.
+    """The contents of a dataset file.
 
-    attributes: those of the file that are single values, as texts. explained: the share of the variance of the images
-    that their codes explain, in [0, 1], if it was recorded.
+    attributes: those file attributes that are single values, as strings.
+    explained_variance_ratio: share of the variance of the images that the codes explain, in [0, 1]; None if unknown.
     """
 
     path: Path
     block: Block
     fingerprint: str
     attributes: dict[str, str]
-    explained: float | None
+    explained_variance_ratio: float | None
     label_names: tuple[str, ...]
     attribute_names: tuple[str, ...]
 
 
 def read(path: Path) -> Contents:
-    """Read a file of either layout; images and codes stay in the file unless it is the older one.
+    """Read a dataset file of either layout. With the fast layout, images and codes stay in the file.
 
-    Raises `UserError` for whatever is damaged or inconsistent.
+    Raises `UserError` if the file is damaged or inconsistent.
     """
     with safe_hdf5.opened(path) as file:
-        fast = array_layout.holds(file)
-        single = {name: value for name, value in file.attrs.items() if np.ndim(value) == 0}
-        label_names, attribute_names = (
-            array_layout.names(file, "label_names"),
-            array_layout.names(file, "attribute_names"),
-        )
-    block, fingerprint = read_dataset(path, 0 if fast else None)
-    explained = single.get("explained_variance")
-    explained = float(explained) if isinstance(explained, np.floating) and 0 <= explained <= 1 else None
-    attributes = {name: printable(str(value)) for name, value in single.items()}
-    return Contents(path, block, fingerprint, attributes, explained, label_names, attribute_names)
+        fast_layout = array_layout.holds(file)
+        scalars = {name: value for name, value in file.attrs.items() if np.ndim(value) == 0}
+        label_names = array_layout.names(file, "label_names")
+        attribute_names = array_layout.names(file, "attribute_names")
+    block, fingerprint = read_dataset(path, 0 if fast_layout else None)
+    ratio = scalars.get("explained_variance")
+    ratio = float(ratio) if isinstance(ratio, np.floating) and 0 <= ratio <= 1 else None
+    attributes = {name: printable(str(value)) for name, value in scalars.items()}
+    return Contents(path, block, fingerprint, attributes, ratio, label_names, attribute_names)
 
 
 def describe(contents: Contents) -> str:
-    """The numbers, as lines of text."""
+    """The summary as lines of text, one for each property of the dataset, with tables of labels and attributes."""
     block, attributes = contents.block, contents.attributes
     n, *shape = block.images.shape
     built = f"{attributes['source']}, seed {attributes.get('seed', '-')}" if "source" in attributes else "elsewhere"
@@ -71,14 +69,17 @@ def describe(contents: Contents) -> str:
         "labels": _labels(contents),
         "attributes": _attributes(contents),
     }
-    return "\n".join(f"{what:12} {told}" for what, told in lines.items())
+    return "\n".join(f"{name:12} {value}" for name, value in lines.items())
 
 
 def contact_sheet(contents: Contents, seed: int) -> Path:
-    """Write a seeded choice of `SHOWN` images to a picture beside the file; returns its path."""
+    """Write a seeded random choice of at most `MAX_SHOWN` images to a picture beside the file. Returns its path.
+
+    Raises `UserError` if the images do not fit into memory, and `WriteError` if the picture cannot be written.
+    """
     images = contents.block.images
-    n = min(SHOWN, len(images))
-    # The images, and the picture of them in colour: a small file can announce images of any size.
+    n = min(MAX_SHOWN, len(images))
+    # The images, and the picture of them in colour: even a small file can declare images of any size.
     memory.require(4 * n * safe_hdf5.size(images) // len(images), f"a picture of {n} images of {contents.path}")
     rows = np.sort(permutation(len(images), seed, Stream.CONTACT_SHEET)[:n])
     caption = f"{printable(contents.path.parent.resolve().name)}: {n} of {len(images)} images"
@@ -89,27 +90,27 @@ def contact_sheet(contents: Contents, seed: int) -> Path:
 
 def _split(block: Block) -> str:
     if block.split is None:
-        return "none in the file: training makes a seeded one"
+        return "none in the file: training uses a seeded random one"
     counts = np.bincount(block.split, minlength=len(SPLITS))
     return ", ".join(f"{counts[number]} {name}" for name, number in SPLITS.items())
 
 
 def _codes(contents: Contents) -> str:
-    """Where they come from, and quantiles of their norms, which are all that is held of them."""
+    """The origin of the codes, and quantiles of their norms. Only the norms of all codes are kept in memory."""
     codes = contents.block.codes
     slices = parts(codes, "codes")
     norms = np.concatenate([np.linalg.norm(codes[part].astype(np.float64), axis=1) for part in slices])
-    told = [contents.attributes.get("distribution", "given")]
-    if contents.explained is not None:
-        told[0] += f" explaining {100 * contents.explained:.1f} % of the variance"
-    low, middle, high = np.quantile(norms, QUANTILES)
-    told.append(f"norms {low:.3f}, {middle:.3f} and {high:.3f} (5, 50 and 95 %)")
-    told.append(f"{100 * np.mean(np.abs(norms - 1) < SLACK):.1f} % on the unit sphere")
-    return ", ".join(told)
+    origin = contents.attributes.get("distribution", "given")
+    if contents.explained_variance_ratio is not None:
+        origin += f" explaining {100 * contents.explained_variance_ratio:.1f} % of the variance"
+    low, median, high = np.quantile(norms, QUANTILES)
+    on_sphere = 100 * np.mean(np.abs(norms - 1) < TOLERANCE)
+    quantiles = f"norms {low:.3f}, {median:.3f} and {high:.3f} (5, 50 and 95 %)"
+    return f"{origin}, {quantiles}, {on_sphere:.1f} % on the unit sphere"
 
 
 def _labels(contents: Contents) -> str:
-    """A table: how many images of each split have a label."""
+    """The number of labels, and a table of the number of images with each label in each split."""
     labels, split = contents.block.labels, contents.block.split
     if labels is None:
         return "none"
@@ -118,24 +119,20 @@ def _labels(contents: Contents) -> str:
     if split is not None:
         columns = {name: split == number for name, number in SPLITS.items() if (split == number).any()}
     counts = np.stack([np.bincount(index[rows], minlength=len(numbers)) for rows in columns.values()], axis=1)
-    names = [label_name(int(number), contents.label_names) for number in numbers[:LISTED]]
+    names = [label_name(int(number), contents.label_names) for number in numbers[:MAX_LISTED]]
     width = max(map(len, names))
     lines = [f"{len(numbers)}", f"  {'':{width}}" + "".join(f"{name:>12}" for name in columns)]
     lines += [f"  {name:{width}}" + "".join(f"{n:12}" for n in row) for name, row in zip(names, counts, strict=False)]
-    return "\n".join(lines + [f"  and {len(numbers) - LISTED} more"] * (len(numbers) > LISTED))
+    return "\n".join(lines + [f"  and {len(numbers) - MAX_LISTED} more"] * (len(numbers) > MAX_LISTED))
 
 
 def _attributes(contents: Contents) -> str:
-    """A table: the share of all images that have an attribute."""
+    """The number of attributes, and a table of the share of images with each attribute."""
     attributes, names = contents.block.attributes, contents.attribute_names
     if attributes is None:
         return "none"
     shares = attributes.mean(axis=0)
     shown = [printable(name) for name in names] + [f"(nameless, {index})" for index in range(len(names), len(shares))]
     width = max(map(len, shown))
-    return "\n".join(
-        [
-            f"{len(shares)}",
-            *(f"  {name:{width}}{100 * share:10.1f} %" for name, share in zip(shown, shares, strict=False)),
-        ]
-    )
+    lines = [f"  {name:{width}}{100 * share:10.1f} %" for name, share in zip(shown, shares, strict=False)]
+    return "\n".join([f"{len(shares)}", *lines])

@@ -1,4 +1,4 @@
-"""Classes of images: those with a label, with an attribute, or without it, as people name them."""
+"""Classes of images, which the user selects by name: images with a label, with an attribute, or without it."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,19 @@ import numpy as np
 from glo.data.dataset import Dataset
 from glo.runtime.errors import UserError, did_you_mean
 
-LEAST = 10  # training images of a class: the codes of fewer say next to nothing of a distribution
-MOST = 100  # classes at a time
-ABSENT = "not:"  # before the name of an attribute: images that do not have it
-LISTED = 20  # names in an error message, at most
-LETTERS = 64  # of a name, at most
+MIN_IMAGES = 10  # training images of a class: a distribution cannot be fitted to fewer codes
+MAX_CLASSES = 100  # that `every` returns
+ABSENT = "not:"  # prefix of an attribute's name that selects the images without the attribute
+MAX_LISTED = 20  # names in an error message
+MAX_LENGTH = 64  # of a printed name, in characters
 
 
 @dataclass(frozen=True)
 class ImageClass:
-    """Some images of a dataset.
+    """A class of images in a dataset.
 
-    name: for people. key: for file names, such as label-3, attribute-0, or without-0 for images without it.
-    members: bool [N], over the rows of the dataset file.
+    name: shown to the user. key: used in file names: label-3, attribute-0, or without-0 for images without attribute 0.
+    members: bool [N], which rows of the dataset file belong to the class.
     """
 
     name: str
@@ -27,17 +27,22 @@ class ImageClass:
     members: np.ndarray
 
     def among(self, rows: np.ndarray) -> np.ndarray:
-        """Positions int64 of this class in rows [n] of the file; in `train_rows` those are rows of the code table."""
+        """The positions in `rows` of the images of this class, int64, ascending.
+
+        rows: row numbers of the file, int64 [n]. With the `train_rows` of a dataset, the result are rows of the code
+        table.
+        """
         return np.flatnonzero(self.members[rows])
 
 
 def find(dataset: Dataset, text: str) -> ImageClass:
-    """The class that a label's name or number, an attribute's name, or not:ATTRIBUTE means, the first of these first.
+    """The class that `text` names: the name or number of a label, the name of an attribute, or not:ATTRIBUTE.
 
-    Raises `UserError` if there is none of that name, or too few training images to fit a distribution to.
+    If the text has several meanings, the first of these is used.
+    Raises `UserError` if there is no such class, or if it has fewer than `MIN_IMAGES` training images.
     """
     attributes = () if dataset.attributes is None else dataset.attribute_names
-    known: dict[str, tuple[str, int]] = {}  # names to kinds and numbers; later ones win
+    known: dict[str, tuple[str, int]] = {}  # from names to kinds and numbers; later entries replace earlier ones
     for index, name in enumerate(attributes):
         known |= {ABSENT + name: ("without", index), name: ("attribute", index)}
     numbers = [] if dataset.labels is None else np.unique(dataset.labels).tolist()
@@ -49,24 +54,25 @@ def find(dataset: Dataset, text: str) -> ImageClass:
         raise UserError(f"{dataset.path} has no labels and no attributes: drop --label")
     if text not in known:
         names = [label_name(number, dataset.label_names) for number in numbers] + [*map(printable, attributes)]
-        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
         raise UserError(
-            f"--label {text}: {dataset.path} has no such label or attribute, but {', '.join(names[:LISTED])}{more}"
+            f"--label {text}: {dataset.path} has no such label or attribute, but {', '.join(names[:MAX_LISTED])}{more}"
             f"{did_you_mean(text, map(printable, known))}"
         )
-    found = _class(dataset, *known[text])
-    if (n := len(found.among(dataset.train_rows))) < LEAST:
+    image_class = _class(dataset, *known[text])
+    if (n := len(image_class.among(dataset.train_rows))) < MIN_IMAGES:
         raise UserError(
-            f"--label {text}: {n} of the training images are of this class, and {LEAST} are needed to fit a "
+            f"--label {text}: {n} of the training images are of this class, and {MIN_IMAGES} are needed to fit a "
             "distribution to their codes"
         )
-    return found
+    return image_class
 
 
 def every(dataset: Dataset) -> list[ImageClass]:
-    """A class for each label, or each attribute if there are no labels; of more than `MOST`, the most frequent ones.
+    """A class for each label, or for each attribute if there are no labels.
 
-    Those with too few training images are left out. Raises `UserError` if none is left.
+    Classes with fewer than `MIN_IMAGES` training images are left out. Of more than `MAX_CLASSES` classes, those with
+    the most training images are returned. Raises `UserError` if no class is left.
     """
     if dataset.labels is not None:
         kind, (numbers, counts) = "label", np.unique(dataset.labels[dataset.train_rows], return_counts=True)
@@ -75,23 +81,26 @@ def every(dataset: Dataset) -> list[ImageClass]:
         numbers = np.arange(len(counts))
     else:
         raise UserError(f"{dataset.path} has no labels and no attributes: drop --per_class")
-    frequent = np.argsort(-counts, kind="stable")[:MOST]
-    chosen = np.sort(frequent[counts[frequent] >= LEAST])
+    frequent = np.argsort(-counts, kind="stable")[:MAX_CLASSES]
+    chosen = np.sort(frequent[counts[frequent] >= MIN_IMAGES])
     if not len(chosen):
         raise UserError(
-            f"{dataset.path} has no label or attribute with {LEAST} training images, which --per_class needs"
+            f"{dataset.path} has no label or attribute with {MIN_IMAGES} training images, which --per_class needs"
         )
     return [_class(dataset, kind, number) for number in numbers[chosen].tolist()]
 
 
 def label_name(number: int, names: tuple[str, ...]) -> str:
-    """'3', or '3 (Dress)' where labels have names."""
+    """The label as text: '3', or '3 (Dress)' if labels have names. names: of label 0, 1, ..."""
     return f"{number} ({printable(names[number])})" if 0 <= number < len(names) else str(number)
 
 
 def printable(name: str) -> str:
-    """A name as it may be printed and drawn: names come with the data, and may hold line breaks or escape codes."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name[:LETTERS])
+    """A name that is safe to print: at most `MAX_LENGTH` characters, with ? in place of unprintable ones.
+
+    Names come with the data and may contain line breaks or terminal escape codes.
+    """
+    return "".join(character if character.isprintable() else "?" for character in name[:MAX_LENGTH])
 
 
 def _class(dataset: Dataset, kind: str, number: int) -> ImageClass:

@@ -1,4 +1,4 @@
-"""Every random choice is a pure function of a seed and a named stream: nothing is shared, stored or advanced."""
+"""Random numbers as a pure function of a seed and a named stream. No generator state is shared or saved."""
 
 from enum import IntEnum
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What a random choice is for. Streams that share a seed are independent of one another.
+    """The purpose of a random choice. Streams with the same seed are independent of each other.
 
-    The numbers are part of what a seed means: `SPLIT` and `SUBSET` decide which rows an existing run was trained on.
-    Never change a number or use it again.
+    Never change or reuse a number, because existing runs depend on them: `SPLIT` and `SUBSET`, for example, determine
+    which rows a run was trained on.
     """
 
     BATCHES = 0  # epoch e uses the stream BATCHES + e
@@ -46,10 +46,14 @@ class Stream(IntEnum):
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:
-    """NumPy's generator for one purpose. seed: 0 to 2**32 - 1. part: a number that splits the stream further."""
+    """A NumPy generator for one purpose.
+
+    seed: 0 to 2**32 - 1. stream: a member of `Stream`, plus the epoch for `Stream.BATCHES`. part: divides a stream into
+    independent parts, 0 to 2**64 - 1.
+    """
     return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, part]))
 
 
 def permutation(n: int, seed: int, stream: int, part: int = 0) -> np.ndarray:
-    """A permutation of range(n), int64 [n]."""
+    """A random permutation of range(n), int64 [n]. seed, stream, part: see `random_generator`."""
     return random_generator(seed, stream, part).permutation(n)

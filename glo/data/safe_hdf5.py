@@ -1,7 +1,7 @@
-"""Reading HDF5 files that may be damaged or hostile.
+"""Read HDF5 files that may be damaged or malicious.
 
-Only plain numeric arrays stored inside the file itself are read: links, external storage and virtual arrays could name
-other files of the reader's.
+Only plain numeric arrays that are stored inside the file are read. Links, external storage and virtual arrays are
+refused, because they could refer to other files on the user's computer.
 """
 
 import math
@@ -19,14 +19,18 @@ REBUILD = "build it again with download.py --force"
 
 @contextmanager
 def opened(path: Path, advice: str = REBUILD) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading; whatever turns out to be broken inside is a `UserError` naming the file."""
+    """Open an HDF5 file for reading. Errors inside the block are converted as in `reading`."""
     with reading(path, advice), h5py.File(path, "r") as file:
         yield file
 
 
 @contextmanager
 def reading(path: Path, advice: str = REBUILD) -> Iterator[None]:
-    """Around all that reads an HDF5 file: what turns out to be broken is a `UserError` naming the file and `advice`."""
+    """A context for code that reads an HDF5 file.
+
+    Errors caused by a missing, unreadable or damaged file are raised as `UserError` with the path. advice: what the
+    user should do about a damaged file, the last part of the message.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -34,19 +38,22 @@ def reading(path: Path, advice: str = REBUILD) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, not an HDF5 file") from None
     except PermissionError:
-        raise UserError(f"may not read {path}: check its permissions") from None
+        raise UserError(f"cannot read {path}: permission denied; change its permissions") from None
     except MemoryError:
         raise UserError(f"{path} does not fit in memory: use a smaller one") from None
-    # What h5py turns the library's errors into; damage can make it raise any of them.
+    # h5py raises any of these for errors of the HDF5 library in damaged files.
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UserError(
-            f"{path} is not a sound HDF5 file ({reason}): it is damaged or of another kind, {advice}"
+            f"{path} is not a valid HDF5 file ({reason}): it is damaged or has another format, {advice}"
         ) from None
 
 
 def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """The object of that name right in `group`, or None. Links are refused without following them."""
+    """The object `name` directly in `group`, or None if there is none. Links are not followed.
+
+    Raises `UserError` for a soft or external link.
+    """
     links, key = group.id.links, name.encode("utf-8", "surrogateescape")
     if not links.exists(key):
         return None
@@ -56,7 +63,10 @@ def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
 
 
 def array(group: h5py.Group, name: str) -> h5py.Dataset | None:
-    """The plain numeric array of that name, or None. Anything else is refused."""
+    """The plain numeric array `name` directly in `group`, not yet read, or None if there is none.
+
+    Raises `UserError` if the object is a link, not an array, not numeric, or stores its data in another file.
+    """
     node = child(group, name)
     if node is None:
         return None
@@ -70,17 +80,17 @@ def array(group: h5py.Group, name: str) -> h5py.Dataset | None:
 
 
 def size(node: h5py.Dataset) -> int:
-    """The number of values, in Python's integers: a hostile shape must not overflow."""
+    """The number of values of an array. Python integers do not overflow, whatever shape a malicious file declares."""
     return math.prod(node.shape)
 
 
-def rows_of(node: h5py.Dataset, size: int) -> int:
-    """How many rows of an array take about `size` bytes, at least 1."""
-    return max(1, size // max(1, node.dtype.itemsize * math.prod(node.shape[1:])))
+def rows_of(node: h5py.Dataset, max_bytes: int) -> int:
+    """The number of rows of an array that take at most `max_bytes` bytes, but at least 1."""
+    return max(1, max_bytes // max(1, node.dtype.itemsize * math.prod(node.shape[1:])))
 
 
 def rows(node: h5py.Dataset) -> Iterator[slice]:
-    """Slices that cover an array's rows in order, each some tens of megabytes."""
+    """Slices of at most `READ_BYTES` that cover the rows of an array in order."""
     step = rows_of(node, READ_BYTES)
     for start in range(0, len(node), step):
         yield slice(start, min(start + step, len(node)))

@@ -1,4 +1,4 @@
-"""Is a dataset file sound? Every block is read again, and all is checked that can be, beyond what loading looks at."""
+"""Verification of a dataset file: read every array completely, and check more than loading a dataset does."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,19 +12,19 @@ from glo.data.dataset import parts, read_dataset
 from glo.runtime import paths
 from glo.runtime.errors import UserError
 
-SLACK = 1e-4  # of a norm: codes are projected in float32
+TOLERANCE = 1e-4  # of the norm of a code, because codes are projected in float32
 
 
 def verify(path: Path) -> Iterator[str]:
-    """Check a dataset file of either layout, giving a line for each check that it passes.
+    """Check a dataset file of either layout. Yields a line of text for each check that it passes.
 
-    Raises `UserError` at the first that it does not pass, naming what is damaged and in which rows.
+    Raises `UserError` for the first check that fails. The message names the damaged array and its rows.
     """
     try:
         yield from _checks(path)
     except UserError:
-        if found := damage.find(path):
-            raise UserError(f"{path} is damaged: {found} cannot be read, {safe_hdf5.REBUILD}") from None
+        if unreadable := damage.find(path):
+            raise UserError(f"{path} is damaged: {unreadable} cannot be read, {safe_hdf5.REBUILD}") from None
         raise
 
 
@@ -34,19 +34,17 @@ def _checks(path: Path) -> Iterator[str]:
             block, recorded = array_layout.read(file, path, 0)  # images and codes stay in the file
         else:
             block, recorded = read_dataset(path)[0], None
-        ours = str(file.attrs.get("distribution", "given")) != "given"
-        label_names, attribute_names = (
-            array_layout.names(file, "label_names"),
-            array_layout.names(file, "attribute_names"),
-        )
+        projected = str(file.attrs.get("distribution", "given")) != "given"
+        label_names = array_layout.names(file, "label_names")
+        attribute_names = array_layout.names(file, "attribute_names")
         checksums = _checksums(file)
     yield _images(block, recorded, path)
-    yield _codes(block, ours, path)
+    yield _codes(block, projected, path)
     yield _ids(len(block.images), path)
     yield _split(block, path)
     yield _labels(block, label_names, path)
     yield _attributes(block, attribute_names, path)
-    yield f"blocks: all read, {checksums}"  # the last of them by now
+    yield f"blocks: all read, {checksums}"  # by the checks above
 
 
 def _images(block: Block, recorded: str | None, path: Path) -> str:
@@ -59,21 +57,25 @@ def _images(block: Block, recorded: str | None, path: Path) -> str:
             f"{path} is damaged: its images do not match their fingerprint, though every block of them can be read: "
             f"pixels or the order of rows were changed, {safe_hdf5.REBUILD}"
         )
-    agrees = "no fingerprint is recorded" if recorded is None else "their fingerprint agrees"
-    return f"images: {n} of {'x'.join(map(str, shape))}, {agrees}"
+    result = "no fingerprint is recorded" if recorded is None else "their fingerprint agrees"
+    return f"images: {n} of {'x'.join(map(str, shape))}, {result}"
 
 
-def _codes(block: Block, ours: bool, path: Path) -> str:
-    """Finite, and in the unit ball if download.py made them: training projects those that come with the data."""
+def _codes(block: Block, projected: bool, path: Path) -> str:
+    """Check that codes are finite, and that they lie in the unit ball if `projected`.
+
+    Codes that download.py computes are projected when the dataset is built; codes that come with the data are
+    projected by training.
+    """
     infinite, outside = [], []
     for part in parts(block.codes, "codes"):
         norms = np.linalg.norm(block.codes[part].astype(np.float64), axis=1)
         infinite.append(part.start + np.flatnonzero(~np.isfinite(norms)))
-        outside.append(part.start + np.flatnonzero(norms > 1 + SLACK))
+        outside.append(part.start + np.flatnonzero(norms > 1 + TOLERANCE))
     infinite, outside = np.concatenate(infinite), np.concatenate(outside)
     if len(infinite):
         raise UserError(f"{path} is damaged: the code of {damage.spans(infinite)} is not finite, {safe_hdf5.REBUILD}")
-    if len(outside) and ours:
+    if len(outside) and projected:
         raise UserError(
             f"{path} is damaged: the code of {damage.spans(outside)} is not in the unit ball, {safe_hdf5.REBUILD}"
         )
@@ -82,15 +84,15 @@ def _codes(block: Block, ours: bool, path: Path) -> str:
 
 
 def _ids(n: int, path: Path) -> str:
-    """Each once, or `ids.read` raises; loading has counted them."""
+    """Check that ids are unique, which `ids.read` does. Loading has checked their number."""
     listed = ids.read(path.with_name(paths.ID_FILE))
-    return f"ids: {n}, each once" if listed else f"ids: none listed, the rows are numbered 0 to {n - 1}"
+    return f"ids: {n}, all unique" if listed else f"ids: none listed, the rows are numbered 0 to {n - 1}"
 
 
 def _split(block: Block, path: Path) -> str:
-    """Some rows must train; loading has refused other numbers than those of the splits."""
+    """Check that there are training images. Loading has checked the values."""
     if block.split is None:
-        return "split: none in the file, training makes a seeded one"
+        return "split: none in the file, training uses a seeded random one"
     counts = np.bincount(block.split, minlength=VALIDATION + 1)
     if not counts[TRAIN]:
         raise UserError(f"{path} holds no training images: no row of 'split' is {TRAIN}")
@@ -98,26 +100,27 @@ def _split(block: Block, path: Path) -> str:
 
 
 def _labels(block: Block, names: tuple[str, ...], path: Path) -> str:
-    """Every label has a name if any has."""
+    """Check that every label has a name if there are names."""
     if block.labels is None:
         return "labels: none"
-    nameless = np.flatnonzero((block.labels < 0) | (block.labels >= len(names)))
-    if names and len(nameless):
+    unnamed = np.flatnonzero((block.labels < 0) | (block.labels >= len(names)))
+    if names and len(unnamed):
         raise UserError(
-            f"{path}: the label of {damage.spans(nameless)} is none of the {len(names)} with names, {safe_hdf5.REBUILD}"
+            f"{path}: the label of {damage.spans(unnamed)} is none of the {len(names)} with names, {safe_hdf5.REBUILD}"
         )
     return f"labels: {len(np.unique(block.labels))}, {'with' if names else 'without'} names"
 
 
 def _attributes(block: Block, names: tuple[str, ...], path: Path) -> str:
-    """As many as names; loading has refused other values than 0 and 1."""
-    held = 0 if block.attributes is None else block.attributes.shape[1]
-    if len(names) != held:
-        raise UserError(f"{path} names {len(names)} attributes and holds {held}, {safe_hdf5.REBUILD}")
-    return f"attributes: {held or 'none'}"
+    """Check that there are as many attributes as names. Loading has checked the values."""
+    count = 0 if block.attributes is None else block.attributes.shape[1]
+    if len(names) != count:
+        raise UserError(f"{path} names {len(names)} attributes and holds {count}, {safe_hdf5.REBUILD}")
+    return f"attributes: {count or 'none'}"
 
 
 def _checksums(file: h5py.File) -> str:
+    """A remark on the checksums, which HDF5 compares while it reads."""
     if not array_layout.holds(file):
         return "there are no checksums in the older layout"
     arrays = {name: safe_hdf5.array(file, name) for name in array_layout.DTYPES}

@@ -42,7 +42,7 @@ def run(session: Session) -> dict[str, Any]:
     sampler, folder = session.sampler.sampler, Path(settings.export)
     exported = Exported(run.model, sampler, run.settings.projection, session.temperature)
     signatures = {"serving_default": exported.decode, "sample": exported.sample}
-    with files.replacing_folder(folder, ours="saved_model.pb", force=settings.force) as temporary:
+    with files.replacing_folder(folder, marker="saved_model.pb", force=settings.force) as temporary:
         tf.saved_model.save(exported, str(temporary), signatures)
     logger.info(
         "SavedModel with decode(codes [n, %d]) and sample(noise [n, %d]) written to %s",

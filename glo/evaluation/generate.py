@@ -81,7 +81,7 @@ def log_scores(session: Session, title: str, sampler: Fitted) -> None:
 def _export(images: np.ndarray, folder: Path, force: bool) -> None:
     """Write images uint8 [n, H, W, C] as 00000.png, 00001.png and so on, the form that tools for FID read."""
     digits = max(5, len(str(len(images) - 1)))
-    with files.replacing_folder(folder, ours="*.png", force=force) as temporary:
+    with files.replacing_folder(folder, marker="*.png", force=force) as temporary:
         for index, image in enumerate(tqdm(images, desc="writing PNGs", unit="image", disable=None, leave=False)):
             Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
                 temporary / f"{index:0{digits}d}.png", compress_level=3

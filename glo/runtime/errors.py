@@ -1,4 +1,4 @@
-"""Errors for people: one line that says what is wrong, where, and what to type next."""
+"""Errors shown to the user: one line that says what is wrong, where, and what to type next."""
 
 import difflib
 import os
@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend. Its text is the whole message: one line, no traceback, exit code 2."""
+    """An error that the user can correct. Its text is printed as one line without a traceback; the exit code is 2."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """', did you mean X?' with the known word that is closest, or nothing if none is close."""
+    """The hint ', did you mean X?' with the closest known word, or an empty string if no word is close."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f", did you mean {match[0]}?" if match else ""
 
 
 def run(command: Callable[[], int | None]) -> int:
-    """Run a command and return its exit code: 0 or its own, 2 after a `UserError`, 130 after Ctrl-C.
+    """Run a command and return the exit code of the process.
 
-    141, in silence, if whatever reads its output has seen enough, such as head.
-
-    Any other exception is a defect of ours and keeps its traceback.
+    The code is the command's own (None counts as 0), 2 after a `UserError`, 130 after Ctrl-C, and 141 if the program
+    that reads the output, such as `head`, has closed the pipe.
+    Any other exception is a bug in the toolkit and is raised with its traceback.
     """
     try:
         code = command() or 0
@@ -34,5 +34,5 @@ def run(command: Callable[[], int | None]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again when it exits
         return 141

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: under a temporary name beside the target, synced, then renamed."""
+"""Atomic writes: a file is written under a temporary name beside its target, synced, then renamed."""
 
 import errno
 import os
@@ -13,15 +13,16 @@ TEMPORARY = ".tmp-"
 
 
 class WriteError(UserError):
-    """The system refused a write: no space, a read-only folder, a quota."""
+    """The system refused a write, for example because the disk is full or the folder is read-only."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the target's folder (made if missing) and rename it to `path` when the block ends well.
+    """Yield a temporary path, and rename the file to `path` when the block ends without an exception.
 
-    After an error nothing is left behind and an older `path` is untouched. `OSError` (no space, read-only folder)
-    becomes a `WriteError`. The temporary name keeps the suffix, from which picture writers take the format.
+    The folder is created if it does not exist. After an exception the temporary file is removed and an existing file
+    at `path` is unchanged. The temporary name keeps the suffix, because image libraries derive the format from it.
+    Raises `WriteError` in place of any `OSError`.
     """
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
@@ -33,49 +34,53 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        with suppress(OSError):  # it is there only after an error or Ctrl-C
+        with suppress(OSError):  # the temporary file still exists only after an exception or Ctrl-C
             temporary.unlink()
 
 
 @contextmanager
-def replacing_folder(folder: Path, ours: str, force: bool) -> Iterator[Path]:
-    """Yield a temporary folder beside the target, and rename it to `folder` when the block ends well.
+def replacing_folder(folder: Path, marker: str, force: bool) -> Iterator[Path]:
+    """Yield a temporary folder, and rename it to `folder` when the block ends without an exception.
 
-    A target that exists must be empty, or with `force` hold a file that matches `ours`: nothing else of the user's is
-    ever removed. Raises `UserError` for any other target, `WriteError` for what the system refuses.
+    An existing folder must be empty, unless `force` is True and it holds a file that matches the glob pattern `marker`,
+    which shows that the toolkit wrote it: other folders of the user are never removed.
+    Raises `UserError` if `folder` may not be replaced, and `WriteError` in place of any `OSError`.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: name a folder")
     if folder.is_dir() and any(folder.iterdir()):
-        if not any(folder.glob(ours)):
-            raise UserError(f"{folder} is not empty and holds no {ours}: name an empty or a new folder")
+        if not any(folder.glob(marker)):
+            raise UserError(f"{folder} is not empty and holds no {marker}: name an empty or a new folder")
         if not force:
             raise UserError(f"{folder} is not empty: add --force to replace all of it, or name another folder")
     folder = folder.resolve()
     temporary = folder.with_name(f"{TEMPORARY}{os.getpid()}-{folder.name}")
-    older = folder.with_name(f"{TEMPORARY}{os.getpid()}-older-{folder.name}")
+    previous = folder.with_name(f"{TEMPORARY}{os.getpid()}-older-{folder.name}")
     try:
         temporary.mkdir(parents=True)
         yield temporary
         if folder.exists():
-            os.replace(folder, older)
+            os.replace(folder, previous)
         os.replace(temporary, folder)
         sync(folder.parent)
     except OSError as error:
         raise cannot_write(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(older, ignore_errors=True)
+        shutil.rmtree(previous, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small UTF-8 text file whole."""
+    """Write a small UTF-8 text file atomically. Raises `WriteError` if the system refuses."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder, or raise `WriteError` now rather than after long work."""
+    """Create a folder if it does not exist, and check that files can be written to it.
+
+    Commands call this before a long computation. Raises `WriteError` if the folder cannot be created or written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -85,7 +90,7 @@ def require_writable(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file or a folder to the disk, so that a rename survives a power cut."""
+    """Flush a file or a folder to the disk, so that a rename survives a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -94,5 +99,5 @@ def sync(path: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> WriteError:
-    """The one line for a write that the system refused, with the system's reason."""
+    """A `WriteError` with a one-line message for `path` that includes the system's reason."""
     return WriteError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask a run to save and end; a second one ends it at once."""
+"""The first Ctrl-C or SIGTERM asks a run to save and stop; the second one stops it at once."""
 
 import signal
 import threading
@@ -6,9 +6,10 @@ from types import FrameType
 
 
 class Interrupt:
-    """While entered, the first SIGINT or SIGTERM is only noted in `received`; after it, signals act as usual again.
+    """A context manager that records the first SIGINT or SIGTERM instead of letting it stop the program.
 
-    Python handles signals in the main thread alone: in any other, nothing is noted and nothing changes.
+    `received` is the number of that signal, or None. After the first signal, the default handlers are active again.
+    Python handles signals in the main thread only. In any other thread this context manager has no effect.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -17,15 +18,16 @@ class Interrupt:
         self.received: int | None = None
 
     def __enter__(self) -> "Interrupt":
-        main = threading.current_thread() is threading.main_thread()
-        self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS if main}
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        signals = self.SIGNALS if in_main_thread else ()
+        self._previous_handlers = {number: signal.signal(number, self._record) for number in signals}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
-        self.received = number
-        for each in self.SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+    def _record(self, received: int, _: FrameType | None) -> None:
+        self.received = received
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)

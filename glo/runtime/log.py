@@ -1,4 +1,4 @@
-"""The log: coloured lines for people on the terminal, above any progress bar, and plain ones in log.txt."""
+"""The log: coloured lines on the terminal, above any progress bar, and plain lines in log.txt."""
 
 import logging
 import sys
@@ -15,13 +15,13 @@ class _AboveProgressBar(logging.Handler):
 
 
 def setup() -> None:
-    """Send the log to stderr, coloured if that is a terminal."""
+    """Send the log to stderr, in colour if stderr is a terminal."""
     import colorlog
 
     handler = _AboveProgressBar()
-    plain = not sys.stderr.isatty()
+    no_color = not sys.stderr.isatty()
     handler.setFormatter(
-        colorlog.ColoredFormatter("%(log_color)s[%(asctime)s]%(reset)s %(message)s", "%H:%M:%S", no_color=plain)
+        colorlog.ColoredFormatter("%(log_color)s[%(asctime)s]%(reset)s %(message)s", "%H:%M:%S", no_color=no_color)
     )
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
@@ -30,7 +30,8 @@ def setup() -> None:
 
 def to_file(path: Path) -> None:
     """Append the log to a file as well."""
-    logging.raiseExceptions = False  # a full disk must not bury the terminal in tracebacks: others report it better
+    # With a full disk, logging would print a traceback for every line; the code that saves checkpoints reports it once.
+    logging.raiseExceptions = False
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)

@@ -1,4 +1,7 @@
-"""The names of dataset folders, run folders, and the files in them: every such name is built here."""
+"""Names of dataset folders, run folders and the files in them, and functions that list existing runs and checkpoints.
+
+Other modules build such a path only through the functions here.
+"""
 
 import os
 import re
@@ -9,67 +12,70 @@ from pathlib import Path
 from glo.runtime.errors import UserError
 
 DATASET_FILE = "data.hdf5"
-OLDER_DATASET_FILES = ("data.hdf5", "data.hy")
+DATASET_FILES = (DATASET_FILE, "data.hy")  # names that are read, in order of preference
 ID_FILE = "id.txt"
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent.parent / "configs"
-STAMP = "%Y%m%d-%H%M%S"
+TIMESTAMP = "%Y%m%d-%H%M%S"
 
 
 def dataset_folder(data_dir: str, name: str) -> Path:
-    """datasets/NAME as typed if it is there, else in lower case, which is where the known datasets are built."""
-    typed = Path(data_dir, name)
-    return typed if os.path.isdir(typed) else Path(data_dir, name.lower())
+    """The folder <data_dir>/<name> if it exists, else the same in lower case, where known datasets are built."""
+    folder = Path(data_dir, name)
+    return folder if os.path.isdir(folder) else Path(data_dir, name.lower())
 
 
 def dataset_file(folder: Path) -> Path | None:
-    """The data file of a dataset folder, or None."""
-    return next((folder / name for name in OLDER_DATASET_FILES if os.path.exists(folder / name)), None)
+    """The data file of a dataset folder, or None if there is none."""
+    return next((folder / name for name in DATASET_FILES if os.path.exists(folder / name)), None)
 
 
 def partial_files(folder: Path) -> tuple[Path, Path, Path]:
-    """An unfinished build: its data file, its journal, and the ids so far."""
+    """The files of an unfinished build: its data, its journal, and the ids of the rows written so far."""
     return folder / f".partial-{DATASET_FILE}", folder / ".partial.json", folder / f".partial-{ID_FILE}"
 
 
 def contact_sheet(folder: Path) -> Path:
-    """Some images of a dataset, beside its data file."""
+    """A picture of some images of a dataset, beside its data file."""
     return folder / "contact_sheet.png"
 
 
 def classifier(folder: Path, key: str) -> Path:
-    """The classifier that was trained on a dataset, beside its data file."""
+    """The weights of a classifier trained on a dataset, beside its data file. key: distinguishes its training data."""
     return folder / f"classifier-{key}.npz"
 
 
 def config_file(dataset: str) -> Path:
-    """The shipped recipe of a dataset, else the default one."""
-    own = CONFIG_FOLDER / f"{dataset.lower()}.yaml"
-    return own if own.is_file() else CONFIG_FOLDER / "default.yaml"
+    """The shipped configuration for a dataset, or the default one if the dataset has none."""
+    path = CONFIG_FOLDER / f"{dataset.lower()}.yaml"
+    return path if path.is_file() else CONFIG_FOLDER / "default.yaml"
 
 
 def new_run_folder(train_dir: str, prefix: str, dataset: str, learning_rate: float) -> Path:
-    """Make and return train_dir/<prefix>-<DATASET>_lr_<lr>-<YYYYmmdd-HHMMSS>; two runs never share a folder."""
+    """Create and return the folder <train_dir>/<prefix>-<dataset>_lr_<learning_rate>-<YYYYmmdd-HHMMSS>.
+
+    Two runs never share a folder. Raises `UserError` if the folder cannot be created.
+    """
     while True:
-        run = Path(train_dir, f"{prefix}-{dataset}_lr_{learning_rate:g}-{datetime.now().strftime(STAMP)}")
+        run = Path(train_dir, f"{prefix}-{dataset}_lr_{learning_rate:g}-{datetime.now().strftime(TIMESTAMP)}")
         try:
             run.mkdir(parents=True)
             return run
         except FileExistsError:
             if not Path(train_dir).is_dir():
                 raise UserError(f"cannot make {run}: {train_dir} is a file; choose another --train_dir") from None
-            time.sleep(0.2)  # another run started in this very second: take the next one
+            time.sleep(0.2)  # another run started within the same second: wait for the next one
         except OSError as error:
             raise UserError(f"cannot make {run}: {error.strerror}; choose another --train_dir") from None
 
 
 def runs(train_dir: str, dataset: str) -> list[Path]:
-    """The run folders of a dataset, newest first."""
-    name = re.compile(rf".+-{re.escape(dataset)}_lr_[^/]+-(\d{{8}}-\d{{6}})", re.IGNORECASE)
+    """The run folders of a dataset, newest first; an empty list if `train_dir` does not exist."""
     folder = Path(train_dir)
-    found = (
-        [(match[1], run) for run in folder.iterdir() if (match := name.fullmatch(run.name))] if folder.is_dir() else []
-    )
-    return [run for _, run in sorted(found, reverse=True)]
+    if not folder.is_dir():
+        return []
+    pattern = re.compile(rf".+-{re.escape(dataset)}_lr_[^/]+-(\d{{8}}-\d{{6}})", re.IGNORECASE)
+    timestamped = [(match[1], run) for run in folder.iterdir() if (match := pattern.fullmatch(run.name))]
+    return [run for _, run in sorted(timestamped, reverse=True)]
 
 
 def model(run: Path, step: int) -> Path:
@@ -78,14 +84,14 @@ def model(run: Path, step: int) -> Path:
 
 
 def manifest(prefix: Path) -> Path:
-    """The file that makes a checkpoint complete: it is written last and lists the others with their checksums."""
+    """The manifest of a checkpoint. It lists the other files with their checksums, and is written last."""
     return prefix.with_name(f"{prefix.name}.json")
 
 
 def steps(run: Path) -> list[int]:
-    """The steps of the complete checkpoints of a run, oldest first."""
-    names = (re.fullmatch(r"model-(\d+)\.json", path.name) for path in run.iterdir())
-    return sorted(int(match[1]) for match in names if match)
+    """The step numbers of the complete checkpoints of a run, ascending. A checkpoint is complete with its manifest."""
+    matches = (re.fullmatch(r"model-(\d+)\.json", path.name) for path in run.iterdir())
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def config(run: Path) -> Path:
@@ -101,7 +107,7 @@ def log(run: Path) -> Path:
 
 
 def grids(run: Path) -> Path:
-    """The folder of the reconstruction grids, one an epoch."""
+    """The folder of the reconstruction grids, one per epoch."""
     return run / "reconstructions"
 
 
@@ -122,19 +128,22 @@ def dump(run: Path, step: int) -> Path:
 
 
 def sampler(run: Path, name: str, step: int, image_class: str | None = None) -> Path:
-    """What keeps a sampler that was fitted to the codes of this checkpoint, all of them or those of a class."""
+    """The file that caches a sampler fitted to the codes of a checkpoint.
+
+    image_class: key of the class whose codes it was fitted to; None if it was fitted to all codes.
+    """
     return run / "samplers" / f"{name}-{step}{f'-{image_class}' if image_class else ''}.npz"
 
 
 def stale_samplers(run: Path) -> list[Path]:
-    """The files named by `sampler` whose checkpoints are gone."""
-    kept = set(steps(run))
-    names = ((re.fullmatch(r"[a-z]+-(\d+)(-[a-z]+-+\d+)?\.npz", path.name), path) for path in run.glob("samplers/*"))
-    return [path for match, path in names if match and int(match[1]) not in kept]
+    """The sampler files, named as by `sampler`, whose checkpoints no longer exist."""
+    existing = set(steps(run))
+    matches = ((re.fullmatch(r"[a-z]+-(\d+)(-[a-z]+-+\d+)?\.npz", path.name), path) for path in run.glob("samplers/*"))
+    return [path for match, path in matches if match and int(match[1]) not in existing]
 
 
 def evaluation(run: Path, step: int) -> Path:
-    """The folder that an evaluation of this checkpoint writes to."""
+    """The folder that an evaluation of the checkpoint at `step` writes to."""
     return run / f"eval-{step}"
 
 

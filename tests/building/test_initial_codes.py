@@ -1,4 +1,4 @@
-"""Initial codes against formulas written out here with NumPy alone."""
+"""Initial codes, compared with formulas written in plain NumPy."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from glo.runtime.errors import UserError
 
 
 def blobs(n, size=24, rank=6, seed=0):
-    """uint8 [n, 4, size / 4, 1] around a few directions, so that the leading components are well apart."""
+    """Images uint8 [n, 4, size / 4, 1] that vary along a few directions with well separated variances."""
     random = np.random.default_rng(seed)
     strengths = 40 * 0.6 ** np.arange(rank)
     pixels = 128 + (random.normal(size=(n, rank)) * strengths) @ np.linalg.qr(random.normal(size=(size, rank)))[0].T
@@ -26,8 +26,8 @@ def svd_codes(train, images, dimension):
     return (flat - mean) @ components[:dimension].T
 
 
-def same_signs(codes, like):
-    return codes * np.sign((codes * like).sum(axis=0))
+def same_signs(codes, reference):
+    return codes * np.sign((codes * reference).sum(axis=0))
 
 
 def test_pca_is_the_svd_of_the_training_images():
@@ -42,21 +42,21 @@ def test_pca_is_the_svd_of_the_training_images():
     np.testing.assert_allclose(same_signs(codes, expected), expected / scale, atol=1e-4)
     centred = train.reshape(200, -1) / 255.0
     variances = np.linalg.svd(centred - centred.mean(axis=0), compute_uv=False) ** 2
-    assert pca.explained == pytest.approx(variances[:5].sum() / variances.sum(), rel=1e-4)
+    assert pca.explained_variance_ratio == pytest.approx(variances[:5].sum() / variances.sum(), rel=1e-4)
 
 
 def test_about_one_in_twenty_training_codes_starts_outside_the_ball():
     images = blobs(400)
     norms = np.linalg.norm(PCACodes.fit(images, 6, seed=0)(images), axis=1)
     assert (norms > 1).mean() == pytest.approx(0.05, abs=0.01)
-    assert norms.std() > 0.1  # lengths are kept
+    assert norms.std() > 0.1  # codes keep their relative lengths
 
 
 def test_all_components_reconstruct_the_images():
     images = blobs(60)
     pca = PCACodes.fit(images, 24, seed=0)
-    back = pca(images) * pca.scale @ pca.components + pca.mean
-    np.testing.assert_allclose(back * 255, images.reshape(60, -1), atol=0.01)
+    reconstructions = pca(images) * pca.scale @ pca.components + pca.mean
+    np.testing.assert_allclose(reconstructions * 255, images.reshape(60, -1), atol=0.01)
 
 
 def test_randomized_pca_of_wide_images_is_close_and_seeded():
@@ -68,14 +68,14 @@ def test_randomized_pca_of_wide_images_is_close_and_seeded():
     np.testing.assert_allclose(same_signs(codes, expected), expected, atol=0.02 * np.abs(expected).max())
 
 
-def test_the_norms_are_taken_over_every_part(monkeypatch):
+def test_the_scale_is_computed_from_all_parts(monkeypatch):
     images = blobs(100)
     whole = PCACodes.fit(images, 3, seed=0).scale
-    monkeypatch.setattr(initial_codes, "PART_BYTES", 7 * 4 * 24)  # seven images a part, and two in the last
+    monkeypatch.setattr(initial_codes, "PART_BYTES", 7 * 4 * 24)  # seven images in each part, two in the last
     assert PCACodes.fit(images, 3, seed=0).scale == pytest.approx(whole, rel=1e-5)
 
 
-def test_more_components_than_the_data_allow():
+def test_at_most_as_many_components_as_the_data_allow():
     images = blobs(10)
     assert np.isfinite(PCACodes.fit(images, 9, seed=0)(images)).all()
     with pytest.raises(UserError, match=r"--dimension 10 is more .* 10 training images of 24 values .* --dimension 9;"):
@@ -88,26 +88,26 @@ def test_more_components_than_the_data_allow():
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [0, 77])
-def test_images_that_are_all_the_same(value):
+def test_identical_images(value):
     images = np.full((10, 4, 4, 1), value, np.uint8)
     pca = PCACodes.fit(images, 3, seed=0)
     np.testing.assert_allclose(pca(images), 0, atol=1e-5)
     assert pca.scale == 1.0
-    assert 0 <= pca.explained <= 1
+    assert 0 <= pca.explained_variance_ratio <= 1
 
 
-def test_rows_to_fit_on():
+def test_rows_that_pca_is_fitted_on():
     rows = np.arange(5, 1005, 2)
     np.testing.assert_array_equal(initial_codes.fit_rows(rows, 500, seed=0), rows)
-    some = initial_codes.fit_rows(rows, 40, seed=0)
-    assert len(some) == 40
-    assert set(some) <= set(rows)
-    assert (np.diff(some) > 0).all()
-    np.testing.assert_array_equal(some, initial_codes.fit_rows(rows, 40, seed=0))
-    assert set(some) != set(initial_codes.fit_rows(rows, 40, seed=1))
+    chosen = initial_codes.fit_rows(rows, 40, seed=0)
+    assert len(chosen) == 40
+    assert set(chosen) <= set(rows)
+    assert (np.diff(chosen) > 0).all()
+    np.testing.assert_array_equal(chosen, initial_codes.fit_rows(rows, 40, seed=0))
+    assert set(chosen) != set(initial_codes.fit_rows(rows, 40, seed=1))
 
 
-def test_projections_by_hand():
+def test_projections_of_known_codes():
     codes = np.array([[3, 4], [0.3, 0.4], [0, 0], [0, -1]], np.float32)
     ball = [[0.6, 0.8], [0.3, 0.4], [0, 0], [0, -1]]
     sphere = [[0.6, 0.8], [0.6, 0.8], [0, 0], [0, -1]]
@@ -117,13 +117,13 @@ def test_projections_by_hand():
     assert {project(codes, name).dtype for name in ("ball", "sphere", "none")} == {np.dtype(np.float32)}
 
 
-def drawn(distribution, n, dimension, seed):
+def all_random_codes(distribution, n, dimension, seed):
     return np.concatenate(list(random_codes(distribution, n, dimension, seed)))
 
 
 @pytest.mark.parametrize(("distribution", "variance"), [("Gaussian", 1.0), ("Uniform", 1 / 3)])
 def test_random_codes(distribution, variance, monkeypatch):
-    codes = drawn(distribution, 20_000, 5, seed=0)
+    codes = all_random_codes(distribution, 20_000, 5, seed=0)
     assert (codes.shape, codes.dtype) == ((20_000, 5), np.float32)
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=0.04)  # five standard errors
     np.testing.assert_allclose(np.cov(codes.T), variance * np.eye(5), atol=0.05)
@@ -134,7 +134,9 @@ def test_random_codes(distribution, variance, monkeypatch):
     else:
         assert np.abs(codes).max() > 3.5
         assert (np.abs(codes) < 1).mean() == pytest.approx(0.6827, abs=0.01)
-    np.testing.assert_array_equal(codes, drawn(distribution, 20_000, 5, seed=0))
-    assert not np.isin(codes, drawn(distribution, 20_000, 5, seed=1)).all()
+    np.testing.assert_array_equal(codes, all_random_codes(distribution, 20_000, 5, seed=0))
+    assert not np.isin(codes, all_random_codes(distribution, 20_000, 5, seed=1)).all()
     monkeypatch.setattr(initial_codes, "PART_BYTES", 4 * 5 * 30)
-    assert len(np.unique(drawn(distribution, 100, 5, seed=0), axis=0)) == 100  # no part repeats another
+    assert (
+        len(np.unique(all_random_codes(distribution, 100, 5, seed=0), axis=0)) == 100
+    )  # no part repeats the codes of another

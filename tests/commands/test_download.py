@@ -138,7 +138,7 @@ def test_unit_norm_and_test_fraction(tmp_path):
 def test_the_same_settings_again_build_nothing(old, tmp_path):
     before = old[0].stat().st_mtime_ns
     for flags in ((), ("--dimension", 10, "--seed", 0)):
-        assert "is there already, with these settings" in assert_ok(run(tmp_path, *MNIST, *flags))
+        assert "already exists with these settings" in assert_ok(run(tmp_path, *MNIST, *flags))
     assert old[0].stat().st_mtime_ns == before
     assert_untouched(old)
 
@@ -155,7 +155,7 @@ def test_the_same_settings_again_build_nothing(old, tmp_path):
 )
 def test_other_settings_need_force(old, tmp_path, flags, words):
     result = run(tmp_path, *MNIST, *flags)
-    assert_one_line_error(result, old[0].relative_to(tmp_path), f"is there already, with {words}: add --force")
+    assert_one_line_error(result, old[0].relative_to(tmp_path), f"already exists with {words}: add --force")
     assert_untouched(old)
 
 
@@ -172,7 +172,7 @@ def test_force_replaces_and_the_same_seed_gives_the_same_file(old, tmp_path):
 
 def test_a_damaged_old_file_is_said_and_can_be_replaced(old, tmp_path):
     old[0].write_bytes(old[1][:5000])
-    assert_one_line_error(run(tmp_path, *MNIST), "not a sound HDF5 file", "--force")
+    assert_one_line_error(run(tmp_path, *MNIST), "not a valid HDF5 file", "--force")
     assert_ok(run(tmp_path, *MNIST, "--dimension", 10, "--force"))
     assert contents(old[0])[0]["code"].shape == (37, 10)
 
@@ -371,7 +371,7 @@ def test_a_dataset_of_the_users_is_not_replaced_without_force(tmp_path):
     content = path.read_bytes()
     np.savez(tmp_path / "cats.npz", image=samples(30)[0])
     flags = ("--npz", "cats.npz", "--name", "CATS")
-    assert_one_line_error(run(tmp_path, *flags), "is there already, and not from download.py: add --force")
+    assert_one_line_error(run(tmp_path, *flags), "already exists and was not built by download.py: add --force")
     assert path.read_bytes() == content
 
 

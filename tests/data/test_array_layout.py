@@ -1,4 +1,4 @@
-"""The dataset file: written by the toolkit and read with h5py alone, then written with h5py and read by the toolkit."""
+"""The dataset file: the toolkit writes what plain h5py reads, and reads what plain h5py writes."""
 
 import hashlib
 
@@ -23,26 +23,26 @@ def fails(path, *words):
         assert str(word) in str(caught.value)
 
 
-def changed(tmp_path, **arrays):
-    """A sound file but for the given arrays; None leaves one out."""
+def write_with(tmp_path, **replaced):
+    """Write a valid file in which the given arrays are replaced; None leaves an array out. Returns its path."""
     images, codes = samples(N)
-    sound = {"image": images, "code": codes, "split": np.arange(N) % 2, "label": np.arange(N)}
-    arrays = {name: values for name, values in {**sound, **arrays}.items() if values is not None}
+    valid = {"image": images, "code": codes, "split": np.arange(N) % 2, "label": np.arange(N)}
+    arrays = {name: values for name, values in {**valid, **replaced}.items() if values is not None}
     return write_flat(tmp_path / "CATS", arrays.pop("image"), arrays.pop("code", ()), **arrays)
 
 
 def write(path, blocks, **attributes):
-    with writer.Writer(path) as new:
+    with writer.Writer(path) as file:
         for block in blocks:
-            new.append(block)
-        return new.finish(**attributes)
+            file.append(block)
+        return file.finish(**attributes)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def test_blocks_become_one_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "CHUNK_BYTES", 200)  # three images of 60 bytes a chunk, so that chunks and blocks cross
+def test_blocks_are_written_to_one_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "CHUNK_BYTES", 200)  # three images of 60 bytes per chunk: blocks end inside chunks
     images, codes = samples(N)
     labels, split = np.arange(N, dtype=np.int32) - 3, (np.arange(N) % 2).astype(np.uint8)
     parts = [slice(0, 5), slice(5, 6), slice(6, N)]
@@ -60,13 +60,13 @@ def test_blocks_become_one_file(tmp_path, monkeypatch):
             assert file[name].dtype == dtype
             assert file[name].fletcher32
         assert file["image"].chunks == (3, 5, 4, 3)
-        found = dict(file.attrs)
+        attributes = dict(file.attrs)
     digest = hashlib.sha256(b"5x4x3" + images.tobytes()).hexdigest()
     expected = {"schema": 1, "fingerprint": digest, "dimension": 3, "name": "cats", "source": "here", "seed": 7}
-    assert found == expected
+    assert attributes == expected
 
 
-def test_ids_are_numbers_if_none_are_given(tmp_path):
+def test_ids_are_row_numbers_if_blocks_have_none(tmp_path):
     images, codes = samples(N)
     assert write(tmp_path / "a", [Block(images[:7], codes=codes[:7]), Block(images[7:], codes=codes[7:])]) == [
         str(i) for i in range(N)
@@ -79,7 +79,7 @@ def test_ids_are_numbers_if_none_are_given(tmp_path):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
 @pytest.mark.parametrize(("scale", "offset"), [(255, 0), (127.5, 1)])
 def test_floating_point_images(tmp_path, dtype, scale, offset, monkeypatch):
-    monkeypatch.setattr("glo.data.safe_hdf5.READ_BYTES", 1000)  # several parts, of which only some hold values below 0
+    monkeypatch.setattr("glo.data.safe_hdf5.READ_BYTES", 1000)  # several parts; only some of them hold values below 0
     images, codes = samples(N)
     images[0] = 0
     images[1:] = np.maximum(images[1:], 130)
@@ -107,8 +107,8 @@ def test_floating_point_images(tmp_path, dtype, scale, offset, monkeypatch):
         (np.zeros((N - 1, 4, 4, 1), np.uint8), "12 rows"),
     ],
 )
-def test_bad_images(tmp_path, images, words):
-    fails(changed(tmp_path, image=images), words)
+def test_invalid_images(tmp_path, images, words):
+    fails(write_with(tmp_path, image=images), words)
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_bad_images(tmp_path, images, words):
         (np.where(np.arange(36) == 0, -np.inf, 0).reshape(N, 3), "code of row 0 is not finite"),
     ],
 )
-def test_bad_codes(tmp_path, codes, words):
-    fails(changed(tmp_path, code=codes), words)
+def test_invalid_codes(tmp_path, codes, words):
+    fails(write_with(tmp_path, code=codes), words)
 
 
 def test_no_codes(tmp_path):
-    path = changed(tmp_path)
+    path = write_with(tmp_path)
     with h5py.File(path, "a") as file:
         del file["code"]
     fails(path, "no 'code'", "download.py")
@@ -146,54 +146,53 @@ def test_no_codes(tmp_path):
         (np.full(N, 1 << 40), "must hold integers"),
     ],
 )
-def test_bad_columns(tmp_path, name, values, words):
-    fails(changed(tmp_path, **{name: values}), f"'{name}'", words)
+def test_invalid_splits_and_labels(tmp_path, name, values, words):
+    fails(write_with(tmp_path, **{name: values}), f"'{name}'", words)
 
 
 @pytest.mark.parametrize("value", [3, 255, -1])
 def test_a_split_is_0_1_or_2(tmp_path, value):
-    fails(changed(tmp_path, split=np.where(np.arange(N) == 5, value, 0)), "'split' must hold integers from 0 to 2")
+    fails(write_with(tmp_path, split=np.where(np.arange(N) == 5, value, 0)), "'split' must hold integers from 0 to 2")
 
 
 def test_attributes_are_0_or_1(tmp_path):
     values = np.arange(2 * N).reshape(N, 2) % 2
-    block, _ = read_dataset(changed(tmp_path, attribute=values))
+    block, _ = read_dataset(write_with(tmp_path, attribute=values))
     np.testing.assert_array_equal(block.attributes, values)
-    fails(changed(tmp_path, attribute=values * 2 - 1), "'attribute' must hold integers from 0 to 1")
-    fails(changed(tmp_path, attribute=values[:, 0]), "'attribute' must be [N, A]")
-    fails(changed(tmp_path, attribute=values[1:]), f"'attribute' has {N - 1} rows")
+    fails(write_with(tmp_path, attribute=values * 2 - 1), "'attribute' must hold integers from 0 to 1")
+    fails(write_with(tmp_path, attribute=values[:, 0]), "'attribute' must be [N, A]")
+    fails(write_with(tmp_path, attribute=values[1:]), f"'attribute' has {N - 1} rows")
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, ">i4"])
-def test_columns_of_any_integers(tmp_path, dtype):
-    block, _ = read_dataset(changed(tmp_path, label=np.arange(N, dtype=dtype), split=np.arange(N, dtype=dtype) % 2))
+def test_splits_and_labels_of_any_integer_dtype(tmp_path, dtype):
+    block, _ = read_dataset(write_with(tmp_path, label=np.arange(N, dtype=dtype), split=np.arange(N, dtype=dtype) % 2))
     np.testing.assert_array_equal(block.labels, np.arange(N))
     np.testing.assert_array_equal(block.split, np.arange(N) % 2)
     assert (block.labels.dtype, block.split.dtype) == (np.int32, np.uint8)
 
 
-@pytest.mark.parametrize(("schema", "fine"), [(1, True), (2, False), ("new", False), ([1, 1], False), (0, False)])
-def test_schema(tmp_path, schema, fine):
+@pytest.mark.parametrize(("schema", "known"), [(1, True), (2, False), ("new", False), ([1, 1], False), (0, False)])
+def test_schema(tmp_path, schema, known):
     path = write_flat(tmp_path / "CATS", *samples(N), attributes={"schema": schema})
-    if fine:
+    if known:
         read_dataset(path)
     else:
         fails(path, f"has schema {np.asarray(schema)}, this version reads 1")
 
 
 @pytest.mark.parametrize("fingerprint", ["0" * 64, "", b"bytes", 7, [1, 2]])
-def test_another_fingerprint(tmp_path, fingerprint):
+def test_a_fingerprint_that_does_not_match(tmp_path, fingerprint):
     fails(write_flat(tmp_path / "CATS", *samples(N), attributes={"fingerprint": fingerprint}), "is damaged", "--force")
 
 
 @pytest.mark.parametrize("ids", [["a"] * N, [f"{i}" for i in range(N - 1)], [f"{i}" for i in range(N + 1)], []])
-def test_ids_that_do_not_fit(tmp_path, ids):
-    fails(
-        write_flat(tmp_path / "CATS", *samples(N), ids=ids), "id.txt", "12 times" if "a" in ids else f"{len(ids)} ids"
-    )
+def test_ids_that_do_not_match_the_rows(tmp_path, ids):
+    path = write_flat(tmp_path / "CATS", *samples(N), ids=ids)
+    fails(path, "id.txt", "12 times" if "a" in ids else f"{len(ids)} ids")
 
 
-def test_ids_of_other_editors(tmp_path):
+def test_id_files_as_other_editors_write_them(tmp_path):
     path = write_flat(tmp_path / "CATS", *samples(N))
     names = ["mit Abstand ", "日本", "a\u2028b", *map(str, range(N - 3))]
     (path.parent / "id.txt").write_bytes("\ufeff".encode() + "\r\n".join(names).encode() + b"\r\n\r\n")
@@ -209,8 +208,8 @@ def test_ids_of_other_editors(tmp_path):
 
 
 @pytest.fixture
-def sound(tmp_path):
-    """A small file with all parts, as the toolkit writes it, and its bytes."""
+def valid_file(tmp_path):
+    """The path of a small file with all arrays, as the toolkit writes it, and its bytes."""
     images, codes = samples(N)
     columns = (np.arange(N) % 2).astype(np.uint8), np.arange(N, dtype=np.int32)
     path = tmp_path / "CATS" / "data.hdf5"
@@ -221,19 +220,19 @@ def sound(tmp_path):
     return path, path.read_bytes()
 
 
-def flips(content, count, seed=0):
-    """Contents with one bit flipped at `count` random places."""
+def with_flipped_bits(content, count, seed=0):
+    """Yield `count` copies of the content, each with one random bit flipped."""
     random = np.random.default_rng(seed)
     for place, bit in zip(random.integers(len(content), size=count), random.integers(8, size=count), strict=True):
         yield content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
 
 
-def test_no_flipped_bit_changes_what_is_read(sound):
-    path, content = sound
-    whole, fingerprint = read_dataset(path)
+def test_no_flipped_bit_changes_what_is_read(valid_file):
+    path, content = valid_file
+    original, fingerprint = read_dataset(path)
     refused = 0
-    for flipped in flips(content, 700):
-        path.write_bytes(flipped)
+    for damaged in with_flipped_bits(content, 700):
+        path.write_bytes(damaged)
         try:
             block, digest = read_dataset(path)
         except UserError:
@@ -241,24 +240,24 @@ def test_no_flipped_bit_changes_what_is_read(sound):
             continue
         assert digest == fingerprint
         for name in ("images", "codes", "labels", "split"):
-            np.testing.assert_array_equal(getattr(block, name), getattr(whole, name), err_msg=name)
+            np.testing.assert_array_equal(getattr(block, name), getattr(original, name), err_msg=name)
     assert refused > 300
 
 
-def test_every_truncation_is_refused(sound):
-    path, content = sound
+def test_every_truncation_is_refused(valid_file):
+    path, content = valid_file
     for length in [*range(0, len(content), 397), len(content) - 1]:
         path.write_bytes(content[:length])
-        fails(path, "not a sound HDF5 file", "build it again")
+        fails(path, "not a valid HDF5 file", "build it again")
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(5000)])
 def test_files_that_are_not_hdf5(tmp_path, content):
     (tmp_path / "data.hdf5").write_bytes(content)
-    fails(tmp_path / "data.hdf5", "not a sound HDF5 file")
+    fails(tmp_path / "data.hdf5", "not a valid HDF5 file")
 
 
-def test_a_folder_in_the_place_of_the_file(tmp_path):
+def test_a_folder_in_place_of_the_file(tmp_path):
     (tmp_path / "data.hdf5").mkdir()
     fails(tmp_path / "data.hdf5", "is a folder")
 

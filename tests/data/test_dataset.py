@@ -1,11 +1,11 @@
-"""Loading, in memory or from the file, and the seeded split."""
+"""Loading a dataset into memory or leaving it in the file, and the seeded split."""
 
 import h5py
 import numpy as np
 import pytest
 
 from glo.data.dataset import seeded_split
-from glo.data.lazy_array import Stored
+from glo.data.lazy_array import LazyArray
 from glo.runtime import memory
 from glo.runtime.errors import UserError
 from tests import support
@@ -18,7 +18,7 @@ def load(folder, test_fraction=0.25, seed=0, **options):
     return support.load(folder.parent, folder.name, test_fraction=test_fraction, seed=seed, **options)
 
 
-def test_everything_comes_back(tmp_path):
+def test_every_array_is_read(tmp_path):
     images, codes = samples()
     labels = np.arange(12, dtype=np.int32) % 10
     write_flat(tmp_path / "CATS", images, codes, split=SPLIT, label=labels, ids=[f"cat {i}" for i in range(12)])
@@ -34,7 +34,7 @@ def test_everything_comes_back(tmp_path):
     assert [array.dtype for array in kinds] == [np.uint8, np.float32, np.int32, np.uint8]
 
 
-def test_optional_parts_may_be_missing(tmp_path):
+def test_optional_arrays_may_be_missing(tmp_path):
     write_flat(tmp_path / "CATS", *samples())
     dataset = load(tmp_path / "CATS")
     assert dataset.labels is None
@@ -71,7 +71,7 @@ def test_the_fast_layout_is_preferred_to_the_older_one_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "same"), [("nothing", True), ("pixel", False), ("order", False), ("shape", False)])
-def test_the_fingerprint_tells_images_and_their_order(tmp_path, change, same):
+def test_the_fingerprint_depends_on_the_images_and_their_order(tmp_path, change, same):
     images, codes = samples()
     write_flat(tmp_path / "a", images, codes)
     other = images.copy()
@@ -85,19 +85,19 @@ def test_the_fingerprint_tells_images_and_their_order(tmp_path, change, same):
     assert (load(tmp_path / "a").fingerprint == load(tmp_path / "b").fingerprint) is same
 
 
-def test_both_layouts_have_one_fingerprint(tmp_path):
+def test_both_layouts_have_the_same_fingerprint(tmp_path):
     images, codes = samples()
     write_flat(tmp_path / "a", images, codes)
     write_grouped(tmp_path / "b", images, codes, [f"{i:02}" for i in range(12)])
     assert load(tmp_path / "a").fingerprint == load(tmp_path / "b").fingerprint
 
 
-def test_max_samples_is_a_seeded_part_of_the_training_rows(tmp_path):
+def test_max_samples_is_a_seeded_choice_of_the_training_rows(tmp_path):
     write_flat(tmp_path / "CATS", *samples(), split=SPLIT)
-    every = set(np.flatnonzero(SPLIT == 0))
+    all_train_rows = set(np.flatnonzero(SPLIT == 0))
     four, five = (load(tmp_path / "CATS", max_samples=n) for n in (4, 5))
     assert len(four.train_rows) == 4
-    assert set(four.train_rows) < set(five.train_rows) < every  # a longer part goes on with a shorter one
+    assert set(four.train_rows) < set(five.train_rows) < all_train_rows  # a larger choice contains a smaller one
     assert (np.diff(five.train_rows) > 0).all()
     np.testing.assert_array_equal(four.test_rows, [1, 4, 8])
     assert len(four.images) == 12
@@ -105,7 +105,7 @@ def test_max_samples_is_a_seeded_part_of_the_training_rows(tmp_path):
     assert any(
         set(load(tmp_path / "CATS", seed=s, max_samples=4).train_rows) != set(four.train_rows) for s in (1, 2, 3)
     )
-    assert set(load(tmp_path / "CATS", max_samples=1000).train_rows) == every
+    assert set(load(tmp_path / "CATS", max_samples=1000).train_rows) == all_train_rows
 
 
 def test_a_file_without_training_rows(tmp_path):
@@ -114,7 +114,7 @@ def test_a_file_without_training_rows(tmp_path):
         load(tmp_path / "CATS")
 
 
-def test_a_dataset_describes_itself(tmp_path):
+def test_the_description_of_a_dataset(tmp_path):
     write_flat(tmp_path / "CATS", *samples(), split=SPLIT)
     assert "9 train and 3 held-out images 5x4x3, codes of 3" in str(load(tmp_path / "CATS"))
 
@@ -123,21 +123,22 @@ def test_a_dataset_describes_itself(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float"])
-def test_images_over_the_limit_stay_in_the_file(tmp_path, kind):
+def test_images_above_the_memory_limit_stay_in_the_file(tmp_path, kind):
     images, codes = samples()
     values = images if kind == "uint8" else images / 255.0
     write_flat(tmp_path / "CATS", values, codes.astype(np.float64), split=SPLIT, ids=[f"cat {i}" for i in range(12)])
-    held, lazy = (load(tmp_path / "CATS", memory_limit=limit) for limit in (str(images.size), str(images.size - 1)))
-    assert isinstance(held.images, np.ndarray)
-    assert isinstance(lazy.images, Stored)
-    assert isinstance(lazy.codes, Stored)
-    assert (lazy.image_shape, lazy.dimension, lazy.fingerprint) == ((5, 4, 3), 3, held.fingerprint)
-    for part in ("train_images", "train_codes"):
-        np.testing.assert_array_equal(getattr(lazy, part)[:], getattr(held, part)[:])
+    limits = (str(images.size), str(images.size - 1))
+    in_memory, lazy = (load(tmp_path / "CATS", memory_limit=limit) for limit in limits)
+    assert isinstance(in_memory.images, np.ndarray)
+    assert isinstance(lazy.images, LazyArray)
+    assert isinstance(lazy.codes, LazyArray)
+    assert (lazy.image_shape, lazy.dimension, lazy.fingerprint) == ((5, 4, 3), 3, in_memory.fingerprint)
+    for name in ("train_images", "train_codes"):
+        np.testing.assert_array_equal(getattr(lazy, name)[:], getattr(in_memory, name)[:])
     np.testing.assert_array_equal(lazy.images[lazy.test_rows], images[[1, 4, 8]])
 
 
-def test_files_over_the_limit_are_checked_as_others_are(tmp_path):
+def test_files_above_the_memory_limit_are_checked_as_well(tmp_path):
     images, codes = samples()
     write_flat(tmp_path / "CATS", images, np.where(np.arange(12) == 7, np.nan, 0.1)[:, None])
     with pytest.raises(UserError, match="the code of row 7 is not finite"):
@@ -150,9 +151,9 @@ def test_files_over_the_limit_are_checked_as_others_are(tmp_path):
         load(tmp_path / "OLD", memory_limit="500")
 
 
-def test_more_rows_than_any_memory_are_refused_at_once(tmp_path):
+def test_more_rows_than_fit_into_memory_are_refused_at_once(tmp_path):
     (tmp_path / "CATS").mkdir()
-    with h5py.File(tmp_path / "CATS" / "data.hdf5", "w") as file:  # a small file that says it holds 10^12 images
+    with h5py.File(tmp_path / "CATS" / "data.hdf5", "w") as file:  # a small file that declares 10^12 images
         file.create_dataset("image", (10**12, 2, 2, 1), np.uint8, chunks=(10**6, 2, 2, 1))
         file.create_dataset("code", (10**12, 4), np.float32, chunks=(10**6, 4))
     with pytest.raises(UserError, match="GB are free"):
@@ -179,7 +180,7 @@ def test_split_sizes(n, fraction, held_out):
     assert (split.dtype, len(split), split.sum()) == (np.uint8, n, held_out)
 
 
-def test_the_split_is_spread_and_seeded():
+def test_the_split_is_random_and_seeded():
     split = seeded_split(10_000, 0.1, seed=0)
     np.testing.assert_allclose(split.reshape(10, 1000).sum(axis=1), 100, atol=50)  # five standard deviations
     np.testing.assert_array_equal(split, seeded_split(10_000, 0.1, seed=0))

@@ -11,7 +11,7 @@ from glo.runtime.errors import UserError
 from tests.support import samples, write_grouped, write_ids
 
 N = 6
-IDS = ["zebra", "a cat", "10", "9", "日本", "image"]  # an id may be named as an array of the fast layout
+IDS = ["zebra", "a cat", "10", "9", "日本", "image"]  # an id may have the name of an array of the fast layout
 
 
 def read(path):
@@ -26,7 +26,7 @@ def fails(path, *words):
 
 
 @pytest.mark.parametrize("name", ["data.hy", "data.hdf5"])
-def test_samples_come_in_the_order_of_id_txt(tmp_path, name):
+def test_samples_are_in_the_order_of_id_txt(tmp_path, name):
     images, codes = samples(N)
     block = read(write_grouped(tmp_path / "CATS", images, codes, IDS, name=name))
     np.testing.assert_array_equal(block.images, images)
@@ -46,14 +46,14 @@ def test_grey_images_without_channels(tmp_path):
 def test_floating_point_images(tmp_path, caplog, scale, offset, words):
     images, codes = samples(N)
     images[1:] = np.maximum(images[1:], 130)
-    images[0, 0, 0, 0] = 0  # a single dark pixel tells the ranges apart
+    images[0, 0, 0, 0] = 0  # a single dark pixel distinguishes the two ranges
     with caplog.at_level(logging.INFO, "glo"):
         block = read(write_grouped(tmp_path / "CATS", (images / scale - offset).astype(np.float32), codes, IDS))
     np.testing.assert_array_equal(block.images, images)
     assert f"images are {words}" in caplog.text
 
 
-def test_codes_of_any_numbers(tmp_path):
+def test_codes_of_another_dtype(tmp_path):
     images, _ = samples(N)
     codes = np.arange(2 * N).reshape(N, 2)
     np.testing.assert_array_equal(read(write_grouped(tmp_path / "CATS", images, codes, IDS)).codes, codes)
@@ -71,7 +71,7 @@ def test_codes_of_any_numbers(tmp_path):
         (["", " "], ["id.txt lists no ids"]),
     ],
 )
-def test_ids_that_do_not_fit(tmp_path, ids, words):
+def test_ids_that_do_not_match_the_file(tmp_path, ids, words):
     path = write_grouped(tmp_path / "CATS", *samples(N), IDS)
     write_ids(path.parent, ids)
     fails(path, *words)
@@ -80,7 +80,7 @@ def test_ids_that_do_not_fit(tmp_path, ids, words):
 def test_no_id_txt(tmp_path):
     path = write_grouped(tmp_path / "CATS", *samples(N), IDS)
     (path.parent / "id.txt").unlink()
-    fails(path, f"no {path.parent / 'id.txt'}", "one a line")
+    fails(path, f"no {path.parent / 'id.txt'}", "one per line")
 
 
 def test_zero_images(tmp_path):
@@ -110,7 +110,7 @@ def test_zero_images(tmp_path):
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_a_bad_sample(tmp_path, name, values, words):
+def test_an_invalid_sample(tmp_path, name, values, words):
     ids = ["a cat", "zebra", "10", "9", "日本", "image"]
     path = write_grouped(tmp_path / "CATS", *samples(N), ids)
     with h5py.File(path, "a") as file:
@@ -120,7 +120,7 @@ def test_a_bad_sample(tmp_path, name, values, words):
     fails(path, path, *words)
 
 
-def test_an_array_in_the_place_of_a_group(tmp_path):
+def test_an_array_in_place_of_a_group(tmp_path):
     path = write_grouped(tmp_path / "CATS", *samples(N), IDS)
     with h5py.File(path, "a") as file:
         del file["9"]
@@ -128,8 +128,8 @@ def test_an_array_in_the_place_of_a_group(tmp_path):
     fails(path, "'9' must be a group with 'image' and 'code'")
 
 
-def test_a_flipped_bit_is_never_more_than_an_error(tmp_path):
-    """This layout has no checksums, so that other pixels may be read; but nothing else may happen."""
+def test_a_flipped_bit_causes_wrong_pixels_or_an_error(tmp_path):
+    """This layout has no checksums, so that changed pixels cannot be detected. Nothing else may go wrong."""
     path = write_grouped(tmp_path / "CATS", *samples(N), IDS)
     content = path.read_bytes()
     random = np.random.default_rng(0)

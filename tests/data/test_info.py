@@ -1,4 +1,4 @@
-"""download.py --info: the numbers of a file, computed anew here, and a picture of its images."""
+"""download.py --info: the figures, compared with those computed from the arrays, and the contact sheet."""
 
 import os
 import subprocess
@@ -24,8 +24,8 @@ def sheet(tmp_path):
     return np.asarray(Image.open(tmp_path / "CATS" / "contact_sheet.png"))
 
 
-def made(tmp_path, **changed):
-    """A file with labels 0, 1 and 4, two attributes, and known codes."""
+def write_dataset(tmp_path, **changed_attributes):
+    """Write a file with labels 0, 1 and 4, two attributes, and 50 of 200 codes on the unit sphere."""
     random = np.random.default_rng(1)
     images, codes = samples(N, (8, 8, 1))
     codes[:50] /= np.linalg.norm(codes[:50], axis=1, keepdims=True)
@@ -41,14 +41,14 @@ def made(tmp_path, **changed):
         "source": "here",
         "seed": 7,
         "explained_variance": 0.8765,
-        **changed,
+        **changed_attributes,
     }
     write_flat(tmp_path / "CATS", images, codes, attributes=attributes, **arrays)
     return images, codes, arrays
 
 
-def test_the_numbers_are_those_of_the_arrays(tmp_path):
-    _, codes, arrays = made(tmp_path)
+def test_the_figures_agree_with_the_arrays(tmp_path):
+    _, codes, arrays = write_dataset(tmp_path)
     text = info(tmp_path)
     words = [line.split() for line in text.splitlines()]
     assert ["images", "200", "of", "8x8x1"] in words
@@ -68,11 +68,11 @@ def test_the_numbers_are_those_of_the_arrays(tmp_path):
     assert "\x1b" not in text
 
 
-def test_the_picture_shows_images_of_the_file_by_the_seed(tmp_path):
-    images, *_ = made(tmp_path)
+def test_the_contact_sheet_shows_a_seeded_choice_of_images(tmp_path):
+    images, *_ = write_dataset(tmp_path)
     info(tmp_path)
     first = sheet(tmp_path)
-    # Eight rows of eight, seven times enlarged: the middle of each is one of the images, enlarged in the same way.
+    # Eight rows of eight images, enlarged seven times. Each must equal one of the images, enlarged in the same way.
     large = [np.asarray(Image.fromarray(image[..., 0]).resize((56, 56), Image.Resampling.BICUBIC)) for image in images]
     large = {image.tobytes() for image in large}
     shown = {
@@ -86,24 +86,22 @@ def test_the_picture_shows_images_of_the_file_by_the_seed(tmp_path):
     assert not np.array_equal(sheet(tmp_path), first)
 
 
-def test_images_are_not_all_read(tmp_path, monkeypatch):
-    """A file of any size: beside the codes, and what is small, the 64 images of the picture."""
-    made(tmp_path, fingerprint="f" * 64)
-    read = []
-    take = h5py.Dataset.__getitem__
+def test_only_the_images_of_the_contact_sheet_are_read(tmp_path, monkeypatch):
+    """Files of any size can be described: only 64 images are read."""
+    write_dataset(tmp_path, fingerprint="f" * 64)
+    counts = []
+    getitem = h5py.Dataset.__getitem__
 
-    def spy(self, *args, **options):
-        values = take(self, *args, **options)
+    def counting_getitem(self, *args, **options):
+        values = getitem(self, *args, **options)
         if self.name == "/image":
-            read.append(len(values))
+            counts.append(len(values))
         return values
 
-    monkeypatch.setattr(h5py.Dataset, "__getitem__", spy)
-    monkeypatch.setattr(
-        "glo.data.lazy_array.PIECE_BYTES", 64
-    )  # a row: rows between those that are asked for are not read
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", counting_getitem)
+    monkeypatch.setattr("glo.data.lazy_array.PIECE_BYTES", 64)  # one row: no rows between the chosen ones are read
     assert "f" * 64 in info(tmp_path)
-    assert sum(read) == 64
+    assert sum(counts) == 64
 
 
 def test_the_older_layout(tmp_path):
@@ -117,13 +115,13 @@ def test_the_older_layout(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["much", 7.5, np.nan, [0.5, 0.5]])
-def test_an_explained_variance_that_is_none(tmp_path, value):
-    made(tmp_path, explained_variance=value)
+def test_an_invalid_explained_variance_is_ignored(tmp_path, value):
+    write_dataset(tmp_path, explained_variance=value)
     assert "explaining" not in info(tmp_path)
 
 
-def test_a_reader_that_has_seen_enough(tmp_path):
-    made(tmp_path)
+def test_a_reader_that_closes_the_pipe(tmp_path):
+    write_dataset(tmp_path)
     command = [sys.executable, "-u", ROOT / "download.py", "--info", "CATS", "--data_dir", tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
@@ -131,12 +129,12 @@ def test_a_reader_that_has_seen_enough(tmp_path):
     assert process.returncode == 141
 
 
-def test_one_line_for_what_cannot_be_shown(tmp_path):
-    asked = ["--info", "CATS", "--data_dir", tmp_path]
-    assert_one_line_error(call("download.py", *asked), "no dataset CATS", "python download.py --datasets CATS")
-    assert_one_line_error(call("download.py", *asked, "--dimension", 3), "--dimension has no effect with --info")
-    made(tmp_path)
+def test_errors_are_one_line(tmp_path):
+    flags = ["--info", "CATS", "--data_dir", tmp_path]
+    assert_one_line_error(call("download.py", *flags), "no dataset CATS", "python download.py --datasets CATS")
+    assert_one_line_error(call("download.py", *flags, "--dimension", 3), "--dimension has no effect with --info")
+    write_dataset(tmp_path)
     os.mkdir(tmp_path / "CATS" / "contact_sheet.png")
-    assert_one_line_error(call("download.py", *asked), "cannot write", "contact_sheet.png")
+    assert_one_line_error(call("download.py", *flags), "cannot write", "contact_sheet.png")
     (tmp_path / "CATS" / "data.hdf5").write_bytes(b"\x89HDF")
-    assert_one_line_error(call("download.py", *asked), "not a sound HDF5 file")
+    assert_one_line_error(call("download.py", *flags), "not a valid HDF5 file")

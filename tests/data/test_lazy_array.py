@@ -1,11 +1,11 @@
-"""Arrays that stay in the file: whatever is asked for, it is what the whole array holds."""
+"""Arrays that stay in the file: every index gives the same values as the array in memory."""
 
 import h5py
 import numpy as np
 import pytest
 
 from glo.data import lazy_array
-from glo.data.lazy_array import Rows, Stored
+from glo.data.lazy_array import LazyArray, Rows
 from glo.runtime.errors import UserError
 
 N = 57
@@ -13,11 +13,11 @@ N = 57
 
 @pytest.fixture(params=[None, (4, 3, 2, 1), (57, 3, 2, 1)], ids=["contiguous", "small chunks", "one chunk"])
 def array(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(lazy_array, "PIECE_BYTES", 6 * 5)  # five rows, so that pieces and chunks cross
+    monkeypatch.setattr(lazy_array, "PIECE_BYTES", 6 * 5)  # five rows: pieces end inside chunks
     values = np.random.default_rng(0).integers(0, 256, (N, 3, 2, 1), np.uint8)
     with h5py.File(tmp_path / "data.hdf5", "w") as file:
         file.create_dataset("image", data=values, chunks=request.param)
-    return values, Stored(tmp_path / "data.hdf5", "image", np.uint8, lambda pixels: pixels)
+    return values, LazyArray(tmp_path / "data.hdf5", "image", np.uint8, lambda pixels: pixels)
 
 
 @pytest.mark.parametrize("index", [slice(None), slice(3, 40), slice(50, 90), slice(9, 9), slice(40, 3, -2)])
@@ -34,24 +34,24 @@ def test_row_numbers_in_any_order_and_more_than_once(array, rows):
     values, lazy = array
     rows = np.array(rows, np.int64)
     np.testing.assert_array_equal(lazy[rows], values[rows])
-    some = np.arange(N)[::3][::-1]
+    view_rows = np.arange(N)[::3][::-1]
     for source in (values, lazy):
-        view = Rows(source, some)
+        view = Rows(source, view_rows)
         assert view.shape == (19, 3, 2, 1)
-        picked = np.array([4, 0, 18])
-        np.testing.assert_array_equal(view[picked], values[some][picked])
-        np.testing.assert_array_equal(view.held(picked)[np.array([2, 1])], values[some][picked][[2, 1]])
+        chosen = np.array([4, 0, 18])
+        np.testing.assert_array_equal(view[chosen], values[view_rows][chosen])
+        np.testing.assert_array_equal(view.load(chosen)[np.array([2, 1])], values[view_rows][chosen][[2, 1]])
 
 
 def test_values_are_converted(tmp_path):
     with h5py.File(tmp_path / "data.hdf5", "w") as file:
         file["code"] = np.arange(12.0).reshape(4, 3)
-    codes = Stored(tmp_path / "data.hdf5", "code", np.float32, lambda values: values.astype(np.float32))
+    codes = LazyArray(tmp_path / "data.hdf5", "code", np.float32, lambda values: values.astype(np.float32))
     assert codes[np.array([2, 0])].dtype == np.float32
     np.testing.assert_array_equal(codes[np.array([2, 0])], [[6, 7, 8], [0, 1, 2]])
 
 
-def test_damage_that_shows_while_reading_is_one_clear_error(tmp_path):
+def test_damage_that_is_detected_while_reading_is_a_user_error(tmp_path):
     path = tmp_path / "data.hdf5"
     values = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 1), np.uint8)
     with h5py.File(path, "w") as file:
@@ -59,7 +59,7 @@ def test_damage_that_shows_while_reading_is_one_clear_error(tmp_path):
     content = path.read_bytes()
     place = content.index(values[30].tobytes())
     path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-    lazy = Stored(path, "image", np.uint8, lambda pixels: pixels)
+    lazy = LazyArray(path, "image", np.uint8, lambda pixels: pixels)
     np.testing.assert_array_equal(lazy[slice(0, 28)], values[:28])
-    with pytest.raises(UserError, match=r"data\.hdf5 is not a sound HDF5 file"):
+    with pytest.raises(UserError, match=r"data\.hdf5 is not a valid HDF5 file"):
         lazy[np.array([30])]

@@ -1,4 +1,4 @@
-"""Hostile files, in both layouts: whatever reaches outside the file, is no plain array, or announces too much."""
+"""Malicious files, in both layouts: references to other files, objects that are not plain arrays, and huge shapes."""
 
 import h5py
 import numpy as np
@@ -14,7 +14,7 @@ IDS = [f"cat{i}" for i in range(N)]
 
 @pytest.fixture(params=["flat", "grouped"])
 def place(request, tmp_path):
-    """A sound file in either layout, and the path in it of the group that holds 'image' and 'code'."""
+    """A valid file in either layout, and the path inside it of a group with 'image' and 'code'."""
     images, codes = samples(N)
     if request.param == "flat":
         return write_flat(tmp_path / "CATS", images, codes), "/"
@@ -22,10 +22,10 @@ def place(request, tmp_path):
 
 
 def replace(place, name, make):
-    """Put what `make(group, old values, name)` makes in the place of an array."""
-    path, where = place
+    """Replace an array by the object that `make(group, old_values, name)` creates."""
+    path, group_name = place
     with h5py.File(path, "a") as file:
-        group = file[where]
+        group = file[group_name]
         values = group[name][()]
         del group[name]
         make(group, values, name)
@@ -67,7 +67,7 @@ def test_soft_links(place, name, dangling):
 
 
 @pytest.mark.parametrize("kind", [h5py.SoftLink("/cat0"), h5py.ExternalLink("other.hdf5", "/")])
-def test_links_in_the_place_of_groups(tmp_path, kind):
+def test_links_in_place_of_groups(tmp_path, kind):
     path = write_grouped(tmp_path / "CATS", *samples(N), IDS)
     with h5py.File(tmp_path / "CATS" / "other.hdf5", "w") as other:
         other["image"], other["code"] = (values[0] for values in samples(N))
@@ -78,8 +78,8 @@ def test_links_in_the_place_of_groups(tmp_path, kind):
 
 
 @pytest.mark.parametrize("name", ["image", "code"])
-def test_a_link_is_not_followed_to_find_the_layout(tmp_path, name):
-    """Even opening what a link names can hang or be seen: a FIFO would wait for its writer."""
+def test_links_are_not_followed_to_detect_the_layout(tmp_path, name):
+    """Merely opening the target of a link can do harm: opening a FIFO, for example, waits for its writer."""
     path = write_flat(tmp_path / "CATS", *samples(N))
     with h5py.File(path, "a") as file:
         del file[name]
@@ -125,10 +125,9 @@ KINDS = {
 
 @pytest.mark.parametrize("name", ["image", "code"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_arrays_that_hold_no_numbers(place, name, kind):
+def test_arrays_that_are_not_numeric(place, name, kind):
     def make(group, values, key):
-        changed = KINDS[kind](values.shape)
-        group.create_dataset(key, values.shape, changed.dtype)
+        group.create_dataset(key, values.shape, KINDS[kind](values.shape).dtype)
 
     replace(place, name, make)
     fails(place, f"/{name}' must hold numbers, not ")
@@ -136,7 +135,7 @@ def test_arrays_that_hold_no_numbers(place, name, kind):
 
 @pytest.mark.parametrize("name", ["image", "code"])
 @pytest.mark.parametrize("kind", ["group", "type", "nothing"])
-def test_things_that_are_no_array(place, name, kind):
+def test_objects_that_are_not_arrays(place, name, kind):
     def make(group, values, key):
         if kind == "group":
             group.create_group(key)
@@ -145,15 +144,15 @@ def test_things_that_are_no_array(place, name, kind):
 
     replace(place, name, make)
     if (place[1], name) == ("/", "image") and kind != "nothing":
-        fails(place, "id.txt")  # taken for the older layout
+        fails(place, "id.txt")  # the file is read as one of the older layout
     else:
         fails(place, f"/{name}' must be an array")
 
 
 @pytest.mark.parametrize("name", ["image", "code", "label", "split"])
 @pytest.mark.parametrize("rows", [1 << 33, 1 << 62])
-def test_a_small_flat_file_that_announces_huge_arrays(tmp_path, name, rows):
-    """2^62 rows of 60 bytes would overflow to a small number in 64 bits."""
+def test_a_small_flat_file_that_declares_huge_arrays(tmp_path, name, rows):
+    """The size of 2^62 rows of 60 bytes would overflow to a small number in 64 bits."""
     path = tmp_path / "data.hdf5"
     with h5py.File(path, "w") as file:
         shapes = {"image": (5, 4, 3), "code": (1 << 16,) if name == "code" else (1,)}
@@ -166,12 +165,11 @@ def test_a_small_flat_file_that_announces_huge_arrays(tmp_path, name, rows):
 
 
 @pytest.mark.parametrize("name", ["image", "code"])
-def test_a_small_grouped_file_that_announces_huge_arrays(tmp_path, name):
+def test_a_small_grouped_file_that_declares_huge_arrays(tmp_path, name):
     path = write_grouped(tmp_path / "CATS", *samples(N), IDS)
     shape = (1 << 31, 1 << 31, 3) if name == "image" else (1 << 60,)
-    replace(
-        (path, "/cat0"), name, lambda group, _, key: group.create_dataset(key, shape, "f8", chunks=(1,) * len(shape))
-    )
+    chunks = (1,) * len(shape)
+    replace((path, "/cat0"), name, lambda group, _, key: group.create_dataset(key, shape, "f8", chunks=chunks))
     fails((path, "/"), "GB of memory")
 
 

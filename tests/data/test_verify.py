@@ -1,4 +1,4 @@
-"""download.py --verify: sound files pass, and each kind of damage is named with its rows."""
+"""download.py --verify: valid files pass, and each kind of damage is reported with its rows."""
 
 import h5py
 import numpy as np
@@ -17,7 +17,7 @@ NAMES = ["cat", "dog", "cow"]
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    """The data file of CATS as the toolkit builds it, with blocks of three images, and with attributes."""
+    """The path of a dataset file built by the toolkit, with chunks of three images and 100 attributes."""
     monkeypatch.setattr(writer, "CHUNK_BYTES", 200)
     images, _ = samples(N)
     block = Block(
@@ -43,7 +43,7 @@ def fails(path, *fragments):
 
 
 def flip(path, name, row):
-    """Flip a bit of the block that holds a row of an array, which leaves it with another checksum."""
+    """Flip a bit of the chunk that holds a row of an array, so that its checksum is wrong."""
     with h5py.File(path) as file:
         node = file[name]
         first = (row // node.chunks[0] * node.chunks[0], *[0] * (node.ndim - 1))
@@ -54,19 +54,19 @@ def flip(path, name, row):
 
 
 def change(path, name, rows, values):
-    """Write values as HDF5 does, with the checksums that they have."""
+    """Replace values through HDF5, which updates the checksums."""
     with h5py.File(path, "a") as file:
         file[name][rows] = values
 
 
-def test_a_sound_file_passes_every_check(path):
+def test_a_valid_file_passes_every_check(path):
     before = path.read_bytes()
     result = verify(path)
     assert_ok(result)
     assert result.stdout.splitlines() == [
         f"images: {N} of 5x4x3, their fingerprint agrees",
         "codes: of 20 finite values, all in the unit ball",
-        f"ids: {N}, each once",
+        f"ids: {N}, all unique",
         "split: 24 train, 6 test, 0 validation",
         "labels: 3, with names",
         "attributes: 100",
@@ -84,19 +84,19 @@ def test_a_sound_file_passes_every_check(path):
         ("label", 0, "'label' of rows 0 to 29 cannot be read"),
     ],
 )
-def test_a_block_with_another_checksum(path, name, row, rows):
+def test_a_chunk_with_a_wrong_checksum(path, name, row, rows):
     flip(path, name, row)
     fails(path, "data.hdf5 is damaged", rows, "--force")
 
 
-def test_several_damaged_blocks(path):
+def test_several_damaged_chunks(path):
     for row in (0, 4, 29):
         flip(path, "image", row)
     fails(path, "'image' of rows 0 to 5, 27 to 29 cannot be read")
 
 
 @pytest.mark.parametrize("change_to", ["a pixel", "the order"])
-def test_changed_images_whose_checksums_agree(path, change_to):
+def test_changed_images_with_valid_checksums(path, change_to):
     with h5py.File(path) as file:
         images = file["image"][:]
     changed = images[::-1] if change_to == "the order" else np.where(np.arange(N) == 7, images.T ^ 1, images.T).T
@@ -137,7 +137,7 @@ def test_ids_labels_splits_and_names(path):
     fails(path, "names 1 attributes and holds 100")
 
 
-def test_a_file_of_the_users_may_do_without_much(tmp_path):
+def test_a_minimal_file_made_by_the_user(tmp_path):
     images, codes = samples(N)
     path = write_flat(tmp_path / "CATS", images / 255, codes * 10)
     assert np.linalg.norm(codes * 10, axis=1).max() > 1
@@ -146,7 +146,7 @@ def test_a_file_of_the_users_may_do_without_much(tmp_path):
         f"codes: of 3 finite values, {(np.linalg.norm(codes * 10, axis=1) > 1).sum()} outside the unit ball, "
         "as they were given",
         "ids: none listed, the rows are numbered 0 to 29",
-        "split: none in the file, training makes a seeded one",
+        "split: none in the file, training uses a seeded random one",
         "labels: none",
         "attributes: none",
         "blocks: all read, there are no checksums of image, code",
@@ -167,7 +167,7 @@ def test_the_older_layout(tmp_path):
     fails(path, "image of row 4 (id 'id 4') cannot be read")
 
 
-def test_a_small_file_that_announces_huge_arrays(tmp_path):
+def test_a_small_file_that_declares_huge_arrays(tmp_path):
     path = tmp_path / "CATS" / "data.hdf5"
     path.parent.mkdir()
     with h5py.File(path, "w") as file:
@@ -191,5 +191,5 @@ def test_a_missing_dataset_and_flags_without_effect(tmp_path):
         ([0, 2, 4, 6, 8, 10, 12, 13], "rows 0, 2, 4, 6, 8 and 3 more"),
     ],
 )
-def test_rows_in_words(rows, words):
+def test_formatted_row_numbers(rows, words):
     assert spans(np.array(rows)) == words

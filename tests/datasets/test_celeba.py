@@ -120,7 +120,7 @@ def test_the_blocks_go_on_after_any_number_of_items(files):
     (rest,) = whole.blocks(skip=5)
     np.testing.assert_array_equal(rest.images, every.images[5:])
     np.testing.assert_array_equal(rest.attributes, every.attributes[5:])
-    assert (rest.ids, rest.taken, every.taken) == (NAMES[5:], 7, 12)
+    assert (rest.ids, rest.items_consumed, every.items_consumed) == (NAMES[5:], 7, 12)
 
 
 HTML = "<!DOCTYPE html><html><title>Google Drive - Quota exceeded</title></html>"

@@ -45,7 +45,7 @@ def test_blocks_are_in_order_and_hold_every_field(monkeypatch):
     np.testing.assert_array_equal(np.concatenate([block.labels for block in blocks]), np.arange(100) % 3)
     np.testing.assert_array_equal(np.concatenate([block.split for block in blocks]), np.arange(100) % 2)
     np.testing.assert_array_equal(np.concatenate([block.attributes for block in blocks])[:, 0], np.arange(100) % 2)
-    assert [block.taken for block in blocks] == [40, 40, 20]
+    assert [block.items_consumed for block in blocks] == [40, 40, 20]
 
 
 @pytest.mark.parametrize("after", [1, 2])
@@ -56,7 +56,7 @@ def test_blocks_go_on_where_others_stopped(monkeypatch, caplog, after):
     readable = [row for row in range(45) if row not in (0, 3, 10, 11, 12, 30, 44)]
     whole = collection(items)
     first = [block for block, _ in zip(whole.blocks(), range(after), strict=False)]
-    rest = list(whole.blocks(skip=sum(block.taken for block in first)))
+    rest = list(whole.blocks(skip=sum(block.items_consumed for block in first)))
     np.testing.assert_array_equal(np.concatenate([block.images for block in first + rest]), images[readable])
     assert [name for block in first + rest for name in block.ids] == [str(row) for row in readable]
     assert "unreadable: 44: not a picture" in caplog.text

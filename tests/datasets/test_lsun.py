@@ -87,12 +87,12 @@ def test_the_blocks_go_on_after_any_number_of_items(files, monkeypatch, reopen):
     settings = BuildSettings(category="bedroom", source="files")
     whole = lsun.collection(settings, (8, 8), lsun.find(settings, files))
     (every,) = whole.blocks()
-    assert (len(every.images), every.taken) == (14, 14)
+    assert (len(every.images), every.items_consumed) == (14, 14)
     for skip in (3, 10, 12):
         (rest,) = whole.blocks(skip)
         np.testing.assert_array_equal(rest.images, every.images[skip:])
         np.testing.assert_array_equal(rest.split, every.split[skip:])
-        assert (rest.ids, rest.taken) == (every.ids[skip:], 14 - skip)
+        assert (rest.ids, rest.items_consumed) == (every.ids[skip:], 14 - skip)
     assert list(whole.blocks(14)) == []
 
 

@@ -175,11 +175,11 @@ def test_bad_input_gets_one_line(home, run):
 
 
 def test_the_most_frequent_classes_if_there_are_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(labels, "MOST", 2)
+    monkeypatch.setattr(labels, "MAX_CLASSES", 2)
     write(tmp_path / "CATS", label=np.repeat([3, 4, 9, 11], [40, 60, 30, 50]).astype(np.int32))
     dataset = load(tmp_path, "CATS")
     assert [some.name for some in labels.every(dataset)] == ["4", "11"]
-    monkeypatch.setattr(labels, "LEAST", 1000)
+    monkeypatch.setattr(labels, "MIN_IMAGES", 1000)
     with pytest.raises(UserError, match="no label or attribute with 1000 training images"):
         labels.every(dataset)
 

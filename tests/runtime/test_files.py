@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 import os
 
@@ -8,14 +8,14 @@ from glo.runtime import files
 from glo.runtime.errors import UserError
 
 
-def test_new_file_in_a_new_folder(tmp_path):
+def test_a_new_file_in_a_new_folder(tmp_path):
     path = tmp_path / "a" / "b" / "notes.txt"
     files.write_text(path, "z ∈ ball\n")
     assert path.read_bytes() == "z ∈ ball\n".encode()
     assert os.listdir(path.parent) == ["notes.txt"]
 
 
-def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
+def test_the_old_file_is_kept_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "picture.png"
     path.write_text("old")
     with files.replacing(path) as temporary:
@@ -28,7 +28,7 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, UserError])
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
+def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path, error):
     path = tmp_path / "data"
     path.write_text("old")
 
@@ -49,7 +49,7 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_places_that_cannot_be_written(tmp_path):
+def test_paths_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("a file")
     (tmp_path / "folder").mkdir()
     for path in (
