@@ -1,1 +1,1 @@
-"""Networks that look at images: the classifier, networks of keras.applications, and their weights."""
+"""Networks that compute features of images: the classifier, networks of keras.applications, and their weights."""

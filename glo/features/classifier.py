@@ -1,8 +1,8 @@
-"""The `classifier` extractor: a small CNN trained on the dataset's own labels, whose last hidden layer is used.
+"""The extractor `classifier`: the last hidden layer of a small CNN trained on the labels of the dataset.
 
-Features of a network made for other pictures say little of digits or drawings; those of a network that tells these very
-classes apart do. It is trained on the training rows (all of them, whatever a run was trained on), once for a dataset,
-and kept beside it as plain arrays.
+Features of a network trained on photographs say little about digits or drawings; features that separate the classes of
+the dataset do. The classifier is trained once for a dataset, on all training rows even if a run uses only some of them,
+and is saved beside the dataset as plain arrays.
 """
 
 import contextlib
@@ -29,84 +29,88 @@ from glo.runtime.log import logger
 FEATURES = 128
 BATCH = 128
 EPOCHS = 3
-MIN_STEPS, MAX_STEPS = 600, 6000  # as many epochs as make this for small and for large datasets
-RATE = 2e-3
-SEED = 0  # not the user's: distances of different evaluations must be in the same features
-COARSE_SIDE = 7  # maps are halved until the shorter side is at most this
-VERSION = 1  # of the network and its training: others are not comparable
+MIN_STEPS, MAX_STEPS = 600, 6000  # limits of the training steps that `EPOCHS` gives
+RATE = 2e-3  # initial learning rate
+SEED = 0  # independent of --seed, so that distances of different evaluations use the same features
+COARSE_SIDE = 7  # maps are halved until the shorter side has at most this many pixels
+VERSION = 1  # of the network and its training; distances are comparable only between equal versions
 
 
 class Classifier:
-    """A trained network. accuracy: the share of held-out images whose label it predicts. sha256: of its weights."""
+    """The trained classifier of a dataset.
+
+    accuracy: share of held-out images whose label it predicts. sha256: of its weights, as hexadecimal text.
+    """
 
     name = "classifier"
 
     def __init__(self, dataset: Dataset):
-        """Take the classifier of a dataset with labels from its cache, or train it."""
+        """Read the classifier of a dataset with labels from the file beside the dataset, or train and save it."""
         rows = np.flatnonzero(dataset.split == TRAIN)
         classes = np.unique(dataset.labels[rows])
         self._network = _build(dataset.image_shape, len(classes))
-        self.accuracy = self._cached(dataset)
+        self.accuracy = self._load(dataset)
         if self.accuracy is None:
             targets = np.searchsorted(classes, dataset.labels[rows]).astype(np.int32)
             _train(self._network, Rows(dataset.images, rows), targets)
             self.accuracy = self._measure(dataset, classes)
-            logger.info("the classifier of %s: %.2f %% of held-out labels", dataset.path, 100 * self.accuracy)
-            self._keep(dataset)
+            logger.info("the classifier of %s predicts %.2f %% of held-out labels", dataset.path, 100 * self.accuracy)
+            self._save(dataset)
         self.sha256 = weights.sha256(self._network.get_weights())
         self._features = keras.Model(self._network.input, self._network.get_layer("features").output)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Features float32 [B, FEATURES] of images uint8 [B, H, W, C]."""
+        """Compute features float32 [B, FEATURES] of images uint8 [B, H, W, C]."""
         return self._features(tf.convert_to_tensor(images), training=False).numpy()
 
     def describe(self) -> dict[str, Any]:
-        """What results say of it."""
+        """The entry in results: name, accuracy and SHA-256 of the weights."""
         return {"name": self.name, "accuracy": self.accuracy, "sha256": self.sha256}
 
-    def _cached(self, dataset: Dataset) -> float | None:
-        """Take the weights from the cache and return their accuracy; None, with a warning, if it is of no use."""
+    def _load(self, dataset: Dataset) -> float | None:
+        """Load saved weights and return their accuracy; None if there are none, with a warning if they are unusable."""
         key = _key(dataset)
         path = paths.classifier(dataset.path.parent, key)
         if not path.exists():
             return None
         try:
-            arrays, about = weights.read(path, [array.shape for array in self._network.get_weights()])
-            accuracy = about.get("accuracy")
-            if about.get("key") != key or about.get("sha256") != weights.sha256(arrays):
-                raise UserError(f"{path} is damaged or another dataset's")
+            arrays, description = weights.read(path, [array.shape for array in self._network.get_weights()])
+            accuracy = description.get("accuracy")
+            if description.get("key") != key or description.get("sha256") != weights.sha256(arrays):
+                raise UserError(f"{path} is damaged or belongs to another dataset")
             if not isinstance(accuracy, float) or not 0 <= accuracy <= 1:
-                raise UserError(f"{path} does not say how accurate it is")
+                raise UserError(f"{path} does not contain the accuracy of the classifier")
         except UserError as error:
             logger.warning("%s; the classifier is trained again", error)
             return None
         self._network.set_weights(arrays)
         return accuracy
 
-    def _keep(self, dataset: Dataset) -> None:
+    def _save(self, dataset: Dataset) -> None:
         key, arrays = _key(dataset), self._network.get_weights()
-        about = {
+        description = {
             "key": key,
             "fingerprint": dataset.fingerprint,
             "accuracy": self.accuracy,
             "sha256": weights.sha256(arrays),
         }
         try:
-            weights.write(paths.classifier(dataset.path.parent, key), arrays, about)
+            weights.write(paths.classifier(dataset.path.parent, key), arrays, description)
         except files.WriteError as error:
-            logger.warning("%s. The next evaluation trains the classifier again", error)
+            logger.warning("%s. The next evaluation will train the classifier again", error)
 
     def _measure(self, dataset: Dataset, classes: np.ndarray) -> float:
-        right = 0
+        """Share of held-out images whose label is predicted; 0 without held-out images."""
+        correct = 0
         for start in range(0, len(dataset.test_rows), 512):
             rows = dataset.test_rows[start : start + 512]
             scores = self._network(tf.convert_to_tensor(dataset.images[rows]), training=False).numpy()
-            right += int(np.sum(classes[scores.argmax(axis=1)] == dataset.labels[rows]))
-        return right / max(1, len(dataset.test_rows))
+            correct += int(np.sum(classes[scores.argmax(axis=1)] == dataset.labels[rows]))
+        return correct / max(1, len(dataset.test_rows))
 
 
 def _key(dataset: Dataset) -> str:
-    """Names what the classifier was trained on, and how: images, labels, split, and the version of the recipe."""
+    """Identify what a classifier depends on: images, labels, split, and the version of its training."""
     digest = hashlib.sha256(f"{VERSION} {dataset.fingerprint}".encode())
     digest.update(dataset.split.tobytes())
     digest.update(np.ascontiguousarray(dataset.labels, "<i4").data)
@@ -114,7 +118,10 @@ def _key(dataset: Dataset) -> str:
 
 
 def _build(image_shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """Images uint8 [B, H, W, C] to class logits float32 [B, classes], by the layer `features` (after its ReLU)."""
+    """Build the network from images uint8 [B, H, W, C] to class logits float32 [B, classes].
+
+    The output of the layer `features`, after its ReLU, is used as features, float32 [B, FEATURES].
+    """
     seeds = iter(np.random.SeedSequence(SEED).generate_state(16).tolist())
     x = inputs = keras.Input(image_shape, dtype="uint8")
     x = layers.Rescaling(1 / 127.5, -1)(x)
@@ -139,21 +146,21 @@ def _he(seed: int) -> keras.initializers.Initializer:
 
 
 def _train(network: keras.Model, images: Rows, targets: np.ndarray) -> None:
-    """Minimise the cross-entropy of targets int32 [n] by Adam, its rate falling to 0 along a cosine."""
+    """Minimise the cross-entropy of class indices, int32 [n], by Adam with cosine decay of the learning rate to 0."""
     steps = int(np.clip(EPOCHS * steps_per_epoch(len(images), BATCH), MIN_STEPS, MAX_STEPS))
     optimizer = keras.optimizers.Adam(RATE)
     optimizer.build(network.trainable_variables)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     @tf.function(input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8), tf.TensorSpec([None], tf.int32)])
-    def learn(batch: tf.Tensor, wanted: tf.Tensor) -> None:
+    def train_step(batch: tf.Tensor, batch_targets: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            value = loss(wanted, network(batch, training=True))
+            value = loss(batch_targets, network(batch, training=True))
         variables = network.trainable_variables
         optimizer.apply(tape.gradient(value, variables), variables)
 
-    with contextlib.closing(batches(images, BATCH, SEED, start=0)) as drawn:
+    with contextlib.closing(batches(images, BATCH, SEED, start=0)) as training_batches:
         for step in tqdm(range(steps), desc="training the classifier", unit="step", disable=None, leave=False):
             optimizer.learning_rate.assign(RATE * rate_factor(step, steps, "cosine"))
-            rows, batch = next(drawn)
-            learn(batch, targets[rows])
+            rows, batch = next(training_batches)
+            train_step(batch, targets[rows])

@@ -1,8 +1,8 @@
-"""Feature extractors, by name: networks in whose features generated images are compared with real ones.
+"""Feature extractors: networks whose features are used to compare generated images with real ones.
 
-None of them is the network that FID is defined with. That one is Inception of 2015 with changed pooling, and its inputs
-are resized without anti-aliasing: `frechet_inception_v3` differs from FID even with the same weights. Results therefore
-carry the extractor's name, and are compared with results of that name only.
+None of them gives FID. FID is defined with the Inception network of 2015, whose pooling differs and whose inputs are
+resized without anti-aliasing: `frechet_inception_v3` differs from FID even with the same weights. Names of results
+therefore contain the name of the extractor, and only results of the same name are comparable.
 """
 
 import contextlib
@@ -23,35 +23,40 @@ from glo.features.classifier import Classifier
 from glo.runtime.errors import UserError
 from glo.settings import EvalSettings
 
-# Networks of keras.applications: the module that each is in, which is also its name here, and the side of its inputs.
+# Networks of keras.applications: the module of each, which is also its name in results, and the side of its inputs.
+# With `classifier`, these are the names of --extractor, which `glo.settings.EXTRACTORS` lists without TensorFlow.
 APPLICATIONS = {
     "InceptionV3": ("inception_v3", 299),
     "MobileNetV2": ("mobilenet_v2", 224),
     "ResNet50": ("resnet50", 224),
 }
-BATCH = 32  # images at once: InceptionV3's maps take some 30 MB for each
+BATCH = 32  # images at once: the maps of InceptionV3 take some 30 MB per image
 
 
 class Extractor(Protocol):
-    """name: goes into the names of the results, such as frechet_classifier."""
+    """A function from images to features.
+
+    name: part of the names of results, such as frechet_classifier.
+    """
 
     name: str
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Features float32 [B, d] of images uint8 [B, H, W, C]."""
+        """Compute features float32 [B, d] of images uint8 [B, H, W, C]."""
 
     def describe(self) -> dict[str, Any]:
-        """What results must say of it: its name, and what pins its weights down."""
+        """The entry in results: the name, and what identifies the weights."""
 
 
 class Application:
-    """A network of keras.applications without its last layer, averaged over the map. Images are resized for it."""
+    """A network of keras.applications: the average of its last map. Images are resized to the size of its inputs."""
 
     def __init__(self, kind: str, file: Path | None = None, sha256: str = ""):
-        """kind: of `APPLICATIONS`, with the weights that Keras downloads once and keeps, or those of a file.
+        """Load the network with the weights of a file, or with those that Keras downloads once and caches.
 
-        sha256: of that file, the first digits of which become part of the name. Raises `UserError` if the weights
-        cannot be downloaded, or the file holds others.
+        kind: a key of `APPLICATIONS`. file: weights as .npz or .h5. sha256: of the file; its first digits become part
+        of the name.
+        Raises `UserError` if the weights cannot be downloaded or the file holds weights of another network.
         """
         self.name, self._side = APPLICATIONS[kind]
         self._prepare = getattr(keras.applications, self.name).preprocess_input
@@ -62,43 +67,43 @@ class Application:
         else:
             self._network = build(weights=None)
             shapes = [array.shape for array in self._network.get_weights()]
-            npz = file.suffix == ".npz"
-            self._network.set_weights(weights.read(file, shapes)[0] if npz else weights.read_h5(file, shapes))
+            is_npz = file.suffix == ".npz"
+            self._network.set_weights(weights.read(file, shapes)[0] if is_npz else weights.read_h5(file, shapes))
             self.name += f"_{sha256[:8]}"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Features float32 [B, d] of images uint8 [B, H, W, C]; grey ones become colour, all are resized bilinearly."""
+        """Compute features float32 [B, d] of images uint8 [B, H, W, C], C 1 or 3, which are resized bilinearly."""
         pixels = np.broadcast_to(images, (*images.shape[:3], 3))
         resized = tf.image.resize(pixels, (self._side, self._side), antialias=True)
         return self._network(self._prepare(resized), training=False).numpy()
 
     def describe(self) -> dict[str, Any]:
-        """Its name and the SHA-256 of its weights."""
+        """The entry in results: name and SHA-256 of the weights."""
         return {"name": self.name, "sha256": weights.sha256(self._network.get_weights())}
 
 
-def make(asked: EvalSettings, dataset: Dataset) -> Extractor:
-    """The extractor of --extractor: the classifier, one of `APPLICATIONS`, or InceptionV3 with weights of a file."""
-    if asked.extractor == "classifier":
+def make(settings: EvalSettings, dataset: Dataset) -> Extractor:
+    """Build the extractor of --extractor: the classifier, one of `APPLICATIONS`, or InceptionV3 with a weights file."""
+    if settings.extractor == "classifier":
         return Classifier(dataset)
-    if asked.extractor in APPLICATIONS:
-        return Application(asked.extractor)
-    return Application("InceptionV3", Path(asked.extractor), asked.extractor_sha256 or "")
+    if settings.extractor in APPLICATIONS:
+        return Application(settings.extractor)
+    return Application("InceptionV3", Path(settings.extractor), settings.extractor_sha256 or "")
 
 
 def _downloaded(kind: str, build: Callable[..., keras.Model]) -> keras.Model:
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where Keras draws its progress bar
+        with contextlib.redirect_stdout(sys.stderr):  # Keras writes its progress bar to stdout
             return build(weights="imagenet")
-    except Exception as error:  # Keras raises this very class for a failed download
+    except Exception as error:  # Keras raises `Exception` itself for a failed download
         raise UserError(
-            f"--extractor {kind}: its weights cannot be had ({str(error)[:200]}): the first use needs the network; "
-            "try again with it, or use --extractor classifier"
+            f"--extractor {kind}: its weights cannot be downloaded ({str(error)[:200]}): the first use needs network "
+            "access; try again with it, or use --extractor classifier"
         ) from None
 
 
 def features(extractor: Extractor, images: np.ndarray) -> np.ndarray:
-    """Features float32 [n, d] of images uint8 [n, H, W, C], in batches."""
+    """Compute features float32 [n, d] of images uint8 [n, H, W, C], n > 0, in batches and with a progress bar."""
     starts = range(0, len(images), BATCH)
-    shown = tqdm(starts, desc=f"features by {extractor.name}", unit="batch", disable=None, leave=False)
-    return np.concatenate([extractor(images[start : start + BATCH]) for start in shown])
+    bar = tqdm(starts, desc=f"features by {extractor.name}", unit="batch", disable=None, leave=False)
+    return np.concatenate([extractor(images[start : start + BATCH]) for start in bar])

@@ -1,4 +1,4 @@
-"""Weights of networks as plain arrays, read from files that may be damaged or hostile: no pickle, no code, no links."""
+"""Weights of networks as plain arrays, read from files that may be damaged or malicious: no pickle, code or links."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from glo.data import safe_hdf5
 from glo.runtime import files
 from glo.runtime.errors import UserError
 
-ABOUT = "about"
-MEMBER_SLACK = 4096  # bytes of a member's header, or of the JSON text
+ABOUT = "about"  # name of the JSON text in an .npz file
+MEMBER_SLACK = 4096  # bytes allowed for the header of an array, or for the JSON text
 
 
 def sha256(weights: Sequence[np.ndarray]) -> str:
-    """SHA-256 over shape and bytes of every array, in order."""
+    """SHA-256, as hexadecimal text, of the shapes and float32 values of all arrays in order."""
     digest = hashlib.sha256()
     for array in weights:
         digest.update(f"{array.shape}".encode())
@@ -30,47 +30,54 @@ def sha256(weights: Sequence[np.ndarray]) -> str:
 
 
 def verify(path: Path, expected: str | None) -> None:
-    """Raise `UserError` unless the file is there and has this SHA-256: results name their extractor by it."""
+    """Raise `UserError` unless the file exists and has the expected SHA-256, by which results name the extractor."""
     try:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            actual = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"--extractor {path}: {error.strerror or error}") from None
     if expected is None:
-        raise UserError(f"--extractor {path} also needs --extractor_sha256, as its publisher gives it; it has {found}")
-    if found != expected:
-        raise UserError(f"--extractor {path} has the SHA-256 {found}, not {expected}: it is damaged or another file")
+        raise UserError(
+            f"--extractor {path} also needs --extractor_sha256, the SHA-256 that its publisher states; the file has "
+            f"{actual}"
+        )
+    if actual != expected:
+        raise UserError(f"--extractor {path} has the SHA-256 {actual}, not {expected}: it is damaged or another file")
 
 
-def write(path: Path, weights: Sequence[np.ndarray], about: dict[str, Any]) -> None:
-    """Write an .npz file of arrays arr_0, arr_1, ... and a JSON object. Raises `files.WriteError`."""
+def write(path: Path, weights: Sequence[np.ndarray], description: dict[str, Any]) -> None:
+    """Write an .npz file of arrays arr_0, arr_1, ... and a JSON object that describes them.
+
+    Raises `files.WriteError` if the file cannot be written.
+    """
     with files.replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, *weights, **{ABOUT: np.array(json.dumps(about))})
+        np.savez(file, *weights, **{ABOUT: np.array(json.dumps(description))})
 
 
 def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Arrays float32 of exactly these shapes from an .npz file as `write` or numpy.savez(FILE, *arrays) makes it.
+    """Read arrays of exactly these shapes from an .npz file written by `write` or by numpy.savez(FILE, *arrays).
 
-    Returns them and what was written about them, {} if nothing was. Raises `UserError` for any other file.
+    Returns the arrays, float32, and the JSON object that describes them, {} if there is none. Raises `UserError` for
+    any other file.
     """
     try:
         with path.open("rb") as opened:
-            if not zipfile.is_zipfile(opened):  # a single array otherwise, of any size
-                raise ValueError("it is no .npz file, or a damaged one")
+            if not zipfile.is_zipfile(opened):  # np.load would read a single array, of any size
+                raise ValueError("it is not an .npz file, or it is damaged")
         with np.load(path, allow_pickle=False) as file:
-            # Checked before anything is unpacked: a small file can announce any size.
+            # Checked before anything is decompressed: a small file can contain arrays of any size.
             unpacked = sum(member.file_size for member in file.zip.infolist())
             if unpacked > sum(4 * math.prod(shape) for shape in shapes) + MEMBER_SLACK * (len(shapes) + 1):
                 raise ValueError("its arrays are larger than the network's")
             names = [f"arr_{index}" for index in range(len(shapes))]
             if set(file.files) - {ABOUT} != set(names):
                 raise ValueError(f"it does not hold the {len(shapes)} arrays arr_0, arr_1, ... of the network")
-            about = json.loads(str(file[ABOUT])) if ABOUT in file.files else {}
-            if not isinstance(about, dict):
-                raise ValueError("what it says of itself is no JSON object")
+            description = json.loads(str(file[ABOUT])) if ABOUT in file.files else {}
+            if not isinstance(description, dict):
+                raise ValueError(f"its entry '{ABOUT}' is not a JSON object")
             arrays = [file[name] for name in names]
             _check_shapes(arrays, shapes)
-            return _finite(arrays), about
+            return _finite(arrays), description
     except OSError as error:
         reason = error.strerror or error
     except (ValueError, LookupError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
@@ -79,26 +86,28 @@ def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> tuple[list[np.ndarray
 
 
 def read_h5(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """The same from an HDF5 file of weights in the layout of Keras 1 and 2, the one of keras.applications' own files.
+    """Read arrays of exactly these shapes from an HDF5 file of weights in the layout of Keras 1 and 2.
 
-    Attributes layer_names, and weight_names in each layer's group, give the order. Raises `UserError`.
+    The weights files of keras.applications have this layout. Their attribute layer_names, and weight_names of each
+    layer's group, define the order. Returns float32 arrays. Raises `UserError` for any other file.
     """
     with safe_hdf5.opened(path, "give a file of Keras weights") as file:
-        listed = list(_listed(file))
+        stored = list(_stored_arrays(file))
         try:
-            if len(listed) != len(shapes):
-                raise ValueError(f"it has {len(listed)} arrays, not {len(shapes)}")
-            _check_shapes(listed, shapes)  # before any is read: a small file can announce any size
-            return _finite([array[:] for array in listed])
+            if len(stored) != len(shapes):
+                raise ValueError(f"it has {len(stored)} arrays, not {len(shapes)}")
+            _check_shapes(stored, shapes)  # before any is read: a small file can contain arrays of any size
+            return _finite([array[:] for array in stored])
         except ValueError as error:
             raise UserError(f"{path} holds no weights of this network: {error}") from None
 
 
-def _listed(file: h5py.File) -> Iterator[h5py.Dataset]:
+def _stored_arrays(file: h5py.File) -> Iterator[h5py.Dataset]:
+    """The arrays in the order of the attributes, not read yet."""
     for layer in _names(file, "layer_names"):
         group = safe_hdf5.child(file, layer)
         if not isinstance(group, h5py.Group):
-            raise UserError(f"{file.filename} has no group '{layer}', which its layer_names list")
+            raise UserError(f"{file.filename} has no group '{layer}', which its attribute layer_names lists")
         for weight in _names(group, "weight_names"):
             *parents, name = weight.split("/")
             node: h5py.Group | h5py.Dataset | None = group
@@ -106,26 +115,29 @@ def _listed(file: h5py.File) -> Iterator[h5py.Dataset]:
                 node = safe_hdf5.child(node, parent) if isinstance(node, h5py.Group) else None
             array = safe_hdf5.array(node, name) if isinstance(node, h5py.Group) else None
             if array is None:
-                raise UserError(f"{file.filename} has no array '{layer}/{weight}', which its weight_names list")
+                raise UserError(f"{file.filename} has no array '{layer}/{weight}', which its weight_names lists")
             yield array
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     if attribute not in group.attrs:
-        raise UserError(f"{group.file.filename}: '{group.name}' has no attribute {attribute}: no file of Keras weights")
+        raise UserError(
+            f"{group.file.filename} is not a file of Keras weights: '{group.name}' has no attribute {attribute}"
+        )
     return [
         name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in group.attrs[attribute]
     ]
 
 
 def _check_shapes(arrays: Sequence[np.ndarray | h5py.Dataset], shapes: Sequence[tuple[int, ...]]) -> None:
-    """Raises `ValueError` unless the arrays have these shapes and hold floats."""
+    """Raise `ValueError` unless the arrays have these shapes and a float dtype."""
     for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
         if array.shape != tuple(shape) or array.dtype.kind != "f":
             raise ValueError(f"array {index} is {array.dtype} {list(array.shape)}, not floats {list(shape)}")
 
 
 def _finite(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Convert arrays to float32. Raises `ValueError` if any value is not finite."""
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("some of its values are not finite")
     return [array.astype(np.float32) for array in arrays]

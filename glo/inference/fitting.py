@@ -1,10 +1,11 @@
-"""Fitting: the codes of images that were not trained on, found with the generator frozen.
+"""Fitting: finding codes of images that the generator was not trained on, with the generator frozen.
 
     z* = argmin over z in the projected set of  loss(g(z), x) + prior(z)
 
-In an image with a hole, only what is known counts: loss(known * g(z) + (1 - known) * x, x). Pixels in the hole agree
-whatever z is, so that any loss, one of pyramids too, sees no difference there.
-The problem is not convex, so each image starts from several codes: all of them race for a while, the best goes on.
+For an image with a hole, the loss is loss(known * g(z) + (1 - known) * x, x). Pixels in the hole are equal by
+construction, so that no loss, not even one of pyramids, depends on what z generates there.
+The problem is not convex. Each image therefore starts from several codes; after a share of the steps, only the best of
+them is optimized further.
 """
 
 from collections.abc import Callable
@@ -21,12 +22,12 @@ from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
 from glo.model.schedules import descent_factor
 
-NEAREST = 3  # starts from the codes of this many nearest training images, beside the mean code
-RACE = 0.15  # share of the steps that all starts take
-CHECK = 10  # steps between looks at which images still gain
-TOLERANCE = 1e-3  # an image whose loss fell by no more than this share since the last look is done
-SETTLED = 3 / 4  # share of the steps after which that counts: the rate has fallen to a seventh
-ALPHA = 20.0  # as --alpha, but larger than it, since the generator stands still
+NEAREST = 3  # besides the mean code, fitting starts from the codes of this many nearest training images
+RACE = 0.15  # share of the steps for which all starts are optimized
+CHECK = 10  # steps between checks of convergence
+TOLERANCE = 1e-3  # an image has converged if its loss fell by at most this share since the last check
+SETTLED = 3 / 4  # share of the steps before which convergence is not tested; the step size is then down to a seventh
+ALPHA = 20.0  # step size as in --alpha; larger than in training, since the generator is frozen
 
 
 def starts(
@@ -36,14 +37,17 @@ def starts(
     drawn: np.ndarray | None = None,
     hole: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Codes to start from, float32 [n, s, d]: the mean code, those of the nearest training images in pixels, and drawn.
+    """Choose codes to start from for images uint8 [n, H, W, C]; returns float32 [n, s, d].
 
-    drawn: float32 [k, d], the same for all images. Pixels in the hole, bool [H, W, 1], are not compared.
+    They are, in this order, the mean code, the codes `drawn`, and the codes of the nearest training images in pixels.
+    train_images: uint8 [N, H, W, C]. train_codes: float32 [N, d]. drawn: float32 [k, d], used for every image.
+    hole: bool [H, W, 1], pixels that are not compared.
     """
-    near = train_codes[nearest(images, train_images, NEAREST, hole)[1]]
+    nearest_codes = train_codes[nearest(images, train_images, NEAREST, hole)[1]]
     mean = train_codes.mean(axis=0, keepdims=True)
     shared = mean if drawn is None else np.concatenate([mean, drawn])
-    return np.concatenate([np.broadcast_to(shared, (len(images), *shared.shape)), near], axis=1).astype(np.float32)
+    shared = np.broadcast_to(shared, (len(images), *shared.shape))
+    return np.concatenate([shared, nearest_codes], axis=1).astype(np.float32)
 
 
 def fit(
@@ -57,51 +61,57 @@ def fit(
     prior: GaussianPrior | None = None,
     hole: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit codes to images uint8 [n, H, W, C] from starts float32 [n, s, d], in at most `steps` updates of each code.
+    """Fit codes to images uint8 [n, H, W, C], starting from codes float32 [n, s, d].
 
-    hole: bool [H, W, 1], pixels that are unknown in all images.
-    An image whose loss has stopped falling is done, and the time goes to the others. Returns the best code met for
-    each image, float32 [n, d], and its loss with the prior's share, float32 [n]. Deterministic.
+    steps: number of updates of each code, at most; images that have converged earlier are not updated further.
+    batch_size: images at once. hole: bool [H, W, 1], pixels that are unknown in all images.
+    Returns the best code of each image, float32 [n, d], and its loss including the prior, float32 [n]. The result is
+    deterministic.
     """
     descend = make_descent(model, loss if hole is None else _outside(hole, loss), projection, prior)
     n, s, d = starts.shape
     race = max(1, round(RACE * steps))
-    winners, reached = np.empty((n, d), np.float32), np.empty(n, np.float32)
+    winners, winner_losses = np.empty((n, d), np.float32), np.empty(n, np.float32)
     with tqdm(total=n * steps, desc="fitting", unit="step", unit_scale=True, disable=None, leave=False) as bar:
-        together = max(1, batch_size * (1 + NEAREST) // s)  # more starts take no more memory
-        for first in range(0, n, together):
-            batch = slice(first, first + together)
+        race_batch = max(1, batch_size * (1 + NEAREST) // s)  # so that more starts need no more memory
+        for start in range(0, n, race_batch):
+            batch = slice(start, start + race_batch)
             raced = descend(begin(starts[batch].reshape(-1, d)), np.repeat(images[batch], s, axis=0), 0, race, race)
             losses = raced[-1].reshape(-1, s)
             best = np.argmin(losses, axis=1)
             winners[batch] = raced[-2].reshape(-1, s, d)[np.arange(len(best)), best]
-            reached[batch] = losses.min(axis=1)
+            winner_losses[batch] = losses.min(axis=1)
             bar.update(race * len(best))
         state, active = begin(winners), np.arange(n)
-        state[-1][:] = reached  # what the race found stands, also where no steps are left after it
+        state[-1][:] = winner_losses  # also the result if no steps are left after the race
         for done in range(0, steps - race, CHECK):
             count, before = min(CHECK, steps - race - done), state[-1][active]
-            for first in range(0, len(active), batch_size):
-                rows = active[first : first + batch_size]
-                moved = descend([values[rows] for values in state], images[rows], done, count, steps - race)
-                for values, new in zip(state, moved, strict=True):
-                    values[rows] = new
+            for start in range(0, len(active), batch_size):
+                rows = active[start : start + batch_size]
+                updated = descend([values[rows] for values in state], images[rows], done, count, steps - race)
+                for values, new_values in zip(state, updated, strict=True):
+                    values[rows] = new_values
                 bar.update(count * len(rows))
-            falls = state[-1][active] < (1 - TOLERANCE) * before
+            improving = state[-1][active] < (1 - TOLERANCE) * before
             if done + count < SETTLED * (steps - race):
-                continue  # at high rates a loss stands still because the code jumps about, not because it converged
-            bar.total -= (steps - race - done - count) * int(np.sum(~falls))
-            active = active[falls]
+                continue  # at large step sizes a loss stalls because the code oscillates, not because it has converged
+            bar.total -= (steps - race - done - count) * int(np.sum(~improving))
+            active = active[improving]
     return state[-2], state[-1]
 
 
 def _outside(hole: np.ndarray, loss: Loss) -> Loss:
+    """The loss of the pixels outside a hole, bool [H, W, 1]."""
     known = (~hole).astype(np.float32)
     return lambda prediction, target: loss(known * prediction + (1 - known) * target, target)
 
 
 def begin(codes: np.ndarray) -> list[np.ndarray]:
-    """What a descent keeps of each image: its code, Adam's two moments, the best code so far, and that one's loss."""
+    """The state of a descent that starts from codes float32 [B, d]: arrays with one row per image.
+
+    They are the code, Adam's first and second moment, the best code so far (float32 [B, d] each), and the loss of the
+    best code (float32 [B], infinite at first).
+    """
     moments = np.zeros_like(codes), np.zeros_like(codes)
     return [codes, *moments, codes.copy(), np.full(len(codes), np.inf, np.float32)]
 
@@ -109,9 +119,10 @@ def begin(codes: np.ndarray) -> list[np.ndarray]:
 def make_descent(
     model: GloModel, loss: Loss, projection: str, prior: GaussianPrior | None = None
 ) -> Callable[[list[np.ndarray], np.ndarray, int, int, int], list[np.ndarray]]:
-    """Compile (state, images uint8 [B, H, W, C], done, count, steps) -> the state after `count` more updates.
+    """Compile the descent (state, images uint8 [B, H, W, C], done, count, steps) -> state after `count` more updates.
 
-    state: see `begin`. Of the planned `steps`, over which the rate falls to 0, `done` have been taken before.
+    state: see `begin`. steps: planned number of updates, over which the step size falls to 0. done: how many of them
+    are reflected in the state.
     """
 
     rows = tf.TensorSpec([None, model.dimension], tf.float32)
@@ -133,8 +144,8 @@ def make_descent(
             better = losses < best_losses
             best, best_losses = tf.where(better[:, None], codes, best), tf.where(better, losses, best_losses)
             visits = tf.fill(tf.shape(losses), step + 1)
-            move, first, second = adam(first, second, visits, tape.gradient(losses, codes))
-            codes = project(codes - ALPHA * descent_factor(step, steps) * move, projection)
+            update, first, second = adam(first, second, visits, tape.gradient(losses, codes))
+            codes = project(codes - ALPHA * descent_factor(step, steps) * update, projection)
         return [codes, first, second, best, best_losses]
 
     def run(state: list[np.ndarray], images: np.ndarray, done: int, count: int, steps: int) -> list[np.ndarray]:

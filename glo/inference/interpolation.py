@@ -4,15 +4,19 @@ import numpy as np
 
 
 def linear(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The straight line (1 - t) a + t b: codes float32 [d] and positions [n] in [0, 1] to codes float32 [n, d]."""
+    """Points (1 - t) a + t b of the line segment from a to b.
+
+    a, b: codes float32 [d]. t: positions [n] in [0, 1]. Returns codes float32 [n, d].
+    """
     t = t[:, None]
     return ((1 - t) * a + t * b).astype(np.float32)
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The arc from a to b: directions turn evenly (Shoemake's slerp), norms change linearly from |a| to |b|.
+    """Spherical interpolation (Shoemake, 1985) of the directions of a and b; norms change linearly from |a| to |b|.
 
-    Same arguments as `linear`, which it falls back to where the arc is not defined: parallel, opposite or zero codes.
+    Arguments and result are those of `linear`, which is used instead where the arc is not unique: for parallel,
+    opposite or zero codes.
     """
     norm_a, norm_b = np.linalg.norm(a), np.linalg.norm(b)
     cosine = float(a @ b / (norm_a * norm_b)) if norm_a > 0 and norm_b > 0 else 1.0
@@ -24,4 +28,5 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     return (direction * ((1 - t) * norm_a + t * norm_b)).astype(np.float32)
 
 
+# By the names that the pictures and files of the task `interpolate` show.
 PATHS = {"linear": linear, "slerp": slerp}

@@ -1,4 +1,4 @@
-"""Reconstruction quality: exact averages over all images, however they are batched."""
+"""Reconstruction quality: averages over all images that do not depend on how the images are batched."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,11 @@ import numpy as np
 
 @dataclass
 class Reconstruction:
-    """Sums over images; every image counts once. Pixels are compared in [0, 1]."""
+    """Sums over images from which averages are computed. Every image counts once; pixels are compared in [0, 1].
+
+    n: number of images. squared, absolute: sums of squared and absolute errors over `values` pixel values.
+    losses: sum of the images' losses.
+    """
 
     n: int = 0
     squared: float = 0.0
@@ -17,7 +21,10 @@ class Reconstruction:
     losses: float = 0.0
 
     def add(self, reconstructed: np.ndarray, images: np.ndarray, losses: np.ndarray) -> None:
-        """reconstructed: float32 [B, H, W, C] in [-1, 1]. images: uint8, same shape. losses: float32 [B]."""
+        """Add a batch.
+
+        reconstructed: float32 [B, H, W, C] in [-1, 1]. images: uint8, same shape. losses: float32 [B].
+        """
         difference = (reconstructed.astype(np.float64) + 1) / 2 - images / 255.0
         self.n += len(images)
         self.squared += float(np.square(difference).sum())
@@ -26,7 +33,11 @@ class Reconstruction:
         self.losses += float(losses.astype(np.float64).sum())
 
     def result(self) -> dict[str, float | int]:
-        """psnr [dB] of the mean squared error over all pixels of all images, mean l1, mean loss, number of images."""
+        """Averages over all images added.
+
+        psnr: dB, of the mean squared error over all pixels of all images. l1: mean absolute error, in [0, 1].
+        loss: mean loss. n: number of images.
+        """
         return {
             "psnr": psnr(self.squared / self.values),
             "l1": self.absolute / self.values,
@@ -36,5 +47,5 @@ class Reconstruction:
 
 
 def psnr(mean_squared_error: float) -> float:
-    """Peak signal-to-noise ratio of pixels in [0, 1]: -10 log10(MSE) dB; 100 for an error below 1e-10."""
+    """Peak signal-to-noise ratio in dB of pixels in [0, 1]: -10 log10(MSE); at most 100, for an MSE below 1e-10."""
     return -10 * math.log10(max(mean_squared_error, 1e-10))

@@ -1,1 +1,1 @@
-"""Measures of images: distances, manifolds, similarity, memorisation. Arrays in, numbers out."""
+"""Measures of images, functions from arrays to numbers: distances, manifolds, similarity, memorisation."""

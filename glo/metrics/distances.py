@@ -1,36 +1,37 @@
-"""Distances between two sets of samples, real and generated: of features, of pixels, of histograms. NumPy, in float64.
+"""Distances between real and generated samples, by features, pixels or histograms, computed with NumPy in float64.
 
-Each is 0, or about 0, for two samples of one distribution. All depend on the number of samples, so that none means
-much without it, and without the same distance between real sets of that size.
+Each distance is about 0 for two large samples of the same distribution. All depend on the number of samples: report
+that number, and the same distance between two real sets of that size.
 """
 
 import numpy as np
 
-BLOCK = 2048  # rows of a block, so that no matrix of all pairs is held
-DIRECTIONS = 512
-LEVELS = 256
+BLOCK = 2048  # samples at once, so that the matrix of all pairs is never in memory
+DIRECTIONS = 512  # of `sliced_wasserstein`
+LEVELS = 256  # of uint8 pixels
 
 
 def frechet(x: np.ndarray, y: np.ndarray) -> float:
     """Fréchet distance of the normal distributions fitted to features [n, d] and [m, d] (Heusel et al. 2017).
 
-    |mean_x - mean_y|^2 + tr(C_x + C_y - 2 (C_x C_y)^(1/2)), the squared 2-Wasserstein distance of the two. The
-    covariances divide by n - 1. With no more samples than dimensions they are singular, and the distance is too large.
+    |mean_x - mean_y|^2 + tr(C_x + C_y - 2 (C_x C_y)^(1/2)), their squared 2-Wasserstein distance, with the unbiased
+    covariances (divided by n - 1). If n or m is at most d, they are singular and the distance is overestimated.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
-    between = x.mean(axis=0) - y.mean(axis=0)
+    difference = x.mean(axis=0) - y.mean(axis=0)
     cx, cy = np.atleast_2d(np.cov(x, rowvar=False)), np.atleast_2d(np.cov(y, rowvar=False))
-    # The trace of (C_x C_y)^(1/2) is that of (R C_y R)^(1/2) with R = C_x^(1/2): symmetric, so that no root is complex.
+    # (C_x C_y)^(1/2) has the same trace as (R C_y R)^(1/2) with R = C_x^(1/2), which is symmetric and has a real root.
     variances, axes = np.linalg.eigh(cx)
     root = axes * np.sqrt(np.maximum(variances, 0)) @ axes.T
     overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cy @ root), 0)).sum()
-    return float(max(0.0, between @ between + np.trace(cx) + np.trace(cy) - 2 * overlap))
+    return float(max(0.0, difference @ difference + np.trace(cx) + np.trace(cy) - 2 * overlap))
 
 
 def kid(x: np.ndarray, y: np.ndarray) -> float:
-    """Kernel distance of features [n, d] and [m, d] (Binkowski et al. 2018): squared MMD, kernel (x.y / d + 1)^3.
+    """Kernel inception distance of features [n, d] and [m, d], n and m > 1 (Binkowski et al. 2018).
 
-    The unbiased estimate from all pairs, not the mean over random subsets: it may be a little below 0. n and m > 1.
+    The squared maximum mean discrepancy with the kernel (x.y / d + 1)^3, estimated without bias from all pairs rather
+    than from random subsets. The estimate may be slightly negative.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
     n, m = len(x), len(y)
@@ -40,30 +41,31 @@ def kid(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def sliced_wasserstein(x: np.ndarray, y: np.ndarray, seed: int = 0) -> float:
-    """Sliced 1-Wasserstein distance of samples [n, d] and [n, d]: the mean over `DIRECTIONS` random unit directions.
+    """Sliced 1-Wasserstein distance of two sets of n samples [n, ...] each.
 
-    Along a line, the distance of two sets of equal size is the mean distance of their sorted values. Raises
-    `ValueError` for sets of different sizes.
+    The mean of the 1-Wasserstein distances along `DIRECTIONS` random unit vectors. Along a line, the distance of two
+    sets of equal size is the mean absolute difference of their sorted values. Pixels uint8 are scaled to [0, 1].
+    Raises `ValueError` for sets of different sizes.
     """
     if len(x) != len(y):
         raise ValueError(f"sets of {len(x)} and {len(y)} samples: they must be equally many")
     directions = np.random.default_rng(seed).standard_normal((x[:1].size, DIRECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
-    along = [np.sort(_projected(samples, directions), axis=0) for samples in (x, y)]
-    return float(np.abs(along[0] - along[1]).mean())
+    x_sorted, y_sorted = (np.sort(_project(samples, directions), axis=0) for samples in (x, y))
+    return float(np.abs(x_sorted - y_sorted).mean())
 
 
 def chi_square(x: np.ndarray, y: np.ndarray) -> float:
-    """Chi-square distance of the pixel histograms p, q of images uint8 [n, H, W, C] and [m, H, W, C], in [0, 1].
+    """Chi-square distance in [0, 1] of the pixel histograms p, q of images uint8 [n, H, W, C] and [m, H, W, C].
 
-    1/2 sum (p - q)^2 / (p + q) over the 256 levels, the mean over the channels.
+    1/2 sum (p - q)^2 / (p + q) over the 256 levels, averaged over the channels.
     """
     distances = []
     for channel in range(x.shape[-1]):
         counts = [np.bincount(images[..., channel].ravel(), minlength=LEVELS) for images in (x, y)]
         p, q = (count / count.sum() for count in counts)
-        seen = p + q > 0
-        distances.append(0.5 * np.sum((p - q)[seen] ** 2 / (p + q)[seen]))
+        occurring = p + q > 0
+        distances.append(0.5 * np.sum((p - q)[occurring] ** 2 / (p + q)[occurring]))
     return float(np.mean(distances))
 
 
@@ -72,12 +74,13 @@ def _kernel(products: np.ndarray, dimension: int) -> np.ndarray:
 
 
 def _kernel_sum(x: np.ndarray, y: np.ndarray) -> float:
+    """Sum of the kernel over all pairs of x [n, d] and y [m, d]."""
     blocks = (x[i : i + BLOCK] @ y[j : j + BLOCK].T for i in range(0, len(x), BLOCK) for j in range(0, len(y), BLOCK))
     return sum(float(_kernel(products, x.shape[1]).sum()) for products in blocks)
 
 
-def _projected(samples: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """[n, DIRECTIONS]; uint8 pixels as they are in [0, 1]."""
+def _project(samples: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Coordinates float64 [n, DIRECTIONS] of samples [n, ...] along directions [d, DIRECTIONS]."""
     scale = 255 if samples.dtype == np.uint8 else 1
     parts = (samples[i : i + BLOCK].reshape(-1, len(directions)) for i in range(0, len(samples), BLOCK))
     return np.concatenate([part.astype(np.float64) @ directions / scale for part in parts])

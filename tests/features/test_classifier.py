@@ -1,4 +1,4 @@
-"""The classifier: it learns, repeats, is kept beside the dataset, and only its own cache is believed."""
+"""The classifier: it learns, is reproducible, and is saved beside the dataset; files that do not fit are replaced."""
 
 import dataclasses
 import json
@@ -10,16 +10,16 @@ from glo.features import classifier
 from glo.features.classifier import Classifier
 from tests.support import load, write_flat
 
-LABELS = np.array([-4, 0, 70000])  # any integers
+LABELS = np.array([-4, 0, 70000])  # labels may be any integers
 
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Noise with a bright row, which tells the class; 9 by 8 pixels."""
-    return made(tmp_path)
+    """Images of 9 by 8 pixels: noise with one bright row, whose position is the class."""
+    return make_dataset(tmp_path)
 
 
-def made(folder, seed=0):
+def make_dataset(folder, seed=0):
     random = np.random.default_rng(seed)
     images = random.integers(0, 100, (120, 9, 8, 1), np.uint8)
     classes = np.arange(120) % 3
@@ -29,20 +29,20 @@ def made(folder, seed=0):
     return load(folder, "ROWS")
 
 
-def cache(dataset):
+def saved_file(dataset):
     (path,) = dataset.path.parent.glob("classifier-*.npz")
     return path
 
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """A list that grows by one with each training, which is left out: the first weights, of a fixed seed, will do."""
-    seen = []
-    monkeypatch.setattr(classifier, "_train", lambda *_: seen.append(1))
-    return seen
+    """A list that grows by one with each training. Training itself is replaced: the initial weights are used."""
+    calls = []
+    monkeypatch.setattr(classifier, "_train", lambda *_: calls.append(1))
+    return calls
 
 
-def test_it_learns_and_repeats(dataset, monkeypatch):
+def test_the_classifier_learns_and_is_reproducible(dataset, monkeypatch):
     monkeypatch.setattr(classifier, "MIN_STEPS", 30)
     first = Classifier(dataset)
     assert first.accuracy > 0.9
@@ -51,44 +51,44 @@ def test_it_learns_and_repeats(dataset, monkeypatch):
     assert features.dtype == np.float32
     assert (features >= 0).all()  # after the ReLU
     assert features.std() > 0
-    kept = Classifier(dataset)
-    assert kept.describe() == first.describe()
-    np.testing.assert_array_equal(kept(dataset.images[:7]), features)
-    cache(dataset).unlink()
-    again = Classifier(dataset)
-    assert again.sha256 == first.sha256
-    np.testing.assert_array_equal(again(dataset.images[:7]), features)
+    loaded = Classifier(dataset)
+    assert loaded.describe() == first.describe()
+    np.testing.assert_array_equal(loaded(dataset.images[:7]), features)
+    saved_file(dataset).unlink()
+    retrained = Classifier(dataset)
+    assert retrained.sha256 == first.sha256
+    np.testing.assert_array_equal(retrained(dataset.images[:7]), features)
 
 
-def test_accuracy_is_that_of_held_out_rows(dataset, trainings):
+def test_accuracy_is_measured_on_held_out_rows(dataset, trainings):
     network = Classifier(dataset)._network
     predicted = LABELS[np.asarray(network(dataset.images[dataset.test_rows])).argmax(axis=1)]
     labels = dataset.labels.copy()
     labels[dataset.test_rows] = predicted
-    labels[dataset.test_rows[:6]] = 5  # which no training image has
-    other = dataclasses.replace(dataset, labels=labels)
-    assert Classifier(other).accuracy == pytest.approx(24 / 30)
-    assert len(trainings) == 2  # other labels, another classifier
+    labels[dataset.test_rows[:6]] = 5  # a label that no training image has
+    relabeled = dataclasses.replace(dataset, labels=labels)
+    assert Classifier(relabeled).accuracy == pytest.approx(24 / 30)
+    assert len(trainings) == 2  # other labels need another classifier
 
 
-def test_it_is_trained_on_all_training_rows_whatever_a_run_takes(dataset, trainings):
+def test_training_uses_all_training_rows_even_if_a_run_uses_few(dataset, trainings):
     Classifier(dataset)
     Classifier(load(dataset.path.parent.parent, "ROWS", max_samples=5))
     assert len(trainings) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign", "changed", "accuracy"])
-def test_a_cache_that_is_damaged_or_foreign_is_replaced(dataset, damage, tmp_path, trainings):
-    right = Classifier(dataset)
-    path = cache(dataset)
-    whole = path.read_bytes()
+def test_a_damaged_or_foreign_file_is_replaced(dataset, damage, tmp_path, trainings):
+    original = Classifier(dataset)
+    path = saved_file(dataset)
+    content = path.read_bytes()
     if damage == "cut":
-        path.write_bytes(whole[: len(whole) // 2])
+        path.write_bytes(content[: len(content) // 2])
     elif damage == "foreign":
-        other = made(tmp_path / "other", seed=1)
+        other = make_dataset(tmp_path / "other", seed=1)
         Classifier(other)
-        assert cache(other).name != path.name
-        path.write_bytes(cache(other).read_bytes())
+        assert saved_file(other).name != path.name
+        path.write_bytes(saved_file(other).read_bytes())
     else:
         with np.load(path) as file:
             arrays = dict(file)
@@ -98,13 +98,13 @@ def test_a_cache_that_is_damaged_or_foreign_is_replaced(dataset, damage, tmp_pat
             arrays["about"] = np.array(json.dumps({**json.loads(str(arrays["about"])), "accuracy": 7}))
         np.savez(path, **arrays)
     before = len(trainings)
-    assert Classifier(dataset).sha256 == right.sha256
+    assert Classifier(dataset).sha256 == original.sha256
     assert len(trainings) == before + 1
     Classifier(dataset)
-    assert len(trainings) == before + 1  # the replaced cache is sound
+    assert len(trainings) == before + 1  # read from the replaced file
 
 
-def test_a_folder_that_takes_no_cache_is_no_obstacle(dataset, trainings, monkeypatch):
+def test_the_classifier_works_if_it_cannot_be_saved(dataset, trainings, monkeypatch):
     def refuse(path, *_):
         raise classifier.files.cannot_write(path, PermissionError(13, "Permission denied"))
 

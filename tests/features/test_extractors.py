@@ -1,4 +1,4 @@
-"""Networks of keras.applications as extractors, with random weights in the place of downloaded ones."""
+"""Networks of keras.applications as extractors, with random weights in place of downloaded ones."""
 
 import hashlib
 from functools import partial
@@ -11,45 +11,50 @@ import pytest
 from glo.features import extractors, weights
 from glo.features.extractors import Application
 from glo.runtime.errors import UserError
+from glo.settings import EXTRACTORS
 from tests.support import samples
 
 
-def test_a_failed_download_is_one_line(monkeypatch):
+def test_settings_list_every_extractor():
+    assert set(EXTRACTORS) == {"classifier", *extractors.APPLICATIONS}
+
+
+def test_a_failed_download_is_a_one_line_error(monkeypatch):
     def fail(*_, **__):
         raise Exception("URL fetch failure on https://host/file.h5: None -- [Errno -2] Name or service not known")
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
-    with pytest.raises(UserError, match=r"needs the network.*--extractor classifier") as caught:
+    with pytest.raises(UserError, match=r"needs network access.*--extractor classifier") as caught:
         Application("MobileNetV2")
     assert "URL fetch failure" in str(caught.value)
 
 
-def test_features_of_grey_and_of_colour(monkeypatch):
-    asked = []
+def test_features_of_grey_and_colour_images(monkeypatch):
+    requested_weights = []
 
     def untrained(weights, **options):
-        asked.append(weights)
+        requested_weights.append(weights)
         keras.utils.set_random_seed(0)
         return keras_network(weights=None, **options)
 
     keras_network = keras.applications.MobileNetV2
     monkeypatch.setattr(keras.applications, "MobileNetV2", untrained)
     extractor = Application("MobileNetV2")
-    assert asked == ["imagenet"]
+    assert requested_weights == ["imagenet"]
     assert extractor.name == "mobilenet_v2"
     grey, _ = samples(3, (8, 9, 1))
     colour = np.repeat(grey, 3, axis=3)
     monkeypatch.setattr(extractors, "BATCH", 2)
-    found = extractors.features(extractor, grey)
-    assert found.shape == (3, 1280)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, extractor(colour), atol=1e-5)
-    assert not np.array_equal(found[0], found[1])
+    features = extractors.features(extractor, grey)
+    assert features.shape == (3, 1280)
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features, extractor(colour), atol=1e-5)
+    assert not np.array_equal(features[0], features[1])
     assert extractor.describe() == Application("MobileNetV2").describe()
 
 
 class Echo:
-    """A network whose features are its inputs, to see what it is given."""
+    """A network that returns its inputs, so that a test can check them."""
 
     def __init__(self, *_, **options):
         self.shape = options["input_shape"]
@@ -67,15 +72,15 @@ def test_images_are_resized_and_scaled_for_the_network(kind, black, white, monke
     monkeypatch.setattr(keras.applications, kind, Echo)
     images = np.zeros((2, 6, 7, 1), np.uint8)
     images[1] = 255
-    given = Application(kind)(images)
+    inputs = Application(kind)(images)
     side = extractors.APPLICATIONS[kind][1]
-    assert given.shape == (2, side, side, 3)
-    np.testing.assert_allclose(given[0], black, rtol=1e-6)
-    np.testing.assert_allclose(given[1], white, rtol=1e-6)
+    assert inputs.shape == (2, side, side, 3)
+    np.testing.assert_allclose(inputs[0], black, rtol=1e-6)
+    np.testing.assert_allclose(inputs[1], white, rtol=1e-6)
 
 
 def tiny(weights, include_top, input_shape, pooling):
-    """A small network in the place of InceptionV3."""
+    """A small network in place of InceptionV3."""
     assert (weights, include_top, pooling) == (None, False, "avg")
     inputs = keras.Input(input_shape)
     x = keras.layers.Conv2D(4, 3, strides=32, name="conv")(inputs)
@@ -84,7 +89,7 @@ def tiny(weights, include_top, input_shape, pooling):
 
 
 @pytest.mark.parametrize("suffix", ["npz", "h5"])
-def test_weights_of_a_file(suffix, tmp_path, monkeypatch):
+def test_weights_from_a_file(suffix, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.applications, "InceptionV3", tiny)
     shape = (299, 299, 3)
     network = partial(tiny, None, False, shape, "avg")()
@@ -103,14 +108,14 @@ def test_weights_of_a_file(suffix, tmp_path, monkeypatch):
                 for name, value in zip(names, values, strict=True):
                     group[name] = value
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    found = Application("InceptionV3", path, digest)
-    assert found.describe() == {
+    extractor = Application("InceptionV3", path, digest)
+    assert extractor.describe() == {
         "name": f"inception_v3_{digest[:8]}",
         "sha256": weights.sha256(network.get_weights()),
     }
     images, _ = samples(2, (299, 299, 3))
     expected = network(images / 127.5 - 1).numpy()
-    np.testing.assert_allclose(found(images), expected, rtol=1e-4)
+    np.testing.assert_allclose(extractor(images), expected, rtol=1e-4)
 
 
 def test_weights_of_another_network_are_refused(tmp_path, monkeypatch):

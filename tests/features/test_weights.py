@@ -1,4 +1,4 @@
-"""Weights as plain arrays: what is read is what was written, and everything else is refused in one line."""
+"""Weights as plain arrays: they are read as they were written, and any other file is refused with a one-line error."""
 
 import hashlib
 import os
@@ -18,17 +18,17 @@ def arrays(seed=0):
     return [random.standard_normal(shape).astype(np.float32) for shape in SHAPES]
 
 
-def test_a_file_gives_back_what_was_written(tmp_path):
+def test_arrays_are_read_as_they_were_written(tmp_path):
     weights.write(tmp_path / "w.npz", arrays(), {"accuracy": 0.5})
-    found, about = weights.read(tmp_path / "w.npz", SHAPES)
-    assert about == {"accuracy": 0.5}
-    for one, other in zip(found, arrays(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    read, description = weights.read(tmp_path / "w.npz", SHAPES)
+    assert description == {"accuracy": 0.5}
+    for array, expected in zip(read, arrays(), strict=True):
+        np.testing.assert_array_equal(array, expected)
     np.savez_compressed(tmp_path / "plain.npz", *arrays())
     assert weights.read(tmp_path / "plain.npz", SHAPES)[1] == {}
 
 
-def test_the_hash_tells_values_and_shapes_apart():
+def test_the_hash_depends_on_values_and_shapes():
     assert weights.sha256(arrays()) == weights.sha256(arrays())
     assert weights.sha256(arrays()) != weights.sha256(arrays(1))
     assert weights.sha256([np.zeros((2, 3))]) != weights.sha256([np.zeros((3, 2))])
@@ -60,34 +60,34 @@ def test_other_npz_files_are_refused(name, tmp_path):
     assert str(path) in str(caught.value)
 
 
-def test_a_cut_file_is_refused(tmp_path):
+def test_a_truncated_file_is_refused(tmp_path):
     path = tmp_path / "w.npz"
     weights.write(path, arrays(), {})
-    whole = path.read_bytes()
-    for size in (10, len(whole) // 2, len(whole) - 3):
-        path.write_bytes(whole[:size])
+    content = path.read_bytes()
+    for size in (10, len(content) // 2, len(content) - 3):
+        path.write_bytes(content[:size])
         with pytest.raises(UserError, match="holds no weights"):
             weights.read(path, SHAPES)
 
 
 def write_h5(path, values, names=("conv/kernel:0", "conv/bias:0", "dense/kernel:0")):
-    """Two layers with weights and one without, as Keras 1 and 2 lay them out."""
+    """Write two layers with weights and one without in the layout of Keras 1 and 2."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = np.array([b"input", b"conv", b"dense"])
-        for layer, chosen in (("input", slice(0, 0)), ("conv", slice(0, 2)), ("dense", slice(2, 3))):
+        for layer, part in (("input", slice(0, 0)), ("conv", slice(0, 2)), ("dense", slice(2, 3))):
             group = file.create_group(layer)
-            group.attrs["weight_names"] = np.array([name.encode() for name in names[chosen]], "S20")
-            for name, array in zip(names[chosen], values[chosen], strict=True):
+            group.attrs["weight_names"] = np.array([name.encode() for name in names[part]], "S20")
+            for name, array in zip(names[part], values[part], strict=True):
                 group[name] = array
 
 
-def test_hdf5_weights_in_the_order_of_the_attributes(tmp_path):
+def test_hdf5_weights_are_read_in_the_order_of_the_attributes(tmp_path):
     write_h5(tmp_path / "w.h5", arrays())
-    for one, other in zip(weights.read_h5(tmp_path / "w.h5", SHAPES), arrays(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for array, expected in zip(weights.read_h5(tmp_path / "w.h5", SHAPES), arrays(), strict=True):
+        np.testing.assert_array_equal(array, expected)
 
 
-def test_hostile_hdf5_weights_are_refused(tmp_path):
+def test_malicious_or_damaged_hdf5_weights_are_refused(tmp_path):
     path = tmp_path / "w.h5"
     write_h5(tmp_path / "secret.h5", arrays())
     for link in (h5py.ExternalLink("secret.h5", "/conv/conv/bias:0"), h5py.SoftLink("/conv/conv/kernel:0")):
@@ -119,13 +119,13 @@ def test_hostile_hdf5_weights_are_refused(tmp_path):
         weights.read_h5(path, SHAPES)
 
 
-def test_a_file_is_verified_by_its_hash(tmp_path):
+def test_verify_compares_the_hash_of_a_file(tmp_path):
     path = tmp_path / "w.npz"
     with pytest.raises(UserError, match="No such file"):
         weights.verify(path, "0" * 64)
     path.write_bytes(b"weights")
-    right = hashlib.sha256(b"weights").hexdigest()
-    weights.verify(path, right)
-    for wrong in (None, "0" * 64):
-        with pytest.raises(UserError, match=right):
-            weights.verify(path, wrong)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    weights.verify(path, digest)
+    for expected in (None, "0" * 64):
+        with pytest.raises(UserError, match=digest):
+            weights.verify(path, expected)

@@ -9,7 +9,7 @@ POSITIONS = np.array([0, 0.25, 0.5, 1])
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_ends_are_the_codes_themselves(name):
+def test_a_path_starts_and_ends_at_the_codes(name):
     a, b = np.array([0.3, 0.1, -0.5]), np.array([0.1, -0.8, 0.2])
     path = PATHS[name](a, b, POSITIONS)
     np.testing.assert_allclose(path[[0, -1]], [a, b], atol=1e-6)
@@ -24,7 +24,7 @@ def test_slerp_by_hand():
 
 
 @pytest.mark.parametrize("b", [[2.0, 0], [-1.0, 0], [0.0, 0]])
-def test_slerp_is_a_straight_line_where_there_is_no_arc(b):
+def test_slerp_is_linear_where_the_arc_is_not_unique(b):
     np.testing.assert_allclose(
         slerp(np.array([1.0, 0]), np.array(b), POSITIONS), [[1 - t + t * b[0], 0] for t in POSITIONS], atol=1e-6
     )

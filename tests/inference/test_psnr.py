@@ -1,4 +1,4 @@
-"""Averages are exact, whatever the batches."""
+"""Reconstruction quality and decoding, which must not depend on the batch size."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Distances against closed forms, double loops, SciPy, and sums by hand."""
+"""Distances against closed forms, double loops, SciPy, and values computed by hand."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def gaussians(n=60, m=50, d=4):
 
 
 def test_frechet_of_independent_coordinates_by_hand():
-    # Corners of a box: means and variances are exact, and coordinates are uncorrelated.
+    # The corners of a box have known means and variances, and uncorrelated coordinates.
     corners = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
     x, y = corners * [1, 2, 3], corners * [2, 2, 5] + [0, 1, -2]
     deviations = np.array([[1, 2, 3], [2, 2, 5]]) * np.sqrt(8 / 7)
@@ -24,7 +24,7 @@ def test_frechet_of_independent_coordinates_by_hand():
     assert distances.frechet(x, y) == pytest.approx(expected, rel=1e-9)
 
 
-def test_frechet_of_correlated_features_by_the_matrix_root():
+def test_frechet_of_correlated_features_against_the_matrix_root():
     x, y = gaussians()
     y = y @ np.random.default_rng(1).standard_normal((4, 4))
     cx, cy = np.cov(x.astype(float), rowvar=False), np.cov(y.astype(float), rowvar=False)
@@ -39,7 +39,7 @@ def test_frechet_with_fewer_samples_than_features_is_finite():
 
 
 @pytest.mark.parametrize("block", [7, 2048])
-def test_kid_by_a_double_loop(block, monkeypatch):
+def test_kid_against_a_double_loop(block, monkeypatch):
     monkeypatch.setattr(distances, "BLOCK", block)
     x, y = gaussians(20, 15)
 
@@ -59,14 +59,14 @@ def test_sliced_wasserstein_in_one_dimension_is_the_wasserstein_distance(block, 
 
 def test_sliced_wasserstein_of_a_shift():
     x, _ = gaussians(30, 30, 3)
-    # Along a random unit direction of space, a shift by s appears as s |cos|, of mean s / 2.
+    # Along a random unit vector in three dimensions, a shift by s has the length s |cos|, whose mean is s / 2.
     shifted = x + np.array([0, 4, 0])
     assert distances.sliced_wasserstein(x, shifted) == pytest.approx(2, rel=0.1)
     with pytest.raises(ValueError, match="equally many"):
         distances.sliced_wasserstein(x, x[1:])
 
 
-def test_sliced_wasserstein_takes_pixels_in_0_to_1():
+def test_sliced_wasserstein_scales_pixels_to_0_to_1():
     black, white = np.zeros((5, 2, 3, 1), np.uint8), np.full((5, 2, 3, 1), 255, np.uint8)
     expected = distances.sliced_wasserstein(np.zeros((5, 6)), np.ones((5, 6)))
     assert distances.sliced_wasserstein(black, white) == pytest.approx(expected)
@@ -75,9 +75,9 @@ def test_sliced_wasserstein_takes_pixels_in_0_to_1():
 def test_chi_square_by_hand():
     x = np.array([0, 0, 0, 255], np.uint8).reshape(1, 2, 2, 1)
     y = np.array([0, 255, 255, 7], np.uint8).reshape(1, 2, 2, 1)
-    # p, q: level 0 is 3/4, 1/4; 255 is 1/4, 1/2; 7 is 0, 1/4.
+    # (p, q) are (3/4, 1/4) at level 0, (1/4, 1/2) at level 255, and (0, 1/4) at level 7.
     assert distances.chi_square(x, y) == pytest.approx(0.5 * (0.25 / 1 + 0.0625 / 0.75 + 0.0625 / 0.25))
     assert distances.chi_square(x, x) == 0
-    two = np.concatenate([x, x], axis=3), np.concatenate([x, y], axis=3)  # the second channel alone differs
-    assert distances.chi_square(*two) == pytest.approx(distances.chi_square(x, y) / 2)
+    two_channels = np.concatenate([x, x], axis=3), np.concatenate([x, y], axis=3)  # only the second channel differs
+    assert distances.chi_square(*two_channels) == pytest.approx(distances.chi_square(x, y) / 2)
     assert distances.chi_square(x, np.full_like(x, 9)) == pytest.approx(1)

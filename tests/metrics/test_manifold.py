@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage of hand-made points, and against loops."""
+"""Precision, recall, density and coverage against values computed by hand and against loops."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from glo.metrics import manifold
 
 def test_points_on_a_line_by_hand(monkeypatch):
     monkeypatch.setattr(manifold, "NEIGHBORS", 1)
-    # Real balls: 0 +- 1, 1 +- 1, 3 +- 2, 100 +- 97. Generated ones: 0.5 +- 0.25, 0.75 +- 0.25, 300 +- 299.25.
+    # Real balls: 0 +- 1, 1 +- 1, 3 +- 2, 100 +- 97. Generated balls: 0.5 +- 0.25, 0.75 +- 0.25, 300 +- 299.25.
     real, generated = np.array([[0.0], [1], [3], [100]]), np.array([[0.5], [0.75], [300.0]])
-    found = manifold.prdc(real, generated)
-    assert found["precision"] == pytest.approx(2 / 3)  # 0.5 and 0.75
-    assert found["recall"] == pytest.approx(3 / 4)  # 1, 3 and 100 are in the ball of 300; 0 is in none
-    assert found["density"] == pytest.approx(4 / 3)  # each of 0.5 and 0.75 in the balls of 0 and 1
-    assert found["coverage"] == pytest.approx(2 / 4)
+    scores = manifold.prdc(real, generated)
+    assert scores["precision"] == pytest.approx(2 / 3)  # 0.5 and 0.75
+    assert scores["recall"] == pytest.approx(3 / 4)  # 1, 3 and 100 are in the ball of 300; 0 is in no ball
+    assert scores["density"] == pytest.approx(4 / 3)  # 0.5 and 0.75 are each in the balls of 0 and 1
+    assert scores["coverage"] == pytest.approx(2 / 4)  # the balls of 0 and 1
 
 
 def test_against_loops():

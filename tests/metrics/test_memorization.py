@@ -1,4 +1,4 @@
-"""Nearest images against all distances, and the share of copies among images."""
+"""Nearest images against all pairwise distances, and the share of memorised images."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tests.support import samples
 
 
 @pytest.mark.parametrize(("block_bytes", "queries_a_block"), [(1, 1), (10_000, 4), (1 << 28, 1024)])
-def test_nearest_against_all_distances(block_bytes, queries_a_block, monkeypatch):
+def test_nearest_against_all_pairwise_distances(block_bytes, queries_a_block, monkeypatch):
     monkeypatch.setattr("glo.inference.neighbors.BLOCK_BYTES", block_bytes)
     monkeypatch.setattr("glo.inference.neighbors.QUERIES", queries_a_block)
     images, _ = samples(200, (4, 4, 1))
@@ -33,13 +33,13 @@ def test_share_of_copies():
     assert memorization.share(train[:50], train, held_out) == 1
     half = np.concatenate([images[:200], new[:200]])
     assert memorization.share(half, train, held_out) == pytest.approx(0.5 + memorization.QUANTILE / 2, abs=0.03)
-    # By hand: on a line with a training image at 0, held-out images at 1 to 100 put the threshold at 5.95.
+    # By hand: on a line with a training image at 0, held-out images at 1 to 100 make the threshold 5.95.
     line = np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1)
     assert memorization.share(line[[2, 5, 6, 9]], line[:1], line[1:101]) == 0.5
 
 
-def test_copies_count_where_held_out_images_are_copies_themselves():
-    """Duplicates between the splits put the threshold at a distance of 0."""
+def test_copies_count_even_if_held_out_images_are_copies_themselves():
+    """Duplicates between the splits make the threshold 0."""
     images, _ = samples(400, (4, 4, 1))
     train, held_out = images[:100], np.concatenate([images[:50], images[100:200]])
     assert memorization.share(train[:20], train, held_out) == 1
@@ -54,7 +54,7 @@ def test_the_control_is_measured_on_held_out_images():
     assert 0 < control < 0.15
 
 
-def test_nothing_to_compare_with_is_an_error():
+def test_no_held_out_images_are_an_error():
     images, _ = samples(4, (2, 2, 1))
     with pytest.raises(ValueError, match="held-out"):
         memorization.share(images, images, images[:0])
