@@ -1,4 +1,4 @@
-"""Pictures for people: grids with captions, animations, the loss curve."""
+"""Pictures for people: captioned grids, animations, and the loss curve."""
 
 import io
 import math
@@ -14,21 +14,21 @@ from glo.runtime import files
 
 T = TypeVar("T")
 MARGIN = 2  # pixels between images
-SIDE = 56  # small images are enlarged, by whole factors, to about this many pixels
-CAPTION = 22  # height of a caption line
-GIF_FRAMES = 40
-GIF_WIDTH = 480  # pixels; wider frames are shrunk, since colour GIFs grow to tens of megabytes
-GIF_SECONDS = 8
-PAPER, INK = 255, 40
+SIDE = 56  # small images are enlarged by whole factors until the longer side has about this many pixels
+CAPTION = 22  # height of a caption in pixels
+GIF_FRAMES = 40  # at most
+GIF_WIDTH = 480  # pixels; wider frames are shrunk, since colour GIFs would take tens of megabytes
+GIF_SECONDS = 8  # at most
+PAPER, INK = 255, 40  # grey levels of the background and of text
 
 
 def columns(n: int) -> int:
-    """Columns of an about square grid of n images."""
+    """Number of columns of an approximately square grid of n images."""
     return math.ceil(math.sqrt(n))
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Lay images uint8 [n, H, W, C] out row by row, small ones enlarged (bicubic). Returns uint8 [h, w, 3]."""
+    """Arrange images uint8 [n, H, W, C], C 1 or 3, row by row; small ones are enlarged (bicubic). Returns [h, w, 3]."""
     n, height, width = images.shape[:3]
     scale = max(1, round(SIDE / max(height, width)))
     height, width = height * scale, width * scale
@@ -42,12 +42,12 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def panel(caption: str, images: np.ndarray) -> np.ndarray:
-    """A captioned grid of images uint8 [n, H, W, C], at most eight in a row."""
+    """A captioned grid of images uint8 [n, H, W, C] with at most eight columns, uint8 [h, w, 3]."""
     return captioned(caption, grid(images, min(len(images), 8)))
 
 
 def captioned(caption: str, picture: np.ndarray) -> np.ndarray:
-    """The picture with a line of text above it, widened if the text is longer."""
+    """Add a line of text above a picture uint8 [h, w, 3]; the picture is widened if the text is longer."""
     font = ImageFont.load_default(14)
     width = max(picture.shape[1], math.ceil(font.getlength(caption)) + 2 * MARGIN)
     canvas = Image.new("RGB", (width, picture.shape[0] + CAPTION), (PAPER,) * 3)
@@ -57,18 +57,18 @@ def captioned(caption: str, picture: np.ndarray) -> np.ndarray:
 
 
 def beside(*pictures: np.ndarray) -> np.ndarray:
-    """Pictures from left to right, with a gap."""
-    return _joined(pictures, axis=1)
+    """Join pictures uint8 [h, w, 3] from left to right with a gap between them."""
+    return _join(pictures, axis=1)
 
 
 def below(*pictures: np.ndarray) -> np.ndarray:
-    """Pictures from top to bottom, with a gap."""
-    return _joined(pictures, axis=0)
+    """Join pictures uint8 [h, w, 3] from top to bottom with a gap between them."""
+    return _join(pictures, axis=0)
 
 
 def save(path: Path, picture: np.ndarray) -> None:
-    """Write a picture uint8 [h, w, 3] in the format of the suffix."""
-    # A third of the time for files as large: grey pictures in one channel, and no search for the last per cent.
+    """Write a picture uint8 [h, w, 3] in the format of the suffix. Raises `files.WriteError`."""
+    # One channel for grey pictures, and a low compression level: the files are as large but take a third of the time.
     grey = (picture == picture[..., :1]).all()
     options = {"compress_level": 3} if path.suffix == ".png" else {}
     encoded = imageio.imwrite("<bytes>", picture[..., 0] if grey else picture, extension=path.suffix, **options)
@@ -76,13 +76,13 @@ def save(path: Path, picture: np.ndarray) -> None:
 
 
 def evenly(frames: Sequence[T]) -> list[T]:
-    """At most `GIF_FRAMES` of them, evenly chosen, the first and the last among them."""
-    keep = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(len(frames), GIF_FRAMES))})
-    return [frames[i] for i in keep]
+    """Choose at most `GIF_FRAMES` evenly spaced frames, including the first and the last one."""
+    indices = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(len(frames), GIF_FRAMES))})
+    return [frames[i] for i in indices]
 
 
 def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write an endless animation of pictures uint8 [h, w, 3], all of one size."""
+    """Write an endless animation of pictures uint8 [h, w, 3] of equal size. Raises `files.WriteError`."""
     milliseconds = min(500, 1000 * GIF_SECONDS // len(frames))
     height, width = frames[0].shape[:2]
     if width > GIF_WIDTH:
@@ -92,7 +92,10 @@ def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
 
 
 def save_loss(path: Path, records: Sequence[dict]) -> None:
-    """Plot the loss, and the PSNR where there is one, against steps. records: the objects of metrics.jsonl."""
+    """Plot the training loss against the steps, and the PSNR if it was recorded. Raises `files.WriteError`.
+
+    records: the objects of metrics.jsonl.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -113,12 +116,12 @@ def save_loss(path: Path, records: Sequence[dict]) -> None:
 
 
 def _write(path: Path, encoded: bytes) -> None:
-    # Encoded in memory, since encoders let a full disk end in tracebacks that nobody can catch.
+    # Pictures are encoded in memory first: with a full disk, encoders raise errors that cannot be caught reliably.
     with files.replacing(path) as temporary:
         temporary.write_bytes(encoded)
 
 
-def _joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
+def _join(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
     other = 1 - axis
     length = max(picture.shape[other] for picture in pictures)
     padded = []

@@ -1,4 +1,4 @@
-"""What several tests need: running the commands as processes, and small dataset files in both layouts."""
+"""Helpers of several tests: running the commands, checking their errors, and writing small datasets in both layouts."""
 
 import contextlib
 import importlib
@@ -16,19 +16,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(script, *args, cwd, timeout=120, **options):
-    """Run a command such as "download.py" as a process in the folder `cwd`; returns the CompletedProcess with texts."""
-    line = [sys.executable, str(ROOT / script), *map(str, args)]
-    return subprocess.run(line, cwd=cwd, timeout=timeout, capture_output=True, text=True, **options)
+    """Run a command such as "download.py" as a process in the folder `cwd`; returns the CompletedProcess."""
+    command = [sys.executable, str(ROOT / script), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, timeout=timeout, capture_output=True, text=True, **options)
 
 
 def assert_ok(result):
-    """The command ended well; returns what it wrote to stderr, where the log goes."""
+    """Assert that a command succeeded; returns its stderr, which contains the log."""
     assert result.returncode == 0, result.stderr
     return result.stderr
 
 
 def assert_one_line_error(result, *fragments):
-    """Exit code 2, and one line 'error: ...' on stderr that holds every fragment; no traceback. Returns that line."""
+    """Assert exit code 2, and a last line 'error: ...' on stderr that contains every fragment; returns that line."""
     assert result.returncode == 2, f"exit code {result.returncode}: {result.stderr}"
     assert "Traceback" not in result.stderr
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
@@ -40,9 +40,9 @@ def assert_one_line_error(result, *fragments):
 
 
 def write_flat(folder, images, codes, *, name="data.hdf5", ids=None, attributes=(), **arrays):
-    """Write the layout of one array a field, without the toolkit: image, code, and split=, label= as given.
+    """Write a dataset in the layout with one array per field, independently of the toolkit; returns the file's path.
 
-    `ids` go to id.txt. Returns the path of the data file.
+    arrays: further fields such as split and label. ids: lines of id.txt.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with h5py.File(folder / name, "w") as file:
@@ -55,7 +55,7 @@ def write_flat(folder, images, codes, *, name="data.hdf5", ids=None, attributes=
 
 
 def write_grouped(folder, images, codes, ids, *, name="data.hy"):
-    """Write the older layout, without the toolkit: a group per id with image and code, and id.txt. Returns the path."""
+    """Write a dataset in the older layout, a group per id with image and code, and id.txt; returns the file's path."""
     folder.mkdir(parents=True, exist_ok=True)
     with h5py.File(folder / name, "w") as file:
         for key, image, code in zip(ids, images, codes, strict=True):
@@ -66,12 +66,12 @@ def write_grouped(folder, images, codes, ids, *, name="data.hy"):
 
 
 def write_ids(folder, ids):
-    """Write id.txt, one id a line."""
+    """Write id.txt with one id per line."""
     (folder / "id.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
 
 
 def load(folder, name, **settings):
-    """Read a dataset of a folder as training would."""
+    """Read the dataset `name` in a data folder as trainer.py does."""
     from glo.data.dataset import load_dataset
     from glo.settings import TrainSettings
 
@@ -79,14 +79,14 @@ def load(folder, name, **settings):
 
 
 def samples(n=12, shape=(5, 4, 3), dimension=3, seed=0):
-    """Random images uint8 [n, *shape] and codes float32 [n, dimension] in the unit ball."""
+    """Generate random images uint8 [n, *shape] and codes float32 [n, dimension] in the unit ball."""
     random = np.random.default_rng(seed)
     codes = random.uniform(-1, 1, (n, dimension)).astype(np.float32) / dimension
     return random.integers(0, 256, (n, *shape), np.uint8), codes
 
 
 def call(script, *args):
-    """Run a command's main() in this process, which saves loading TensorFlow anew; returns a CompletedProcess too."""
+    """Run main() of a command in this process, which saves loading TensorFlow again; returns a CompletedProcess."""
     out, err = io.StringIO(), io.StringIO()
     module = importlib.import_module(script.removesuffix(".py"))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -1,4 +1,4 @@
-"""The settings of the three commands: typed, checked, and filled from flags and YAML files. No TensorFlow in here."""
+"""The settings of the three commands: typed, checked, and read from flags and YAML files, without TensorFlow."""
 
 from glo.settings.build import BuildSettings
 from glo.settings.evaluate import EXTRACTORS, EvalSettings

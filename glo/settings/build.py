@@ -1,4 +1,4 @@
-"""Every setting of download.py: its default, its limits, and what it does."""
+"""The settings of download.py, with their defaults, limits and help texts."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ DISTRIBUTIONS = ("PCA", "Gaussian", "Uniform")
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """download.py: which samples to take, and the initial codes to give them."""
+    """The settings of download.py: where the images come from, which of them are kept, and their initial codes."""
 
     # tasks
-    datasets: tuple[str, ...] = task_setting((), "build these known datasets", metavar="NAME")
+    datasets: tuple[str, ...] = task_setting((), "build known datasets, such as MNIST", metavar="NAME")
     images: str | None = task_setting(
         None, "build a dataset from a folder of pictures; its subfolders become labels", metavar="DIR"
     )
@@ -22,7 +22,9 @@ class BuildSettings:
         metavar="FILE",
     )
     convert: str | None = task_setting(
-        None, "rewrite a dataset folder with one HDF5 group per id in the fast layout", metavar="DIR"
+        None,
+        "rewrite a dataset folder from the older layout, one HDF5 group per id, to the fast layout",
+        metavar="DIR",
     )
     info: str | None = task_setting(
         None,
@@ -31,16 +33,16 @@ class BuildSettings:
         **NAME,
     )
     verify: str | None = task_setting(
-        None, "read every block of a dataset in --data_dir, and check it", metavar="NAME", **NAME
+        None, "read a dataset in --data_dir completely and check it for damage", metavar="NAME", **NAME
     )
     # data
     name: str | None = data_setting(None, "name of the dataset built from --images or --npz", **NAME)
     source: str | None = data_setting(
-        None, "take the files of a known dataset from this folder instead of the network", metavar="DIR"
+        None, "read the files of a known dataset from this folder instead of downloading them", metavar="DIR"
     )
     mirror: str | None = data_setting(
         None,
-        "try this base URL before the official ones",
+        "download from this base URL first, and from the official ones if that fails",
         pattern=r"https?://.+/",
         example="http://host/folder/",
         metavar="URL",
@@ -58,11 +60,11 @@ class BuildSettings:
     )
     crop: str | None = data_setting(
         None,
-        "CELEBA: side of the central square that is kept of the 178 x 218 pixels, or none (default: 108)",
+        "CELEBA: side of the central square to which the 178 x 218 pixels are cropped, or none (default: 108)",
         choices=("108", "178", "none"),
     )
     category: str | None = data_setting(
-        None, "LSUN: the category of scenes, such as bedroom", pattern="[a-z][a-z0-9_]{0,39}", example="bedroom"
+        None, "LSUN: category of scenes, such as bedroom", pattern="[a-z][a-z0-9_]{0,39}", example="bedroom"
     )
     yes: bool = data_setting(False, "LSUN: confirm the download of its archives (bedroom: 46 GB)")
     labels: str | None = data_setting(
@@ -86,7 +88,7 @@ class BuildSettings:
     )
     pca_samples: int | None = code_setting(
         None,
-        "fit PCA on at most this many training images, chosen at random (default: twice the pixels of an image, "
+        "fit PCA to at most this many training images, chosen at random (default: twice the pixels of an image, "
         "at least 20,000)",
         low=2,
     )

@@ -1,11 +1,10 @@
-"""Every setting of evaler.py: its default, its limits, and what it does."""
+"""The settings of evaler.py, with their defaults, limits and help texts."""
 
 from dataclasses import dataclass
 
 from glo.runtime.errors import UserError
 from glo.settings.shared import (
     COMPONENTS,
-    COMPONENTS_HELP,
     DEVICE,
     DEVICE_HELP,
     MEMORY,
@@ -22,15 +21,17 @@ from glo.settings.shared import (
 )
 from glo.settings.train import TrainSettings
 
+# `classifier` and the names of `glo.features.extractors.APPLICATIONS`, repeated here because settings must not import
+# TensorFlow; a test compares them.
 EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")
-INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # what restored held-out MNIST digits best
+INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # these restored held-out MNIST digits best
 
 
 @dataclass(frozen=True)
 class EvalSettings:
-    """evaler.py: which checkpoint, which tasks, and their sizes.
+    """The settings of evaler.py: the checkpoint, the tasks, and their sizes.
 
-    A setting of the group `tasks` requests a task. Without any, evaler.py reconstructs, generates and interpolates.
+    Settings of the group `tasks` request tasks. Without any, evaler.py reconstructs, generates and interpolates.
     """
 
     # data
@@ -92,8 +93,8 @@ class EvalSettings:
     )
     draws: int = fitting_setting(
         0,
-        "start fitting from this many randomly drawn codes too, besides the mean code and those of the nearest "
-        "training images",
+        "number of randomly drawn codes from which fitting also starts, besides the mean code and the codes of the "
+        "nearest training images",
         low=0,
         high=1000,
     )
@@ -106,12 +107,17 @@ class EvalSettings:
     )
     # sampling
     sampler: str = sampling_setting(
-        "auto", "distribution of new codes; auto: that of the run's settings", choices=("auto", *SAMPLERS)
+        "auto", "distribution of new codes; auto: the one in the run's settings", choices=("auto", *SAMPLERS)
     )
-    components: int | None = sampling_setting(None, f"{COMPONENTS_HELP}; by default the run's own", **COMPONENTS)
+    components: int | None = sampling_setting(
+        None,
+        "number of Gaussians of the sampler gmm (default: that of the run's settings, or chosen by held-out "
+        "likelihood)",
+        **COMPONENTS,
+    )
     temperature: float | None = sampling_setting(
         None,
-        "factor on the noise that samples are made of (default: the run's own with its own sampler, otherwise 1)",
+        "factor on the noise from which codes are drawn (default: that of the run with the run's sampler, otherwise 1)",
         above=0,
         high=10,
     )
@@ -148,28 +154,28 @@ class EvalSettings:
 
     @property
     def prior_weight(self) -> float:
-        """--prior, or its default."""
+        """--prior, or its default for the requested task."""
         default = DENOISING_PRIOR if self.denoise is not None else INPAINTING_PRIOR if self.inpaint is not None else 0.0
         return default if self.prior is None else self.prior
 
     def sampler_of(self, trained: TrainSettings) -> str:
-        """The sampler of a run with these settings: --sampler, or the run's own."""
+        """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
         return trained.sampler if self.sampler == "auto" else self.sampler
 
     def check(self) -> None:
-        """Raise `UserError` for settings that exclude one another."""
-        if self.compare and (self.checkpoint or self._other_task()):
-            raise UserError("--compare reads what was measured before: drop --checkpoint and the other tasks")
+        """Raise `UserError` for settings that exclude each other."""
+        if self.compare and (self.checkpoint or self._requests_other_task()):
+            raise UserError("--compare reads the results of earlier evaluations: drop --checkpoint and the other tasks")
         if self.label is not None and self.per_class:
-            raise UserError("--label is of one class and --per_class of all: drop one")
+            raise UserError("--label generates one class and --per_class all of them: drop one")
         if self.label is not None and self.metrics:
             raise UserError("--label generates one class, and --metrics compares with images of all classes: drop one")
         if self.inpaint is not None and self.denoise is not None:
-            raise UserError("--inpaint and --denoise are two ways to restore an image: give one of them")
+            raise UserError("--inpaint and --denoise both restore images: drop one")
         if not (self.compare or self.checkpoint or self.dataset):
             raise UserError("give --checkpoint, or --dataset to evaluate its newest run")
 
-    def _other_task(self) -> bool:
+    def _requests_other_task(self) -> bool:
         flags = (self.reconstruct, self.generate, self.interpolate, self.per_class, self.metrics)
         values = (self.label, self.images, self.inpaint, self.denoise, self.export, self.export_samples)
         return any(flags) or any(value is not None for value in values)

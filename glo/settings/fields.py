@@ -1,8 +1,8 @@
-"""Settings: typed dataclasses from which the command line is made, checked before anything heavy is imported.
+"""Typed settings: dataclasses that define the command line and are checked before TensorFlow is imported.
 
-A settings class lists its fields with `setting(default, help, ...)`. `parse` turns a command line into the values that
-were typed, `read_yaml` a file into the values that it holds, and `resolve` lays such layers over the defaults, checks
-every value and builds the dataclass. Every problem is one `UserError` that names the flag or the file.
+A settings class defines its fields with `setting(default, help, ...)`. `parse` reads the values given on a command
+line, `read_yaml` those in a file. `resolve` merges such layers with the defaults, checks every value and builds the
+dataclass. Every error is a `UserError` that names the flag or the file.
 """
 
 import argparse
@@ -23,7 +23,7 @@ PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"  # short enough to be part of a 
 
 
 class Layer(NamedTuple):
-    """Values by setting name, and where they come from: `flags` are named --alpha in errors, files by their path."""
+    """Values by the names of settings, and their origin: `FLAGS` or the path of a file, which errors name."""
 
     origin: str
     values: dict[str, Any]
@@ -46,11 +46,14 @@ def setting(
     stored: bool = True,
     **metadata: Any,
 ) -> Any:
-    """A dataclass field with its help text and limits: low <= value <= high, value > above, a full match of `pattern`,
-    and whatever else `check` looks at, which raises `ValueError` with what is wrong.
+    """Define a dataclass field with its help text and its limits. Each item of a tuple must keep the limits.
 
-    group: the heading in --help. `stored=False` keeps it out of the saved settings: it says what to do once, not what
-    the run is.
+    help: one line for --help. group: heading under which --help shows it.
+    choices: allowed values. low, above, high: low <= value <= high, value > above.
+    pattern: regular expression that the whole value must match; `example` in `metadata` describes it in errors.
+    check: function of the value that raises `ValueError` with the reason if it is wrong.
+    stored: false for settings of a single call, which are not saved with a run.
+    metadata: `metavar` for --help, and further attributes that commands read.
     """
     limits = {
         "choices": choices and tuple(choices),
@@ -60,12 +63,15 @@ def setting(
         "pattern": pattern,
         "check": check,
     }
-    about = {"help": help, "group": group, "stored": stored}
-    return dataclasses.field(default=default, metadata=about | limits | metadata)
+    description = {"help": help, "group": group, "stored": stored}
+    return dataclasses.field(default=default, metadata=description | limits | metadata)
 
 
 def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
-    """Read a command line (None: the process's own). Only what was typed is returned; prints the help and exits 0."""
+    """Read a command line (None: that of the process). The layer contains only the flags that were given, unchecked.
+
+    With --help, prints the help and raises `SystemExit(0)`. Raises `UserError` for unknown flags.
+    """
     parser = _Parser(
         usage="%(prog)s [--SETTING VALUE ...]",
         description=description,
@@ -73,8 +79,8 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
         argument_default=argparse.SUPPRESS,
     )
     hints = typing.get_type_hints(cls)
-    names = dict.fromkeys(field.metadata["group"] for field in dataclasses.fields(cls))
-    groups = {name: parser.add_argument_group(name) for name in names}
+    headings = dict.fromkeys(field.metadata["group"] for field in dataclasses.fields(cls))
+    groups = {heading: parser.add_argument_group(heading) for heading in headings}
     for field in dataclasses.fields(cls):
         kind, _ = _unwrap(hints[field.name])
         choices = field.metadata["choices"]
@@ -83,24 +89,27 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
         if field.default not in (None, ()) and field.default is not False:
             text += f" (default {field.default})"
         if kind is bool:
-            how = {"action": argparse.BooleanOptionalAction}
+            options = {"action": argparse.BooleanOptionalAction}
         elif kind is tuple:
-            how = {"nargs": "+", "metavar": field.metadata.get("metavar", "VALUE")}
+            options = {"nargs": "+", "metavar": field.metadata.get("metavar", "VALUE")}
         else:
-            how = {"metavar": field.metadata.get("metavar", metavar)}
-        groups[field.metadata["group"]].add_argument(f"--{field.name}", help=text, **how)
+            options = {"metavar": field.metadata.get("metavar", metavar)}
+        groups[field.metadata["group"]].add_argument(f"--{field.name}", help=text, **options)
     values, unknown = parser.parse_known_args(argv)
     if unknown:
         word = unknown[0].split("=")[0]
         if not word.startswith("-"):
             raise UserError(f"unexpected word '{word}' on the command line: settings are flags, see --help")
-        known = [f"--{field.name}" for field in dataclasses.fields(cls)]
-        raise UserError(f"unknown flag {word}{did_you_mean(word, known)}; --help lists them all")
+        flags = [f"--{field.name}" for field in dataclasses.fields(cls)]
+        raise UserError(f"unknown flag {word}{did_you_mean(word, flags)}; --help lists all flags")
     return Layer(FLAGS, vars(values))
 
 
 def read_yaml(path: Path) -> Layer:
-    """The values of a YAML file: one flat mapping of setting names. A missing or malformed file is a `UserError`."""
+    """Read a YAML file: a flat mapping from names of settings to values, which are not checked yet.
+
+    Raises `UserError` for a missing or malformed file.
+    """
     import yaml
 
     try:
@@ -109,30 +118,33 @@ def read_yaml(path: Path) -> Layer:
         raise UserError(f"no config file {path}: give --config an existing YAML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read config file {path}: {error}") from None
-    # Besides its own errors, the parser lets those of Python through for values such as 2020-13-45 or !!int ''.
+    # For values such as 2020-13-45 or !!int '', the parser raises Python's own errors instead of a YAMLError.
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if values is None:
         values = {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise UserError(f"{path} must be lines of 'setting: value', not a {type(values).__name__}")
+        raise UserError(f"{path} must consist of lines 'setting: value', not of a {type(values).__name__}")
     return Layer(str(path), values)
 
 
 def write_yaml(settings: Any) -> str:
-    """The stored settings as YAML text that `read_yaml` gives back unchanged."""
+    """Write the stored settings as YAML text, from which `read_yaml` restores the same values."""
     import yaml
 
     return yaml.safe_dump(stored(settings), sort_keys=False, allow_unicode=True)
 
 
 def stored(settings: Any) -> dict[str, Any]:
-    """The settings that belong to the run, as plain values by name."""
+    """The settings that are saved with a run, as plain values by name."""
     return {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.metadata["stored"]}
 
 
 def resolve(cls: type[T], *layers: Layer) -> T:
-    """Lay the layers over the defaults, the last one winning, and check every value's name, type and limits."""
+    """Merge layers with the defaults and build the dataclass; later layers override earlier ones.
+
+    Raises `UserError` for an unknown name, a wrong type, or a value outside its limits.
+    """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     hints = typing.get_type_hints(cls)
     merged: dict[str, Any] = {}
@@ -141,7 +153,7 @@ def resolve(cls: type[T], *layers: Layer) -> T:
             if name not in fields:
                 raise UserError(f"{layer.origin}: unknown setting '{name}'{did_you_mean(name, fields)}")
             label = f"--{name}" if layer.origin == FLAGS else f"{layer.origin}: {name}"
-            merged[name] = _checked(value, hints[name], fields[name].metadata, label)
+            merged[name] = _check(value, hints[name], fields[name].metadata, label)
     return cls(**merged)
 
 
@@ -151,22 +163,23 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _unwrap(hint: Any) -> tuple[type, bool]:
-    """(int, True) for `int | None`; (tuple, False) for `tuple[str, ...]`."""
+    """The type of a hint and whether None is allowed: (int, True) for `int | None`, (tuple, False) for a tuple."""
     optional = isinstance(hint, types.UnionType)
     if optional:
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
     return typing.get_origin(hint) or hint, optional
 
 
-def _checked(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str) -> Any:
+def _check(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str) -> Any:
+    """Return the value in the type of its hint. Raises `UserError`, which calls it `label`, if it is not allowed."""
     kind, optional = _unwrap(hint)
     if value is None and optional:
         return None
     if kind is tuple:
         if not isinstance(value, list | tuple):
-            raise UserError(f"{label} must be a list, not {_shown(value)}")
-        return tuple(_checked(item, str, limits, label) for item in value)
-    value = _converted(value, kind, label)
+            raise UserError(f"{label} must be a list, not {_abbreviate(value)}")
+        return tuple(_check(item, str, limits, label) for item in value)
+    value = _convert(value, kind, label)
     choices, low, above, high = (limits[key] for key in ("choices", "low", "above", "high"))
     if choices and value not in choices:
         words = [str(choice) for choice in choices]
@@ -187,14 +200,17 @@ def _checked(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str
     return value
 
 
-def _converted(value: Any, kind: type, label: str) -> Any:
-    """Command lines give text, and YAML gives text for numbers such as 1e-5: numbers are read from text, strictly."""
+def _convert(value: Any, kind: type, label: str) -> Any:
+    """Convert a value to bool, int, float or str. Raises `UserError` if that would change it.
+
+    Numbers are also read from text, since command lines give text, and YAML gives text for numbers such as 1e-5.
+    """
     try:
         if kind is bool:
             if isinstance(value, bool):
                 return value
         elif kind is str:
-            if isinstance(value, str) and value.encode() and "\0" not in value:  # encode: bytes that are not UTF-8
+            if isinstance(value, str) and value.encode() and "\0" not in value:  # encode fails if it is not UTF-8
                 return value
         elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
             number = kind(value)
@@ -202,11 +218,12 @@ def _converted(value: Any, kind: type, label: str) -> Any:
                 return number
     except (ValueError, OverflowError):
         pass
-    expected = {bool: "true or false", str: "a text", int: "a whole number", float: "a finite number"}[kind]
-    raise UserError(f"{label} must be {expected}, not {_shown(value)}")
+    expected = {bool: "true or false", str: "non-empty text", int: "a whole number", float: "a finite number"}[kind]
+    raise UserError(f"{label} must be {expected}, not {_abbreviate(value)}")
 
 
-def _shown(value: Any) -> str:
-    """A value in few words: a hostile file may nest lists without end, or hold a number of a million digits."""
-    short = value.bit_length() <= 64 if isinstance(value, int) else isinstance(value, str | float | None)
-    return reprlib.repr(value) if short else f"a {type(value).__name__} such as this"
+def _abbreviate(value: Any) -> str:
+    """Show a value in a few words: a malicious file may contain deeply nested lists or a number of a million digits."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of more than 64 bits"
+    return reprlib.repr(value) if isinstance(value, int | str | float | None) else f"a {type(value).__name__}"

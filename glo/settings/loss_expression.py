@@ -1,7 +1,7 @@
-"""The objective as a text, `lap_l1(levels=4,weights=paper)+0.5*mse`: losses by name, with weights and arguments.
+"""The grammar of --loss, such as `lap_l1(levels=4,weights=paper)+0.5*mse`: losses with weights and arguments.
 
-    objective = term + term + ...        term = [weight *] name [(key=value, ...)]
-Here it is read and checked, before TensorFlow is imported; `glo.model.losses` computes what it says.
+    loss = term + term + ...        term = [weight *] name [(key=value, ...)]
+This module parses and checks the text before TensorFlow is imported; `glo.model.losses` computes the losses.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from glo.runtime.errors import did_you_mean
 
-MAX_LENGTH = 500
-PLUS = re.compile(r"(?<!\d[eE])(?<!\.[eE])\+(?![^(]*\))")  # not that of 1e+3, and none within brackets
+MAX_LENGTH = 500  # characters
+PLUS = re.compile(r"(?<!\d[eE])(?<!\.[eE])\+(?![^(]*\))")  # a plus between terms, not in 1e+3 and not in parentheses
 TERM = re.compile(r"\s*(?:(?P<weight>[^*()]*)\*)?\s*(?P<name>[^*()=]*?)\s*(?:\((?P<arguments>[^()]*)\))?\s*")
 
 
 class Number(NamedTuple):
-    """An argument from low to high; whole if its default is."""
+    """A numeric argument from low to high. Its type, int or float, is that of the default."""
 
     default: int | float
     low: int | float
@@ -26,7 +26,7 @@ class Number(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """An argument that is one of these words, by default the first."""
+    """An argument that is one of several words. The first word is the default."""
 
     words: tuple[str, ...]
 
@@ -35,6 +35,7 @@ class Choice(NamedTuple):
         return self.words[0]
 
 
+# The arguments of each loss in `glo.model.losses.LOSSES`; a test compares the two.
 LOSSES: dict[str, dict[str, Number | Choice]] = {
     "mse": {},
     "l1": {},
@@ -48,12 +49,12 @@ LOSSES: dict[str, dict[str, Number | Choice]] = {
     "pairwise_mse": {},
     "ssim": {},
 }
-WEIGHT = Number(1.0, 1e-6, 1e6)  # beyond, float32 would soon hold nothing but 0 or infinity
+WEIGHT = Number(1.0, 1e-6, 1e6)  # weights outside this range would soon underflow or overflow in float32
 
 
 @dataclass(frozen=True)
 class Term:
-    """weight * name(arguments), every argument of the loss given."""
+    """weight * name(arguments). Arguments are complete: those not given in the text have their defaults."""
 
     weight: float
     name: str
@@ -61,56 +62,56 @@ class Term:
 
 
 def parse(text: str) -> list[Term]:
-    """The terms of an objective. Raises `ValueError`, naming the wrong word and the closest right one."""
+    """Parse the terms of a loss. Raises `ValueError` that quotes the wrong word and suggests the closest valid one."""
     if len(text) > MAX_LENGTH:
         raise ValueError(f"at most {MAX_LENGTH} characters, not {len(text)}")
-    return [_term(part) for part in PLUS.split(text)]
+    return [_parse_term(part) for part in PLUS.split(text)]
 
 
 def describe() -> str:
-    """All losses with their arguments' defaults, as they would be typed."""
+    """All losses with their arguments and defaults, in the grammar of --loss, for --help."""
 
-    def shown(key: str, argument: Number | Choice) -> str:
+    def pair(key: str, argument: Number | Choice) -> str:
         return f"{key}={'|'.join(argument.words) if isinstance(argument, Choice) else f'{argument.default:g}'}"
 
     return ", ".join(
-        name + (f"({','.join(shown(*item) for item in arguments.items())})" if arguments else "")
+        name + (f"({','.join(pair(*item) for item in arguments.items())})" if arguments else "")
         for name, arguments in LOSSES.items()
     )
 
 
-def _term(text: str) -> Term:
+def _parse_term(text: str) -> Term:
     match = TERM.fullmatch(text)
     if not match:
         raise ValueError(f"{_quoted(text)} must look like mse, 0.5*mse or lap_l1(levels=4), and + joins several")
     name = match["name"]
     if name not in LOSSES:
         raise ValueError(f"{_quoted(name)} is not one of {', '.join(LOSSES)}{did_you_mean(name, LOSSES)}")
-    weight = 1.0 if match["weight"] is None else _value(WEIGHT, match["weight"], f"the weight of {name}")
+    weight = 1.0 if match["weight"] is None else _parse_value(WEIGHT, match["weight"], f"the weight of {name}")
     arguments = {key: argument.default for key, argument in LOSSES[name].items()}
-    given = set()
+    seen = set()
     for pair in match["arguments"].split(",") if (match["arguments"] or "").strip() else ():
         key, equals, value = (part.strip() for part in pair.partition("="))
         if key not in arguments:
-            takes = ", ".join(arguments) or "no arguments"
-            raise ValueError(f"{name} takes {takes}, not {_quoted(key)}{did_you_mean(key, arguments)}")
-        if not equals or key in given:
-            raise ValueError(f"{name} must be given {key} once, as {name}({key}={arguments[key]})")
-        given.add(key)
-        arguments[key] = _value(LOSSES[name][key], value, f"{key} of {name}")
+            allowed = ", ".join(arguments) or "no arguments"
+            raise ValueError(f"{name} takes {allowed}, not {_quoted(key)}{did_you_mean(key, arguments)}")
+        if not equals or key in seen:
+            raise ValueError(f"{name} takes {key} once, as in {name}({key}={arguments[key]})")
+        seen.add(key)
+        arguments[key] = _parse_value(LOSSES[name][key], value, f"{key} of {name}")
     return Term(weight, name, arguments)
 
 
-def _value(argument: Number | Choice, text: str, label: str) -> int | float | str:
+def _parse_value(argument: Number | Choice, text: str, label: str) -> int | float | str:
     if isinstance(argument, Choice):
         if text not in argument.words:
-            nearest = did_you_mean(text, argument.words)
-            raise ValueError(f"{label} must be one of {', '.join(argument.words)}, not {_quoted(text)}{nearest}")
+            suggestion = did_you_mean(text, argument.words)
+            raise ValueError(f"{label} must be one of {', '.join(argument.words)}, not {_quoted(text)}{suggestion}")
         return text
     kind = type(argument.default)
     with contextlib.suppress(ValueError):
         value = kind(text)
-        if argument.low <= value <= argument.high:  # which nan is not
+        if argument.low <= value <= argument.high:  # false for nan
             return value
     noun = "a whole number" if kind is int else "a number"
     raise ValueError(f"{label} must be {noun} from {argument.low:g} to {argument.high:g}, not {_quoted(text)}")

@@ -1,4 +1,4 @@
-"""What settings of several commands have in common: the groups of --help, limits, and help texts."""
+"""Parts that the settings of several commands share: the groups of --help, limits, and help texts."""
 
 from functools import partial
 
@@ -21,6 +21,6 @@ DEVICE = {"pattern": r"auto|cpu|gpu:\d+", "example": "auto, cpu or gpu:0"}
 DEVICE_HELP = "auto (the first GPU if there is one), cpu, or gpu:N"
 MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
+# Names of `glo.samplers.SAMPLERS`, repeated here because settings must not import TensorFlow; a test compares them.
 SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "imle", "flow", "kde")
 COMPONENTS = {"low": 1, "high": 10000}
-COMPONENTS_HELP = "number of Gaussians of the sampler gmm (default: chosen by held-out likelihood)"

@@ -1,11 +1,10 @@
-"""Every setting of trainer.py: its default, its limits, and what it does."""
+"""The settings of trainer.py, with their defaults, limits and help texts."""
 
 from dataclasses import dataclass
 
 from glo.settings import loss_expression
 from glo.settings.shared import (
     COMPONENTS,
-    COMPONENTS_HELP,
     DEVICE,
     DEVICE_HELP,
     MEMORY,
@@ -23,11 +22,18 @@ from glo.settings.shared import (
 )
 
 PROJECTIONS = ("ball", "sphere", "none")
+# Names of `glo.model.generator.UPSAMPLING`, repeated here because settings must not import TensorFlow; a test compares
+# them.
+GENERATORS = ("deconv", "resize_conv")
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """trainer.py. `architecture` fields must match a checkpoint; `resume` fields may change when a run is resumed."""
+    """The settings of trainer.py, which are saved with a run.
+
+    Fields with `architecture=True` must equal those of a checkpoint from which a run starts. Only fields with
+    `resume=True` may change when a run is resumed.
+    """
 
     # data
     dataset: str | None = data_setting(None, "name of a dataset in --data_dir", **NAME)
@@ -62,12 +68,13 @@ class TrainSettings:
     generator: str = model_setting(
         "deconv",
         "upsampling by transposed convolutions, or by bilinear resizing and convolutions",
-        choices=("deconv", "resize_conv"),
+        choices=GENERATORS,
         architecture=True,
     )
     blocks: int | None = model_setting(
         None,
-        "number of upsampling blocks, each of which doubles the sides (default: as many as start from about 4 pixels)",
+        "number of upsampling blocks, each of which doubles the sides of a map (default: chosen so that the shorter "
+        "side of the first map has about 4 pixels)",
         low=0,
         high=10,
         architecture=True,
@@ -82,7 +89,8 @@ class TrainSettings:
     max_channels: int = model_setting(512, "upper limit of the channels of a map", low=1, high=8192, architecture=True)
     film: int = model_setting(
         0,
-        "units of the hidden layer of FiLM, by which the code scales and shifts the channels of every map (0: no FiLM)",
+        "units of the hidden layer of FiLM, with which the code scales and shifts the channels of every map "
+        "(0: no FiLM)",
         low=0,
         high=65536,
         architecture=True,
@@ -118,12 +126,12 @@ class TrainSettings:
         resume=True,
     )
     max_steps: int | None = training_setting(
-        None, "stop after this many steps in all, even if more are planned", low=1, resume=True
+        None, "stop after this many steps in total, even if more are planned", low=1, resume=True
     )
     learning_rate: float = training_setting(0.005, "learning rate of the generator", above=0)
     schedule: str = training_setting(
         "cosine",
-        "both rates over the planned steps: linear warm-up and cosine decay to 0, or constant",
+        "schedule of learning_rate and alpha over the planned steps: linear warm-up and cosine decay to 0, or constant",
         choices=("cosine", "constant"),
     )
     lr_weight_decay: bool = training_setting(False, "halve the learning rate of the generator every 10,000 steps")
@@ -131,15 +139,15 @@ class TrainSettings:
     weight_decay: float = training_setting(
         0.0, "weight decay of the generator's kernels, multiplied by the learning rate", low=0
     )
-    clip_norm: float | None = training_setting(None, "clip the norm of the generator's gradient to this", above=0)
+    clip_norm: float | None = training_setting(None, "maximum norm of the generator's gradient", above=0)
     update: str = training_setting(
         "joint",
-        "joint: one pass gives the gradients of the generator and the codes; alternate: a second pass for the codes, "
-        "after the generator has moved",
+        "joint: one pass computes the gradients of the generator and the codes; alternate: a second pass computes "
+        "those of the codes after the generator step",
         choices=("joint", "alternate"),
     )
     # codes
-    alpha: float = code_setting(5.0, "step size of the code update, on the loss of each sample", low=0)
+    alpha: float = code_setting(5.0, "step size of the codes, each on the loss of its own image", low=0)
     code_optimizer: str = code_setting("adam", "optimizer of the codes, row by row", choices=("sgd", "adam"))
     projection: str = code_setting(
         "ball", "codes are projected onto the unit ball or the unit sphere, or not at all", choices=PROJECTIONS
@@ -149,13 +157,13 @@ class TrainSettings:
     )
     noise_schedule: str = code_setting(
         "constant",
-        "the noise over the training steps: constant, or falling to 0 linearly or along half a cosine",
+        "schedule of the code noise over the training steps: constant, or linear or cosine decay to 0",
         choices=("constant", "linear", "cosine"),
     )
-    code_decay: float = code_setting(0.0, "weight of a code's squared norm in the loss of its sample", low=0)
+    code_decay: float = code_setting(0.0, "weight of the squared norm of a code in the loss of its image", low=0)
     refine_steps: int = code_setting(
         0,
-        "updates of each code in a last epoch, in which the generator is frozen",
+        "updates of each code in a final epoch with a frozen generator",
         low=0,
         high=1000,
     )
@@ -163,10 +171,15 @@ class TrainSettings:
     sampler: str = sampling_setting(
         "gmm", "distribution that evaler.py fits to the learned codes", choices=SAMPLERS, resume=True
     )
-    components: int | None = sampling_setting(None, COMPONENTS_HELP, resume=True, **COMPONENTS)
+    components: int | None = sampling_setting(
+        None,
+        "number of Gaussians of the sampler gmm (default: chosen by held-out likelihood)",
+        resume=True,
+        **COMPONENTS,
+    )
     temperature: float = sampling_setting(
         1.0,
-        "factor on the noise that samples are made of; below 1, samples are likelier and less varied",
+        "factor on the noise from which codes are drawn; below 1, samples are more likely and less varied",
         above=0,
         high=10,
         resume=True,
@@ -192,7 +205,7 @@ class TrainSettings:
     memory_limit: str | None = machine_setting(None, MEMORY_HELP, resume=True, **MEMORY)
     precision: str = machine_setting(
         "float32",
-        "of the generator's hidden maps in training; auto takes bfloat16 where the device supports it and it is faster",
+        "type of the generator's hidden maps in training; auto: bfloat16 if the device supports it and it is faster",
         choices=("float32", "bfloat16", "auto"),
     )
     jit: str = machine_setting(
@@ -200,5 +213,5 @@ class TrainSettings:
     )
 
     def copies(self, n: int) -> int:
-        """Altered copies of each of n training images."""
+        """Number of altered copies of each of n training images that --augment_to requires."""
         return max(0, -(-self.augment_to // n) - 1)

@@ -1,4 +1,4 @@
-"""Settings: layers, types, limits and the errors that name them."""
+"""Settings: merging of layers, types, limits, and the errors that name the wrong setting."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ class Settings:
     hexadecimal: str = setting("ff", "a text that a function reads", check=lambda text: int(text, 16))
 
 
-def resolved(*argv, file=None):
+def resolve(*argv, file=None):
     layers = [] if file is None else [file]
     return fields.resolve(Settings, *layers, fields.parse(Settings, list(argv), ""))
 
 
-def fails(words, *argv, file=None):
+def assert_error(fragments, *argv, file=None):
     with pytest.raises(UserError) as caught:
-        resolved(*argv, file=file)
-    for word in words:
-        assert word in str(caught.value)
+        resolve(*argv, file=file)
+    for fragment in fragments:
+        assert fragment in str(caught.value)
 
 
 def yaml_file(tmp_path, text):
@@ -45,22 +45,22 @@ def yaml_file(tmp_path, text):
 
 def test_defaults_then_file_then_flags(tmp_path):
     file = fields.read_yaml(yaml_file(tmp_path, "alpha: 1\nrate: 1e-3\nepochs: 7\ndump: true\n"))
-    assert resolved() == Settings()
-    assert resolved(file=file) == Settings(alpha=1.0, rate=0.001, epochs=7, dump=True)
-    found = resolved("--alpha", "2", "--no-dump", "--pairs", "1,2", "3,4", file=file)
-    assert found == Settings(alpha=2.0, rate=0.001, epochs=7, dump=False, pairs=("1,2", "3,4"))
-    assert (type(found.alpha), type(found.epochs)) == (float, int)
+    assert resolve() == Settings()
+    assert resolve(file=file) == Settings(alpha=1.0, rate=0.001, epochs=7, dump=True)
+    values = resolve("--alpha", "2", "--no-dump", "--pairs", "1,2", "3,4", file=file)
+    assert values == Settings(alpha=2.0, rate=0.001, epochs=7, dump=False, pairs=("1,2", "3,4"))
+    assert (type(values.alpha), type(values.epochs)) == (float, int)
 
 
-def test_a_flag_beats_the_file_even_with_the_default_value(tmp_path):
+def test_a_flag_overrides_the_file_even_with_the_default_value(tmp_path):
     file = fields.read_yaml(yaml_file(tmp_path, "alpha: 1\nepochs: 3\n"))
-    assert resolved("--alpha", "5", file=file).alpha == 5.0
+    assert resolve("--alpha", "5", file=file).alpha == 5.0
     null = fields.read_yaml(yaml_file(tmp_path, "epochs:\n"))
-    assert resolved(file=null).epochs is None
+    assert resolve(file=null).epochs is None
 
 
 @pytest.mark.parametrize(
-    ("argv", "words"),
+    ("argv", "fragments"),
     [
         (["--alhpa", "1"], ["unknown flag --alhpa", "did you mean --alpha?"]),
         (["--alph=1"], ["unknown flag --alph,", "did you mean --alpha?"]),
@@ -79,20 +79,20 @@ def test_a_flag_beats_the_file_even_with_the_default_value(tmp_path):
         (["--loss", "mes"], ["--loss must be one of mse, lap_l1, not 'mes', did you mean mse?"]),
         (["--channels", "2"], ["--channels must be one of 1, 3, not '2'"]),
         (["--name", "Cats"], ["--name must look like cats"]),
-        (["--name", ""], ["--name must be a text"]),
-        (["--once", "a\0b"], ["--once must be a text"]),
-        (["--once", "\udcff"], ["--once must be a text"]),
+        (["--name", ""], ["--name must be non-empty text"]),
+        (["--once", "a\0b"], ["--once must be non-empty text"]),
+        (["--once", "\udcff"], ["--once must be non-empty text"]),
         (["--pairs", "1,2", "x"], ["--pairs must look like 3,7, not 'x'"]),
         (["--dump=3"], ["--dump"]),
         (["--hexadecimal", "fg"], ["--hexadecimal: invalid literal for int() with base 16: 'fg'"]),
     ],
 )
-def test_bad_flags(argv, words):
-    fails(words, *argv)
+def test_wrong_flags(argv, fragments):
+    assert_error(fragments, *argv)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "fragments"),
     [
         ("aplha: 1", ["config.yaml: unknown setting 'aplha', did you mean alpha?"]),
         ("alpha: yes", ["config.yaml: alpha must be a finite number, not True"]),
@@ -100,15 +100,15 @@ def test_bad_flags(argv, words):
         ("alpha:", ["config.yaml: alpha must be a finite number, not None"]),
         ("epochs: 2.5", ["config.yaml: epochs must be a whole number, not 2.5"]),
         ("dump: 1", ["config.yaml: dump must be true or false, not 1"]),
-        ("loss: 3", ["config.yaml: loss must be a text"]),
+        ("loss: 3", ["config.yaml: loss must be non-empty text"]),
         ("pairs: 1,2", ["config.yaml: pairs must be a list"]),
-        ("pairs: [3]", ["config.yaml: pairs must be a text"]),
+        ("pairs: [3]", ["config.yaml: pairs must be non-empty text"]),
         ("alpha: 1" + "0" * 400, ["config.yaml: alpha must be a finite number"]),
         ("alpha: 0x1" + "0" * 9000, ["config.yaml: alpha must be a finite number"]),
     ],
 )
-def test_bad_values_in_a_file(tmp_path, text, words):
-    fails(words, file=fields.read_yaml(yaml_file(tmp_path, text)))
+def test_wrong_values_in_a_file(tmp_path, text, fragments):
+    assert_error(fragments, file=fields.read_yaml(yaml_file(tmp_path, text)))
 
 
 @pytest.mark.parametrize(
@@ -133,13 +133,13 @@ def test_bad_values_in_a_file(tmp_path, text, words):
         "a: *nobody",
     ],
 )
-def test_files_that_are_no_settings(tmp_path, text):
+def test_files_that_do_not_contain_settings(tmp_path, text):
     path = yaml_file(tmp_path, text)
     with pytest.raises(UserError, match=r"config\.yaml"):
         fields.read_yaml(path)
 
 
-def test_no_such_file(tmp_path):
+def test_missing_and_empty_files(tmp_path):
     with pytest.raises(UserError, match="no config file"):
         fields.read_yaml(tmp_path / "none.yaml")
     with pytest.raises(UserError, match="cannot read config file"):
@@ -147,41 +147,41 @@ def test_no_such_file(tmp_path):
     assert fields.read_yaml(yaml_file(tmp_path, "# nothing yet\n")).values == {}
 
 
-def test_a_file_whose_aliases_multiply_is_refused_in_few_words(tmp_path):
+def test_a_file_with_exponentially_growing_aliases_gives_a_short_error(tmp_path):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     file = fields.read_yaml(yaml_file(tmp_path, "\n".join(lines) + "\n"))
-    nested = Layer("file", {"alpha": file.values["a9"]})  # 10^10 texts if written out
+    nested = Layer("file", {"alpha": file.values["a9"]})  # 10^10 strings if written out
     with pytest.raises(UserError) as caught:
         fields.resolve(Settings, nested)
     assert len(str(caught.value)) < 100
 
 
-def test_stored_settings_come_back(tmp_path):
-    told = Settings(alpha=1e-5, epochs=3, name="no", pairs=("1,2",), dump=True, once="now")
-    path = yaml_file(tmp_path, fields.write_yaml(told))
-    assert resolved(file=fields.read_yaml(path)) == dataclasses.replace(told, once=None)
-    assert "once" not in fields.stored(told)
+def test_stored_settings_are_read_as_they_were_written(tmp_path):
+    written = Settings(alpha=1e-5, epochs=3, name="no", pairs=("1,2",), dump=True, once="now")
+    path = yaml_file(tmp_path, fields.write_yaml(written))
+    assert resolve(file=fields.read_yaml(path)) == dataclasses.replace(written, once=None)
+    assert "once" not in fields.stored(written)
 
 
 def test_help_lists_every_flag(capsys):
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         fields.parse(Settings, ["--help"], "What it is.")
-    assert ended.value.code == 0
+    assert exit_info.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(Settings):
         assert f"--{field.name}" in text
-    for words in ("What it is.", "a step of 100 %", "(default 5.0)", "{mse,lap_l1}", "{1,3}"):
-        assert words in text
+    for fragment in ("What it is.", "a step of 100 %", "(default 5.0)", "{mse,lap_l1}", "{1,3}"):
+        assert fragment in text
 
 
 @pytest.mark.parametrize("cls", [settings.BuildSettings, settings.TrainSettings, settings.EvalSettings])
-def test_the_defaults_of_every_command_keep_their_own_limits(cls):
+def test_the_defaults_of_every_command_are_within_their_limits(cls):
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
     assert fields.resolve(cls, Layer("defaults", defaults)) == cls()
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "-x", "a b", "x" * 81, "", "a\n"])
-def test_names_cannot_leave_their_folder(name):
+def test_names_cannot_point_outside_their_folder(name):
     with pytest.raises(UserError, match="--dataset"):
         fields.resolve(settings.TrainSettings, Layer(fields.FLAGS, {"dataset": name}))

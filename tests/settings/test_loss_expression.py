@@ -1,4 +1,4 @@
-"""The text of --loss: what is understood, and the errors that name the wrong word."""
+"""The grammar of --loss: valid texts, and the errors that name the wrong word."""
 
 import re
 
@@ -25,12 +25,12 @@ LAP = {"levels": 3, "sigma": 1.0, "weights": "plain"}
         ("lap_l1(sigma=1e+0)+l1", [Term(1.0, "lap_l1", LAP), Term(1.0, "l1", {})]),
     ],
 )
-def test_what_an_objective_says(text, terms):
+def test_valid_texts(text, terms):
     assert loss_expression.parse(text) == terms
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "fragments"),
     [
         ("lapl1", ["'lapl1' is not one of mse, l1, huber, lap_l1", "did you mean lap_l1?"]),
         ("mse+", ["'' is not one of mse"]),
@@ -46,8 +46,8 @@ def test_what_an_objective_says(text, terms):
         ("*mse", ["the weight of mse"]),
         ("mse(delta=1)", ["mse takes no arguments, not 'delta'"]),
         ("lap_l1(level=4)", ["lap_l1 takes levels, sigma, weights, not 'level', did you mean levels?"]),
-        ("lap_l1(levels)", ["lap_l1 must be given levels once, as lap_l1(levels=3)"]),
-        ("lap_l1(levels=2,levels=3)", ["lap_l1 must be given levels once"]),
+        ("lap_l1(levels)", ["lap_l1 takes levels once, as in lap_l1(levels=3)"]),
+        ("lap_l1(levels=2,levels=3)", ["lap_l1 takes levels once"]),
         ("lap_l1(levels=2,)", ["not ''"]),
         ("lap_l1(levels=9)", ["levels of lap_l1 must be a whole number from 1 to 8, not '9'"]),
         ("lap_l1(levels=2.5)", ["levels of lap_l1 must be a whole number"]),
@@ -58,19 +58,19 @@ def test_what_an_objective_says(text, terms):
         ("mse+" * 200, ["at most 500 characters, not 800"]),
     ],
 )
-def test_a_wrong_objective_is_named(text, words):
-    first, *others = words
+def test_errors_of_wrong_texts(text, fragments):
+    first, *others = fragments
     with pytest.raises(ValueError, match=re.escape(first)) as caught:
         loss_expression.parse(text)
-    for word in others:
-        assert word in str(caught.value)
+    for fragment in others:
+        assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 150
 
 
-def test_the_description_is_an_objective_for_each_first_word():
+def test_the_description_lists_every_loss_in_valid_grammar():
     text = loss_expression.describe()
     assert "lap_l1(levels=3,sigma=1,weights=plain|paper|pixels)" in text
     assert "huber(delta=1)" in text
-    first_words = text.replace("|paper|pixels", "").replace(", ", "+")
-    assert loss_expression.parse(first_words) == loss_expression.parse("+".join(loss_expression.LOSSES))
+    defaults = text.replace("|paper|pixels", "").replace(", ", "+")
+    assert loss_expression.parse(defaults) == loss_expression.parse("+".join(loss_expression.LOSSES))
