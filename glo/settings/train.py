@@ -121,7 +121,8 @@ class TrainSettings:
     batch_size: int = training_setting(128, "images per step", low=1)
     epochs: int | None = training_setting(
         None,
-        "planned length, over which the schedule runs (default: 30, or as many as 4,000 steps take)",
+        "planned number of epochs, over which the schedule runs (default: 30, or more if those are fewer than 4,000 "
+        "steps)",
         low=1,
         resume=True,
     )
