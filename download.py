@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build datasets/<name>/data.hdf5: images, labels, split and the initial code of every image.
+"""Build a dataset, datasets/<name>/data.hdf5: images, labels, split and an initial code for each image.
 
 python download.py --datasets MNIST --distribution PCA --dimension 64
 python download.py --images photos/ --name CATS --size 64
@@ -15,9 +15,9 @@ from glo.runtime import errors
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings, fields
 
-# The flags that only some ways of building a dataset look at.
+# The flags that have an effect only with some of the modes. A mode may be restricted to a dataset.
 PICTURES = ("--images", "--datasets CELEBA", "--datasets LSUN")
-SERVES = {
+MODES_OF_FLAG = {
     "name": ("--images", "--npz"),
     "size": PICTURES,
     "channels": PICTURES,
@@ -30,10 +30,11 @@ SERVES = {
     "mirror": ("--datasets",),
 }
 BUILDING = ("--datasets", "--images", "--npz", "--convert")
-SERVES |= dict.fromkeys(("distribution", "dimension", "pca_samples", "code_norm", "test_fraction", "force"), BUILDING)
-SERVES["seed"] = (*BUILDING, "--info")
-SERVES["resume"] = PICTURES
-WAYS = ("datasets", "images", "npz", "convert", "info", "verify")
+BUILDING_FLAGS = ("distribution", "dimension", "pca_samples", "code_norm", "test_fraction", "force")
+MODES_OF_FLAG |= dict.fromkeys(BUILDING_FLAGS, BUILDING)
+MODES_OF_FLAG["seed"] = (*BUILDING, "--info")
+MODES_OF_FLAG["resume"] = PICTURES
+MODES = ("datasets", "images", "npz", "convert", "info", "verify")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -42,16 +43,14 @@ def main(argv: list[str] | None = None) -> None:
     known = f"Known datasets: {', '.join(datasets.SOURCES | datasets.COLLECTIONS)}."
     typed = fields.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
     settings = fields.resolve(BuildSettings, typed)
-    what = [flag for flag in WAYS if getattr(settings, flag)]
-    if len(what) != 1:
-        ways = ", ".join(f"--{way}" for way in WAYS[:-1])
-        raise UserError(f"give one of {ways} or --{WAYS[-1]}, for example --datasets MNIST. {known}")
-    for flag in typed.values.keys() & SERVES.keys():
-        for way in [f"--datasets {name.upper()}" for name in settings.datasets] or [f"--{what[0]}"]:
-            if not {way, way.split()[0]} & set(SERVES[flag]):
-                raise UserError(f"--{flag} has no effect with {way}, only with {' or '.join(SERVES[flag])}: drop it")
-    if what[0] in ("images", "npz") and settings.name is None:
-        raise UserError(f"--{what[0]} needs --name, the name of the new dataset")
+    mode = _mode(settings, known)
+    for flag in typed.values.keys() & MODES_OF_FLAG.keys():
+        allowed = MODES_OF_FLAG[flag]
+        for used in [f"--datasets {name.upper()}" for name in settings.datasets] or [f"--{mode}"]:
+            if not {used, used.split()[0]} & set(allowed):
+                raise UserError(f"--{flag} has no effect with {used}, only with {' or '.join(allowed)}: drop it")
+    if mode in ("images", "npz") and settings.name is None:
+        raise UserError(f"--{mode} needs --name, the name of the new dataset")
 
     from glo.runtime import log
 
@@ -70,8 +69,17 @@ def main(argv: list[str] | None = None) -> None:
         build_own(settings)
 
 
+def _mode(settings: BuildSettings, known: str) -> str:
+    """The one of `MODES` that is set. known: a sentence for the error message. Raises `UserError` if it is not one."""
+    modes = [mode for mode in MODES if getattr(settings, mode)]
+    if len(modes) != 1:
+        flags = ", ".join(f"--{mode}" for mode in MODES[:-1])
+        raise UserError(f"give one of {flags} or --{MODES[-1]}, for example --datasets MNIST. {known}")
+    return modes[0]
+
+
 def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
-    """Build one of the known datasets, from the network or from --source."""
+    """Build one of `datasets.SOURCES` from downloaded files, or from those in --source."""
     from datasets.fetch import fetch, locate
     from glo.building.build import already_built, build
     from glo.building.selection import select
@@ -80,20 +88,20 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     if already_built(folder, name, settings):
         return
     if settings.source:
-        found = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
+        paths = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
     else:
-        found = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
-    chosen = (settings.labels, settings.max_samples, settings.seed)
-    build(folder, name, name, lambda _: select(lambda: source.blocks(found), *chosen), settings)
+        paths = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
+    selection = (settings.labels, settings.max_samples, settings.seed)
+    build(folder, name, name, lambda _: select(lambda: source.blocks(paths), *selection), settings)
 
 
 def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> None:
-    """Build one of the known collections of pictures, from the network or from --source."""
+    """Build one of `datasets.COLLECTIONS` from downloaded files, or from those in --source."""
     from glo.building.build import already_built, build
 
     source.check(settings)
-    unset = {field: value for field, value in source.DEFAULTS.items() if getattr(settings, field) is None}
-    settings = dataclasses.replace(settings, **unset)
+    defaults = {field: value for field, value in source.DEFAULTS.items() if getattr(settings, field) is None}
+    settings = dataclasses.replace(settings, **defaults)
     name = f"{name}_{settings.category.upper()}" if settings.category else name
     folder = Path(settings.data_dir, name.lower())
     if already_built(folder, name, settings):
@@ -111,7 +119,7 @@ def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> 
 
 
 def build_own(settings: BuildSettings) -> None:
-    """Build a dataset of the user's from a folder of pictures or an .npz file."""
+    """Build a dataset from the user's own folder of pictures or .npz file."""
     from glo.building.build import already_built, build
 
     folder = Path(settings.data_dir, settings.name)
@@ -119,21 +127,21 @@ def build_own(settings: BuildSettings) -> None:
     source = path.resolve().name
     if already_built(folder, source, settings):
         return
-    chosen = (settings.labels, settings.max_samples, settings.seed)
+    selection = (settings.labels, settings.max_samples, settings.seed)
     if settings.images:
-        from datasets import folder as own
+        from datasets import folder as picture_folder
 
-        pictures = own.collection(path, _size(settings.size), settings.channels, *chosen)
+        pictures = picture_folder.collection(path, _size(settings.size), settings.channels, *selection)
         build(folder, settings.name, source, pictures.blocks, settings, pictures.class_names, item_count=pictures.count)
     else:
         from datasets import npz
         from glo.building.selection import select
 
-        build(folder, settings.name, source, lambda _: select(lambda: npz.blocks(path), *chosen), settings)
+        build(folder, settings.name, source, lambda _: select(lambda: npz.blocks(path), *selection), settings)
 
 
 def convert(folder: Path, settings: BuildSettings) -> None:
-    """Rewrite a dataset folder of the older layout as the fast one, images, order and codes unchanged."""
+    """Rewrite a dataset of the older layout in the fast layout. Images, their order and codes are unchanged."""
     from glo.building.build import build
     from glo.data import array_layout, safe_hdf5
     from glo.data.dataset import read_dataset
@@ -145,7 +153,7 @@ def convert(folder: Path, settings: BuildSettings) -> None:
         raise UserError(f"no {' or '.join(paths.DATASET_FILES)} in {folder}: --convert needs a dataset folder")
     with safe_hdf5.opened(path) as file:
         if array_layout.holds(file):
-            logger.info("%s has the fast layout already", path)
+            logger.info("%s already has the fast layout", path)
             return
     if path.name == paths.DATASET_FILE and not settings.force:
         raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
@@ -154,7 +162,7 @@ def convert(folder: Path, settings: BuildSettings) -> None:
 
 
 def show(name: str, settings: BuildSettings) -> None:
-    """Print what a dataset holds, and write a picture of some of its images."""
+    """Print a summary of a dataset, and write a contact sheet of some of its images."""
     from glo.data import info
     from glo.data.dataset import locate_dataset
 
@@ -164,7 +172,7 @@ def show(name: str, settings: BuildSettings) -> None:
 
 
 def check(name: str, settings: BuildSettings) -> None:
-    """Print a line for each check that a dataset passes."""
+    """Verify a dataset, and print a line for each check that it passes."""
     from glo.data.dataset import locate_dataset
     from glo.data.verify import verify
 
@@ -173,6 +181,7 @@ def check(name: str, settings: BuildSettings) -> None:
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
+    """Parse --size, such as 64 or 48x64, to (height, width)."""
     if text is None:
         return None
     height, _, width = text.partition("x")

@@ -1,16 +1,17 @@
-"""Where images come from: one module for each source, decoded to uint8 NHWC with labels and the official split.
+"""The sources of images: one module for each, which decodes images to uint8 NHWC with labels and the official split.
 
-A module of `SOURCES` has
-    FILES   what to fetch: a tuple of `datasets.fetch.RemoteFile`, empty if the data come with a dependency
-    blocks  paths (`RemoteFile.name` -> where the file lies) -> the `glo.data.block.Block`s, train before test
-A module of `COLLECTIONS`, which are pictures of any size and in any number, has
-    DEFAULTS    settings of `BuildSettings` that None stands for
-    check       settings -> None, or `UserError` for those that it has no use for, or lacks
-    find        settings, the dataset's folder -> where its files lie, by name
-    collection  settings, (height, width), what `find` gave -> a `datasets.decoding.Collection`
-Besides them, `datasets.folder` is a collection of the user's pictures, and `datasets.npz` reads arrays of the user's.
+A module in `SOURCES` is a dataset of a fixed image size. It defines
+    FILES           a tuple of the `datasets.fetch.RemoteFile`s to download; empty if the data come with a dependency
+    blocks(paths)   yields `glo.data.block.Block`s, training images before test images; paths: from
+                    `RemoteFile.name` to the path of the file
+A module in `COLLECTIONS` is a dataset of pictures of any size. It defines
+    DEFAULTS                            values of `BuildSettings` fields that the user has not set
+    check(settings)                     raises `UserError` for settings that are missing or have no effect
+    find(settings, folder)              returns the paths of the dataset's files by name; folder: of the dataset
+    collection(settings, size, paths)   returns a `datasets.decoding.Collection`; size: (height, width)
+The modules `datasets.folder` and `datasets.npz` read the user's own pictures and arrays.
 
-To add a source: write such a module, and name it here.
+To add a source, write such a module and list it here.
 """
 
 import difflib
@@ -37,7 +38,7 @@ def load(name: str) -> ModuleType:
     """Import the module of the source or collection called `name`. Raises `UserError` for a name that is neither."""
     known = SOURCES | COLLECTIONS
     if name not in known:
-        near = difflib.get_close_matches(name.upper(), known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UserError(f"unknown dataset {name}; {hint}known are {', '.join(known)}")
+        closest = difflib.get_close_matches(name.upper(), known, n=1)
+        hint = f"did you mean {closest[0]}? " if closest else ""
+        raise UserError(f"unknown dataset {name}; {hint}known datasets are {', '.join(known)}")
     return importlib.import_module(f"{__name__}.{known[name]}")

@@ -1,6 +1,7 @@
 """CelebA: 202,599 aligned faces of 178 x 218 pixels with 40 attributes (Liu, Luo, Wang, Tang, ICCV 2015).
 
-Its Google Drive often answers with a page in place of a file: then the three files are to be fetched by hand.
+Downloads from its Google Drive often fail, because the server sends a web page instead of the file. Then the user has
+to download the three files in a browser.
 """
 
 import logging
@@ -19,7 +20,7 @@ from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
 
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
-# The checksums are those that torchvision publishes.
+# These checksums are published by torchvision.
 IMAGES = RemoteFile(
     name="img_align_celeba.zip",
     urls=(f"{DRIVE}0B7EVK8r0v71pZjFTYXZWM3FlRnM",),
@@ -36,7 +37,7 @@ PARTITION = RemoteFile(
     urls=(f"{DRIVE}0B7EVK8r0v71pY0NSMzRuSXJEVkk",),
     md5="d32c9cbf5e040fd4025c592c306e6668",
 )
-FILES = (ATTRIBUTES, PARTITION, IMAGES)  # the small ones first: if they do not come, the large one will not either
+FILES = (ATTRIBUTES, PARTITION, IMAGES)  # the small files first: if their downloads fail, so would the large one
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 SPLITS = {"0": TRAIN, "1": VALIDATION, "2": TEST}
 MAX_LIST = 64 << 20  # bytes
@@ -46,15 +47,15 @@ log = logging.getLogger("glo")
 
 
 def check(settings: BuildSettings) -> None:
-    """Raise `UserError` for --labels."""
+    """Raise `UserError` for --labels, because CelebA has no labels."""
     if settings.labels:
         raise UserError(f"--labels {settings.labels}: CelebA has attributes and no labels; drop it")
 
 
 def find(settings: BuildSettings, folder: Path) -> dict[str, Path]:
-    """Where the three files lie, by name: in --source, or in <folder>/download, where they are fetched to.
+    """The paths of the three files by name: in `settings.source`, or in <folder>/download after downloading them there.
 
-    Raises `UserError` for one that is not there, saying what to fetch and where to put it.
+    Raises `UserError` if a file is missing or a download fails. The message says what to download and where to put it.
     """
     if settings.source:
         return {file.name: locate(file, Path(settings.source)) for file in FILES}
@@ -63,27 +64,28 @@ def find(settings: BuildSettings, folder: Path) -> dict[str, Path]:
         return {file.name: fetch(file, target, settings.mirror) for file in FILES}
     except UserError as error:
         raise UserError(
-            f"{error}. CelebA's Google Drive is often busy: with a browser, fetch Img/img_align_celeba.zip, "
-            f"Anno/list_attr_celeba.txt and Eval/list_eval_partition.txt from {PAGE}, put the three into {target}, "
-            "and type the same again"
+            f"{error}. Downloads from CelebA's Google Drive often fail: in a browser, download "
+            f"Img/img_align_celeba.zip, Anno/list_attr_celeba.txt and Eval/list_eval_partition.txt from {PAGE}, put "
+            f"the three files into {target}, and type the same command again"
         ) from None
 
 
 def collection(settings: BuildSettings, size: tuple[int, int], paths: dict[str, Path]) -> Collection:
-    """The faces in the order of their names, with attributes and split; `settings.crop` is 108, 178 or none.
+    """The faces in the order of their file names, with attributes and the official split.
 
-    Raises `UserError` for files that are damaged or do not belong together.
+    settings: `crop` is "108", "178" or "none". size: (height, width) of the images. paths: as `find` returns them.
+    Raises `UserError` if the files are damaged or do not belong together.
     """
     attribute_names, attributes = read_attributes(paths[ATTRIBUTES.name])
     splits = read_partition(paths[PARTITION.name])
     images = _images(paths[IMAGES.name])
     for path, listed in ((paths[ATTRIBUTES.name], attributes), (paths[PARTITION.name], splits)):
-        if lacking := images.keys() ^ listed.keys():
-            name = min(lacking)
-            told = f"lists {name}, which is not among the images" if name in listed else f"does not list {name}"
+        if different := images.keys() ^ listed.keys():
+            name = min(different)
+            problem = f"lists {name}, which is not among the images" if name in listed else f"does not list {name}"
             raise UserError(
-                f"{path} {told} in {paths[IMAGES.name]} ({len(lacking):,} such): they do not belong together, or one "
-                "of them is not whole"
+                f"{path} {problem} in {paths[IMAGES.name]} ({len(different):,} such names): the files do not belong "
+                "together, or one of them is incomplete"
             )
     names = sorted(images)
     chosen = selection.choose(np.array([splits[name] for name in names]), settings.max_samples, settings.seed)
@@ -99,19 +101,19 @@ def collection(settings: BuildSettings, size: tuple[int, int], paths: dict[str, 
 
 
 def read_attributes(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
-    """The attributes' names, and of each image by name which it has, int8 [A], 0 or 1.
+    """Read the names of the A attributes, and for each image by name its attributes int8 [A], 0 or 1.
 
-    The first line is the number of images, the second the names, and each other one an image's name and -1 or 1 for
-    each attribute. Raises `UserError` for anything else.
+    The first line of the file is the number of images, the second the names of the attributes. Each of the other lines
+    has the name of an image and -1 or 1 for each attribute. Raises `UserError` for a file of another form.
     """
     lines = _lines(path)
     names = lines[1].split() if len(lines) > 1 else []
     if not names or len(set(names)) < len(names) or lines[0].strip() != str(len(lines) - 2):
         raise UserError(
-            f"{path}: its first two lines must be the number of the images that follow, and the attributes' names"
+            f"{path}: the first two lines must be the number of images that follow and the names of the attributes"
         )
     signs = {"-1": 0, "1": 1}
-    found: dict[str, np.ndarray] = {}
+    attributes: dict[str, np.ndarray] = {}
     for number, line in enumerate(lines[2:], 3):
         name, *values = line.split()
         try:
@@ -120,49 +122,49 @@ def read_attributes(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
             raise UserError(f"{path}, line {number}: attributes are 1 or -1, not {error.args[0][:20]}") from None
         if len(row) != len(names):
             raise UserError(f"{path}, line {number}: {len(row)} values for {len(names)} attributes")
-        if name in found:
-            raise UserError(f"{path}, line {number}: {name} comes twice")
-        found[name] = row
-    return names, found
+        if name in attributes:
+            raise UserError(f"{path}, line {number}: {name} appears twice")
+        attributes[name] = row
+    return names, attributes
 
 
 def read_partition(path: Path) -> dict[str, int]:
-    """The split of each image by name. Raises `UserError` for lines that are not a name and 0, 1 or 2."""
-    found: dict[str, int] = {}
+    """Read the split of each image by name. Raises `UserError` for lines that are not a name and 0, 1 or 2."""
+    splits: dict[str, int] = {}
     for number, line in enumerate(_lines(path), 1):
         name, *values = line.split()
         if len(values) != 1 or values[0] not in SPLITS:
             raise UserError(f"{path}, line {number}: must be an image's name and 0 (train), 1 (validation) or 2 (test)")
-        if name in found:
-            raise UserError(f"{path}, line {number}: {name} comes twice")
-        found[name] = SPLITS[values[0]]
-    return found
+        if name in splits:
+            raise UserError(f"{path}, line {number}: {name} appears twice")
+        splits[name] = SPLITS[values[0]]
+    return splits
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines with something in them. Raises `UserError` for a file that is not such a list."""
+    """The lines that are not blank. Raises `UserError` if the file is too large, an HTML page, or not UTF-8."""
     try:
         if path.stat().st_size > MAX_LIST:
-            raise UserError(f"{path}: {path.stat().st_size:,} bytes are too many for a list of CelebA")
+            raise UserError(f"{path}: {path.stat().st_size:,} bytes are too many for a CelebA list")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; fetch it again") from None
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; download it again") from None
     if text.lstrip()[:14].lower().startswith(("<!doctype html", "<html")):
-        raise UserError(f"{path} is an HTML page and not the list: fetch it again from {PAGE}")
+        raise UserError(f"{path} is an HTML page and not the list: download it again from {PAGE}")
     return [line for line in text.splitlines() if line.strip()]
 
 
 def _images(path: Path) -> dict[str, Path | Callable[[], bytes]]:
-    """By name, where each picture is: in the archive, or in the unpacked folder."""
+    """The pictures by file name: functions that read them from the archive, or their paths in the unpacked folder."""
     if path.is_dir():
-        inner = path / path.name  # some ways of unpacking make a folder in the folder
+        inner = path / path.name  # some programs unpack the archive into a folder inside a folder of the same name
         folder = inner if inner.is_dir() else path
-        found = {file.name: file for file in folder.iterdir() if file.name.endswith(".jpg") and file.name[0] != "."}
+        images = {file.name: file for file in folder.iterdir() if file.name.endswith(".jpg") and file.name[0] != "."}
     else:
         with path.open("rb") as stream:
             if stream.read(1024).lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
-                raise UserError(f"{path} is an HTML page and not the archive: fetch it again from {PAGE}")
-        found = archive.pictures(path, ".jpg")
-    if not found:
+                raise UserError(f"{path} is an HTML page and not the archive: download it again from {PAGE}")
+        images = archive.pictures(path, ".jpg")
+    if not images:
         raise UserError(f"{path} holds no .jpg pictures; is it CelebA's img_align_celeba?")
-    return found
+    return images

@@ -1,6 +1,6 @@
-"""CIFAR-10: 32 x 32 colour pictures in ten classes (Krizhevsky), from the binary version: no pickle is ever opened.
+"""CIFAR-10: 32 x 32 colour images in ten classes (Krizhevsky), read from the binary version, which has no pickles.
 
-Each of the six files is a row of records: one label byte, then the red, green and blue planes of 1,024 bytes.
+Each of the six files is a sequence of records: a label of one byte, then the red, green and blue planes of 1,024 bytes.
 """
 
 import lzma
@@ -21,7 +21,7 @@ FILES = (
         urls=("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
         sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         size=170_052_171,
-        # The first of the unpacked files stands for all six, which lie beside it.
+        # The first of the six unpacked files represents all of them, which must be in the same folder.
         alternatives=(
             "cifar-10-binary.tar.xz",
             "cifar-10-binary.tar.bz2",
@@ -39,19 +39,22 @@ MAX_ARCHIVE = 1 << 30  # bytes of all members, unpacked
 def blocks(paths: dict[str, Path]) -> Iterator[Block]:
     """Six blocks: 50,000 training and 10,000 test images [n, 32, 32, 3], labels 0 to 9.
 
-    The path is that of the archive, or of `data_batch_1.bin` among the six unpacked files.
-    Raises `UserError` for what is missing, damaged or laid out otherwise.
+    paths: the path of the archive, or of `data_batch_1.bin` in a folder with the six unpacked files.
+    Raises `UserError` if a file is missing, damaged, or has another format.
     """
     path = paths[FILES[0].name]
-    source = _unpacked(path.parent) if path.suffix == ".bin" else _archive(path)
-    for place, data, split in source:
-        yield decode(data, split, place)
+    files = _unpacked(path.parent) if path.suffix == ".bin" else _archive(path)
+    for where, data, split in files:
+        yield decode(data, split, where)
 
 
 def decode(data: bytes, split: int, where: str) -> Block:
-    """Records as a block. Raises `UserError`, naming `where`, for a length or a label that cannot be."""
+    """Decode the records of one file. where: names the file in error messages.
+
+    Raises `UserError` if the length or a label is invalid.
+    """
     if len(data) % RECORD or not data:
-        raise UserError(f"{where}: {len(data):,} bytes are not whole records of {RECORD}; fetch it again")
+        raise UserError(f"{where}: {len(data):,} bytes are not whole records of {RECORD}; download it again")
     records = np.frombuffer(data, np.uint8).reshape(-1, RECORD)
     labels = records[:, 0].astype(np.int32)
     if labels.max() > 9:
@@ -61,13 +64,13 @@ def decode(data: bytes, split: int, where: str) -> Block:
 
 
 def _unpacked(folder: Path) -> Iterator[tuple[str, bytes, int]]:
-    """Place, content and split of the six files in a folder, in order."""
+    """Path, content and split of the six files in a folder, in order."""
     for name, split in SPLITS.items():
         path = folder / name
         try:
             size = path.stat().st_size
             if size > MAX_MEMBER:
-                raise UserError(f"{path}: {size:,} bytes are too many for a part of CIFAR-10")
+                raise UserError(f"{path}: {size:,} bytes are too many for a file of CIFAR-10")
             yield str(path), path.read_bytes(), split
         except OSError as error:
             raise UserError(
@@ -76,28 +79,28 @@ def _unpacked(folder: Path) -> Iterator[tuple[str, bytes, int]]:
 
 
 def _archive(path: Path) -> Iterator[tuple[str, bytes, int]]:
-    """The same from a tar archive, compressed or not. Nothing is extracted, only the six members are looked at."""
-    found: dict[str, bytes] = {}
+    """The same from a tar archive, compressed or not. Only the six members are read, and nothing is extracted."""
+    contents: dict[str, bytes] = {}
     try:
         with tarfile.open(path, "r:*") as archive:
             total = 0
             for member in archive:
                 total += member.size
-                if total > MAX_ARCHIVE:  # before the reader unpacks its way past it
+                if total > MAX_ARCHIVE:  # checked before the next member, for which this one would be decompressed
                     raise UserError(f"{path}: unpacks to more than {MAX_ARCHIVE:,} bytes; it is not CIFAR-10")
                 name = PurePosixPath(member.name).name
                 if name not in SPLITS or not member.isreg():
                     continue
-                if name in found or member.size > MAX_MEMBER:
-                    problem = "is there twice" if name in found else f"has {member.size:,} bytes, too many"
+                if name in contents or member.size > MAX_MEMBER:
+                    problem = "appears twice" if name in contents else f"has {member.size:,} bytes, which are too many"
                     raise UserError(f"{path}: {name} {problem}; it is not the binary version of CIFAR-10")
-                found[name] = archive.extractfile(member).read()
-            archive.fileobj.read(1 << 20)  # past the padding: only at its end does the compression check its checksum
+                contents[name] = archive.extractfile(member).read()
+            archive.fileobj.read(1 << 20)  # reads the padding, because checksums are compared at the end of the stream
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "cut short"
-        raise UserError(f"{path} cannot be read: {reason}; fetch it again") from error
-    missing = [name for name in SPLITS if name not in found]
+        raise UserError(f"{path} cannot be read: {reason}; download it again") from error
+    missing = [name for name in SPLITS if name not in contents]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}; it must be the binary version, cifar-10-binary.tar.gz")
     for name, split in SPLITS.items():
-        yield f"{path}: {name}", found.pop(name), split
+        yield f"{path}: {name}", contents.pop(name), split

@@ -1,4 +1,4 @@
-"""Collections of pictures: decoded on all cores, in order, into blocks as they come, in little memory."""
+"""Collections of pictures. They are decoded by several threads, in order, into blocks of bounded size."""
 
 import logging
 import math
@@ -19,22 +19,24 @@ from glo.runtime.errors import UserError
 
 BLOCK_IMAGES = 512
 BLOCK_BYTES = 64 << 20  # large pictures make blocks of fewer images
-WORKERS = os.cpu_count() or 1  # threads: Pillow lets go of the interpreter while it decodes and resizes
-HELD_BYTES = 256 << 20  # of decoded pixels that wait for their turn
-TASK = 32  # pictures that a thread takes at once
-TASK_BYTES = 4 << 20  # a task is full as well at this many bytes, of files in memory or of pixels
-AHEAD = 8 * WORKERS  # tasks that are done before their turn, at most: enough to go on while a block is written
-NAMED = 20  # unreadable pictures that are named; the others are counted
+WORKERS = os.cpu_count() or 1  # threads: Pillow releases the interpreter lock while it decodes and resizes
+AHEAD_BYTES = 256 << 20  # of decoded pixels that wait to be yielded
+TASK = 32  # pictures in a task of one thread, at most
+TASK_BYTES = 4 << 20  # limit of a task, for the bytes of files in memory plus the bytes of decoded pixels
+AHEAD = 8 * WORKERS  # tasks that may wait or run ahead: enough to keep all threads busy while a block is written
+MAX_WARNINGS = 20  # unreadable pictures that are listed in warnings; the others are only counted
 
 Task, Result = TypeVar("Task"), TypeVar("Result")
 log = logging.getLogger("glo")
 
 
 class Item(NamedTuple):
-    """One picture of a collection, not yet read.
+    """A picture of a collection, which is not read yet.
 
-    source: the file, its bytes, or a function that gives them and may raise `PictureError`; threads call it.
-    label, split: of `glo.block.Block`, None where the collection has none. attributes: int8 [A], 0 or 1, or None.
+    source: the path of the file, its bytes, or a function that returns its bytes and may raise `PictureError`. The
+        function is called by other threads.
+    label, split, attributes: the row of `glo.data.block.Block.labels`, `split` and `attributes` (int8 [A], 0 or 1);
+        None if the collection has none.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Item(NamedTuple):
     attributes: np.ndarray | None = None
 
     def content(self) -> Path | bytes:
+        """The path or the bytes of the picture."""
         return self.source() if callable(self.source) else self.source
 
 
@@ -51,10 +54,13 @@ class Item(NamedTuple):
 class Collection:
     """Pictures in a fixed order.
 
-    where: what errors and warnings call it. items: given how many to leave out at the start, those that follow.
-    count: of all items. shape: (height, width, channels) of the images; `resize=False` takes only those that have it.
-    crop: side of the central square that is kept of every picture before it is resized; None keeps all of it.
-    class_names: of label 0, 1, ... attribute_names: in the order of `Item.attributes`.
+    where: the name of the collection in errors and warnings.
+    items: a function of the number of items to skip, which returns the items after them.
+    count: the number of all items.
+    shape: (height, width, channels) of the images.
+    resize: whether pictures are resized to `shape`; if not, pictures of another size count as unreadable.
+    crop: side in pixels of the central square to which pictures are cropped before they are resized; None: no crop.
+    class_names: of label 0, 1, ... attribute_names: of the columns of `Item.attributes`.
     """
 
     where: str
@@ -67,26 +73,26 @@ class Collection:
     attribute_names: list[str] = field(default_factory=list)
 
     def blocks(self, skip: int = 0) -> Iterator[Block]:
-        """The pictures after the first `skip` items in blocks of at most `BLOCK_IMAGES`, with a progress bar.
+        """Yield the pictures after the first `skip` items in blocks of at most `BLOCK_IMAGES`, with a progress bar.
 
-        Unreadable ones are left out, and named in a warning at the end; `Block.items_consumed` counts them.
-        Raises `UserError` if none at all can be read.
+        Unreadable pictures are left out and listed in warnings at the end. `Block.items_consumed` counts them too.
+        Raises `UserError` if no picture of the collection can be read.
         """
         images, items, items_consumed, unreadable, reasons = [], [], 0, 0, []
         image_bytes = math.prod(self.shape)
-        most = min(BLOCK_IMAGES, max(1, BLOCK_BYTES // image_bytes))
-        tasks, ahead = _tasks(self.items(skip), image_bytes), HELD_BYTES // max(image_bytes, TASK_BYTES)
+        block_images = min(BLOCK_IMAGES, max(1, BLOCK_BYTES // image_bytes))
+        tasks, ahead = _tasks(self.items(skip), image_bytes), AHEAD_BYTES // max(image_bytes, TASK_BYTES)
         with tqdm(desc="decoding", total=self.count, initial=skip, unit="img", disable=None) as bar:
             for task, decoded in in_order(self._decoded, tasks, ahead):
                 for item, image in zip(task, decoded, strict=True):
                     items_consumed += 1
                     if isinstance(image, str):
                         unreadable += 1
-                        reasons += [(item.id, image)] if unreadable <= NAMED else []
+                        reasons += [(item.id, image)] if unreadable <= MAX_WARNINGS else []
                         continue
                     images.append(image)
                     items.append(item)
-                    if len(images) == most:
+                    if len(images) == block_images:
                         yield _block(images, items, items_consumed)
                         images, items, items_consumed = [], [], 0
                 bar.update(len(task))
@@ -95,7 +101,7 @@ class Collection:
         self._report(skip, unreadable, reasons)
 
     def _decoded(self, task: list[Item]) -> list[np.ndarray | str]:
-        """The pixels of each, or why it cannot be read."""
+        """The pixels of each item, uint8 [height, width, channels], or the reason why it cannot be read."""
         return [attempt(self._pixels, item) for item in task]
 
     def _pixels(self, item: Item) -> np.ndarray:
@@ -106,30 +112,32 @@ class Collection:
         return pixels
 
     def _report(self, skip: int, unreadable: int, reasons: list[tuple[str, str]]) -> None:
-        """Warn of what was left out. Raises `UserError` if that is everything."""
+        """Log warnings for unreadable pictures. Raises `UserError` if the whole collection is unreadable."""
         for name, reason in reasons:
             log.warning("unreadable: %s: %s", name, reason)
         if unreadable == self.count:
             raise UserError(f"none of the {self.count} pictures in {self.where} can be read; {': '.join(reasons[0])}")
         if unreadable:
-            whole = self.count - skip
-            log.warning("%d of %d pictures in %s are unreadable and left out", unreadable, whole, self.where)
+            count = self.count - skip
+            log.warning("%d of %d pictures in %s are unreadable and left out", unreadable, count, self.where)
 
 
 def headers(items: Iterable[Item], count: int, oriented: bool) -> Iterator[tuple[Item, tuple[tuple[int, int], bool]]]:
-    """Each readable item with its (height, width) and whether it is grey, as `datasets.picture.header` says."""
+    """Yield each readable item with its (height, width) and whether it is grey, as `datasets.picture.header` does."""
 
-    def look(task: list[Item]) -> list[tuple[tuple[int, int], bool] | str]:
+    def read(task: list[Item]) -> list[tuple[tuple[int, int], bool] | str]:
         return [attempt(lambda item: header(item.content(), oriented), item) for item in task]
 
-    with tqdm(desc="looking", total=count, unit="img", disable=None) as bar:
-        for task, seen in in_order(look, _tasks(items, 0)):
-            yield from ((item, found) for item, found in zip(task, seen, strict=True) if not isinstance(found, str))
+    with tqdm(desc="reading sizes", total=count, unit="img", disable=None) as bar:
+        for task, results in in_order(read, _tasks(items, 0)):
+            yield from (
+                (item, result) for item, result in zip(task, results, strict=True) if not isinstance(result, str)
+            )
             bar.update(len(task))
 
 
 def attempt(function: Callable[[Item], Result], item: Item) -> Result | str:
-    """The result of `function`, or why the picture cannot be read."""
+    """The result of `function(item)`, or the text of the `PictureError` that it raises."""
     try:
         return function(item)
     except PictureError as error:
@@ -139,38 +147,43 @@ def attempt(function: Callable[[Item], Result], item: Item) -> Result | str:
 def in_order(
     function: Callable[[Task], Result], tasks: Iterable[Task], ahead: int = AHEAD
 ) -> Iterator[tuple[Task, Result]]:
-    """Each task with its result, in order, worked on by threads; up to `ahead` wait, so that memory is bounded."""
+    """Apply a function to tasks in several threads. Yields each task with its result, in the order of the tasks.
+
+    ahead: the largest number of tasks that are submitted before their turn, which bounds the memory.
+    """
     ahead = max(WORKERS, min(AHEAD, ahead))
-    waiting: deque[tuple[Task, Future[Result]]] = deque()
+    submitted: deque[tuple[Task, Future[Result]]] = deque()
     pool = ThreadPoolExecutor(WORKERS)
     try:
         for task in tasks:
-            waiting.append((task, pool.submit(function, task)))
-            if len(waiting) > ahead:
-                first, future = waiting.popleft()
+            submitted.append((task, pool.submit(function, task)))
+            if len(submitted) > ahead:
+                first, future = submitted.popleft()
                 yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
+        while submitted:
+            first, future = submitted.popleft()
             yield first, future.result()
     finally:
-        pool.shutdown(cancel_futures=True)  # who stops reading, such as after Ctrl-C, waits for no more of them
+        pool.shutdown(
+            cancel_futures=True
+        )  # a caller that stops early, such as after Ctrl-C, waits for running tasks only
 
 
 def _tasks(items: Iterable[Item], image_bytes: int) -> Iterator[list[Item]]:
-    """Items in groups of up to `TASK`, fewer if they hold large files or make large images."""
-    task, held = [], 0
+    """Items in groups of at most `TASK`; smaller groups if their files in memory and their images are large."""
+    task, task_bytes = [], 0
     for item in items:
         task.append(item)
-        held += image_bytes + (len(item.source) if isinstance(item.source, bytes) else 0)
-        if len(task) == TASK or held >= TASK_BYTES:
+        task_bytes += image_bytes + (len(item.source) if isinstance(item.source, bytes) else 0)
+        if len(task) == TASK or task_bytes >= TASK_BYTES:
             yield task
-            task, held = [], 0
+            task, task_bytes = [], 0
     if task:
         yield task
 
 
 def identity(name: str) -> str:
-    """A name as an id: one line, and writable as UTF-8 even if the name is not."""
+    """The id for a file name: without line breaks, and valid UTF-8 even if the file name is not."""
     return "_".join(name.splitlines()).encode(errors="backslashreplace").decode()
 
 

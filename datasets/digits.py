@@ -1,4 +1,4 @@
-"""DIGITS: 1,797 handwritten digits of 8 x 8 pixels that come with scikit-learn. Nothing to download."""
+"""DIGITS: 1,797 handwritten digits of 8 x 8 pixels. They come with scikit-learn, so that nothing is downloaded."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,9 @@ FILES: tuple[RemoteFile, ...] = ()
 
 
 def blocks(paths: dict[str, Path] | None = None) -> Iterator[Block]:
-    """One block: images [1797, 8, 8, 1], labels 0 to 9, no official split. `paths` is not used."""
-    from sklearn.datasets import load_digits  # takes a second, which other sources should not pay
+    """One block: images [1797, 8, 8, 1], labels 0 to 9, no official split. `paths` is ignored."""
+    from sklearn.datasets import load_digits  # this import takes a second, so that other sources do without it
 
     digits = load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # stored as 0 to 16
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # stored values are 0 to 16
     yield Block(images[..., None], labels=digits.target.astype(np.int32))

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: grey pictures of clothes in ten classes (Zalando Research)."""
+"""Fashion-MNIST: grayscale images of clothes in ten classes (Zalando Research)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +20,6 @@ FILES = idx.files(
 def blocks(paths: dict[str, Path]) -> Iterator[Block]:
     """60,000 training and 10,000 test images [n, 28, 28, 1], labels 0 (T-shirt) to 9 (ankle boot).
 
-    Raises `UserError` for bad files.
+    Raises `UserError` for invalid files.
     """
     return idx.blocks(paths)

@@ -1,6 +1,6 @@
-"""Bring the official files here: from the network, mirror by mirror, or from a folder that the user names.
+"""Get the official files of a dataset: download them from mirrors, or locate them in a folder that the user names.
 
-What is fetched is trusted by its checksum alone, so that plain-http mirrors will do.
+Downloads are verified by their checksums, so that mirrors with plain HTTP can be used.
 """
 
 import hashlib
@@ -12,21 +12,21 @@ from pathlib import Path
 from datasets.transfer import MirrorError, download
 from glo.runtime.errors import UserError
 
-MAX_SIZE = 4 << 30  # bytes read from a mirror when the true size is not known
+MAX_SIZE = 4 << 30  # limit in bytes of a download whose size is not known
 
 log = logging.getLogger("glo")
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One official file.
+    """An official file of a dataset.
 
     name: its official name.
-    urls: full addresses, tried in turn.
-    sha256: of the whole file, lower-case hexadecimal; None where only the `md5` was ever published.
+    urls: full addresses, which are tried in order.
+    sha256, md5: checksum of the file in lower-case hexadecimal. `md5` is used only if `sha256` is None.
     size: in bytes; None if not known.
-    alternatives: other names that `locate` accepts for the same content: unpacked, or compressed otherwise. One that
-        ends in a slash is a folder's.
+    alternatives: other names that `locate` accepts for the same content, unpacked or in another compression. A name
+        that ends in a slash is the name of a folder.
     """
 
     name: str
@@ -41,17 +41,18 @@ class RemoteFile:
         return "sha256" if self.sha256 else "md5"
 
     def matches(self, path: Path) -> bool:
-        """Whether a file has the right checksum."""
+        """Whether the file at `path` has the official checksum."""
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, self.algorithm).hexdigest() == (self.sha256 or self.md5)
 
 
 def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
-    """Download `file` into `folder` and return its path; a copy with the right checksum is used at once.
+    """Download a file into `folder`, unless it is already there with the official checksum. Returns its path.
 
-    `mirror`, the address of a folder, is tried before the file's own `urls`. A download goes to `<name>.part`, which a
-    later call goes on with, and is renamed when its size and checksum are right.
-    Raises `UserError` if every mirror fails, naming each with its reason, or if `folder` cannot be written.
+    mirror: address of a folder that is tried before the file's own `urls`.
+    The download is written to `<name>.part`, which a later call continues, and is renamed once its size and checksum
+    are verified.
+    Raises `UserError` if all mirrors fail, with the reason for each, or if `folder` cannot be written to.
     """
     target, part = folder / file.name, folder / f"{file.name}.part"
     urls = file.urls if mirror is None else (f"{mirror.rstrip('/')}/{file.name}", *file.urls)
@@ -68,9 +69,9 @@ def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
             else:
                 os.replace(part, target)
                 return target
-    except OSError as error:  # the network's own are MirrorErrors: this is the disk's
+    except OSError as error:  # an error of the disk: `download` raises MirrorError for errors of the network
         raise UserError(
-            f"cannot write {file.name} to {folder}: {error.strerror or error}; make room there or choose another folder"
+            f"cannot write {file.name} to {folder}: {error.strerror or error}; free some space or choose another folder"
         ) from error
     raise UserError(
         f"cannot download {file.name} ({'; '.join(reasons)}). "
@@ -79,59 +80,64 @@ def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
 
 
 def _from_mirror(url: str, part: Path, file: RemoteFile) -> None:
-    """Complete `part` from one mirror and check it. A bad leftover of an earlier try gets a second, fresh one."""
+    """Complete the partial download `part` from one mirror and verify its checksum.
+
+    If the checksum is wrong although the mirror completed an existing partial file, the file is downloaded once more
+    from the beginning. Raises `MirrorError` if the mirror fails.
+    """
     if part.is_file() and file.matches(part):
-        return  # interrupted just before the renaming
-    leftover = part.is_file()
-    if leftover and file.size is not None and part.stat().st_size >= file.size:
+        return  # an earlier call was interrupted just before it renamed the file
+    continued = part.is_file()
+    if continued and file.size is not None and part.stat().st_size >= file.size:
         part.unlink()
-        leftover = False
+        continued = False
     download(url, part, file.size, MAX_SIZE if file.size is None else file.size)
     if file.matches(part):
         return
     part.unlink()
-    if not leftover:
+    if not continued:
         raise MirrorError(f"wrong bytes (the {file.algorithm} differs)")
     _from_mirror(url, part, file)
 
 
 def locate(file: RemoteFile, folder: Path) -> Path:
-    """Find `file`, under its own or an alternative name, in `folder` or one folder below it.
+    """Find a file, under its own or an alternative name, in `folder` or in a folder directly inside it.
 
-    Content that is not the official archive is used, with a warning. Of several copies in folders below, the official
-    one is taken. Raises `UserError` if there is none, or if it cannot be told which of several is meant.
+    Files without the official checksum are accepted with a warning. If several folders inside hold copies, the official
+    one is used. Raises `UserError` if there is no copy, or if there are several and none is official.
     """
     if folder.is_file():
-        raise UserError(f"{folder} is a file; pass the folder it lies in: --source {folder.parent}")
+        raise UserError(f"{folder} is a file; pass the folder that contains it: --source {folder.parent}")
     if not folder.is_dir():
         raise UserError(f"no such folder: {folder}; --source must name the folder with {file.name}")
     try:
-        below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        found = _named(file, [folder]) or _named(file, below)
-        official = [path for path in found if path.name == file.name and file.matches(path)]
+        subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        copies = _copies(file, [folder]) or _copies(file, subfolders)
+        official = [path for path in copies if path.name == file.name and file.matches(path)]
     except OSError as error:
         raise UserError(f"cannot read {error.filename or folder}: {error.strerror or error}") from error
     if official:
         return official[0]
-    if not found:
+    if not copies:
         names = ", ".join((file.name, *file.alternatives))
         raise UserError(f"{folder} holds none of {names}; put one of them there, or leave --source out to download it")
-    if len(found) > 1:
-        choices = ", ".join(str(path.parent) for path in found)
-        raise UserError(f"{found[0].name} is in several folders: {choices}; pass one of them as --source")
-    if found[0].name == file.name:
-        log.warning("%s: its %s is not that of the official file; used as it is", found[0], file.algorithm)
+    if len(copies) > 1:
+        choices = ", ".join(str(path.parent) for path in copies)
+        raise UserError(f"{copies[0].name} is in several folders: {choices}; pass one of them as --source")
+    if copies[0].name == file.name:
+        log.warning("%s: its %s is not that of the official file; used as it is", copies[0], file.algorithm)
     else:
-        log.warning("%s: not the official archive, checksum not checked; used as it is", found[0])
-    return found[0]
+        log.warning("%s: not the official archive, checksum not checked; used as it is", copies[0])
+    return copies[0]
 
 
-def _named(file: RemoteFile, folders: list[Path]) -> list[Path]:
-    """The best-named copy of `file` in each of `folders` that has any."""
+def _copies(file: RemoteFile, folders: list[Path]) -> list[Path]:
+    """One copy of `file` for each folder that has any. The official name is preferred, then the first alternative."""
     names = (file.name, *file.alternatives)
-    copies = ([folder / name for name in names if _is_there(folder, name)] for folder in folders)
+    copies = ([folder / name for name in names if _exists(folder, name)] for folder in folders)
     return [paths[0] for paths in copies if paths]
 
 
-def _is_there(folder: Path, name: str) -> bool:
+def _exists(folder: Path, name: str) -> bool:
+    """Whether `folder` has a file `name`, or a folder if the name ends in a slash."""
     return (folder / name).is_dir() if name.endswith("/") else (folder / name).is_file()

@@ -1,4 +1,4 @@
-"""A folder of the user's own pictures. The folders right below it, if the pictures lie in such, are their classes."""
+"""A folder of the user's own pictures. If all pictures are in subfolders, the first-level subfolders are classes."""
 
 import logging
 import os
@@ -24,20 +24,20 @@ def collection(
     max_samples: int | None = None,
     seed: int = 0,
 ) -> Collection:
-    """The pictures below `folder`; ids are the paths below it, with forward slashes and without line breaks.
+    """The pictures in `folder` and its subfolders. Ids are relative paths with forward slashes and no line breaks.
 
-    size: (height, width) to resize and centre-crop to; None takes them as they are, if all have one size.
-    channels: 1 or 3; None is 1 if every picture is grey, else 3.
-    labels, max_samples: which to take, see `glo.building.selection`.
-    Raises `UserError` if there are none, if the sizes differ and none is given, if one of `labels` is unknown,
-    or if two would have the same id.
+    size: (height, width) to which pictures are resized and centre-cropped; None keeps their size, which must be equal.
+    channels: 1 or 3; None means 1 if all pictures are grey, else 3.
+    labels, max_samples, seed: select some of the pictures, see `glo.building.selection`.
+    Raises `UserError` if there are no pictures, if their sizes differ and `size` is None, if one of `labels` is
+    unknown, or if two pictures would have the same id.
     """
     names = pictures(folder)
     if len(set(map(identity, names))) < len(names):
-        raise UserError(f"two pictures in {folder} have names that differ in line breaks alone; rename one of them")
+        raise UserError(f"two pictures in {folder} have names that differ only in line breaks; rename one of them")
     classes = class_names(names)
     if not classes and any("/" in name for name in names):
-        log.warning("%s: pictures lie beside the folders, so these are not taken as classes", folder)
+        log.warning("%s: some pictures are not in subfolders, so subfolders are not used as classes", folder)
     if labels and not classes:
         raise UserError(f"--labels {labels}: the pictures in {folder} are not in folders of classes; drop it")
     if labels:
@@ -51,58 +51,67 @@ def collection(
             yield Item(identity(name), folder / name, number.get(name.partition("/")[0]))
 
     if size is None or channels is None:
-        found, grey = _look(folder, items(0), len(names), size is None)
-        channels = channels or (1 if grey else 3)
-    return Collection(str(folder), items, len(names), (*(size or found), channels), size is not None, None, classes)
+        common_size, grey = _inspect(folder, items(0), len(names), size is None)
+        shape = (*(size or common_size), channels or (1 if grey else 3))
+    else:
+        shape = (*size, channels)
+    return Collection(str(folder), items, len(names), shape, size is not None, None, classes)
 
 
 def read(folder: Path, size: tuple[int, int], channels: int) -> tuple[np.ndarray, list[str]]:
-    """All pictures at once: images uint8 [n, height, width, channels], and their ids. Raises as `collection`."""
-    found = list(collection(folder, size, channels).blocks())
-    return np.concatenate([block.images for block in found]), [name for block in found for name in block.ids]
+    """Read all pictures of a folder. Returns images uint8 [n, height, width, channels] and their ids.
+
+    Raises `UserError` as `collection` does, and if no picture can be read.
+    """
+    blocks = list(collection(folder, size, channels).blocks())
+    return np.concatenate([block.images for block in blocks]), [name for block in blocks for name in block.ids]
 
 
 def pictures(folder: Path) -> list[str]:
-    """The paths below `folder` of all its picture files, told by suffix, in a fixed order, with forward slashes.
+    """The relative paths of all files with a picture suffix in `folder` and its subfolders, with forward slashes.
 
-    Hidden files and folders are left out, linked folders not entered. Raises `UserError` if there are no pictures.
+    They are sorted by folder, then by name. Hidden files and folders and links to folders are skipped.
+    Raises `UserError` if there are no pictures.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; --images must name a folder of pictures")
-    found: list[str] = []
+    names: list[str] = []
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(root).relative_to(folder).as_posix()
-        start = "" if below == "." else f"{below}/"
-        found += (
-            start + name for name in files if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
-        )
-    if not found:
+        relative = Path(root).relative_to(folder).as_posix()
+        prefix = "" if relative == "." else f"{relative}/"
+        visible = (name for name in files if not name.startswith("."))
+        names += (prefix + name for name in visible if os.path.splitext(name)[1].lower() in SUFFIXES)
+    if not names:
         raise UserError(f"{folder} holds no pictures; looked for {' '.join(sorted(SUFFIXES))}")
-    return sorted(found, key=lambda name: name.split("/"))
+    return sorted(names, key=lambda name: name.split("/"))
 
 
 def class_names(names: list[str]) -> list[str]:
-    """The first-level folders of the pictures, sorted: class k is the k-th. Empty if a picture lies in none of them."""
+    """The first-level subfolders of the pictures, sorted; the k-th is the name of label k.
+
+    names: as `pictures` returns them. The list is empty if a picture is not in a subfolder.
+    """
     return sorted({name.partition("/")[0] for name in names}) if all("/" in name for name in names) else []
 
 
-def _look(folder: Path, items: Iterable[Item], count: int, size_too: bool) -> tuple[tuple[int, int], bool]:
-    """The (height, width) of all readable pictures, if it is asked for, and whether they are all grey.
+def _inspect(folder: Path, items: Iterable[Item], count: int, need_size: bool) -> tuple[tuple[int, int], bool]:
+    """The common (height, width) of all readable pictures, and whether all of them are grey.
 
-    Raises `UserError` if the sizes differ.
+    Without `need_size`, the size is meaningless, and reading stops at the first picture in colour.
+    Raises `UserError` if `need_size` and the sizes differ.
     """
-    sizes: dict[tuple[int, int], str] = {}
+    sizes: dict[tuple[int, int], str] = {}  # with the id of a picture of each size
     all_grey = True
-    for item, (size, grey) in headers(items, count, size_too):
+    for item, (size, grey) in headers(items, count, need_size):
         sizes.setdefault(size, item.id)
         all_grey &= grey
-        if not size_too and not grey:
-            break  # one in colour settles it
-    if size_too and len(sizes) > 1:
-        (first, one), (second, other), *_ = sizes.items()
+        if not need_size and not grey:
+            break
+    if need_size and len(sizes) > 1:
+        (first, first_id), (second, second_id), *_ = sizes.items()
         raise UserError(
-            f"the pictures in {folder} have {len(sizes)} sizes, {first[1]} x {first[0]} ({one}) and "
-            f"{second[1]} x {second[0]} ({other}) among them; choose one with --size, such as --size 64"
+            f"the pictures in {folder} have {len(sizes)} sizes, such as {first[1]} x {first[0]} ({first_id}) and "
+            f"{second[1]} x {second[0]} ({second_id}); choose one with --size, such as --size 64"
         )
     return next(iter(sizes), (1, 1)), all_grey

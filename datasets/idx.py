@@ -1,6 +1,7 @@
-"""The IDX format of MNIST and its relatives: a big-endian header, then bytes; usually compressed.
+"""The IDX format of MNIST and similar datasets. Files are usually compressed.
 
-0, 0, type (8 is uint8), number of dimensions, each dimension as uint32, the values in C order
+A file holds two zero bytes, the type (8 means uint8), the number of dimensions, each dimension as a big-endian uint32,
+and the values in C order.
 """
 
 import bz2
@@ -23,12 +24,15 @@ NAMES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
-MAX_BYTES = 2 << 30  # of pixels; all of MNIST has 55 million
+MAX_BYTES = 2 << 30  # of pixels in one file; all of MNIST has 55 million
 COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
 def files(folders: tuple[str, ...], checksums: tuple[str, ...]) -> tuple[RemoteFile, ...]:
-    """The four files of a set in the order of `NAMES`: `folders` are its mirrors, `checksums` their sha256."""
+    """The four files of a dataset in the order of `NAMES`.
+
+    folders: addresses of the mirrors, which end in a slash. checksums: SHA-256 of each file.
+    """
     return tuple(
         RemoteFile(name, tuple(folder + name for folder in folders), sha256, alternatives=_alternatives(name))
         for name, sha256 in zip(NAMES, checksums, strict=True)
@@ -36,16 +40,16 @@ def files(folders: tuple[str, ...], checksums: tuple[str, ...]) -> tuple[RemoteF
 
 
 def _alternatives(name: str) -> tuple[str, ...]:
-    """The unpacked name, the same with a dot as some unpackers write it, and both compressed otherwise."""
+    """The name without compression, the same with a dot as some programs write it, and both with other compressions."""
     plain = name.removesuffix(".gz")
     dotted = plain.replace("-idx", ".idx")
     return (plain, dotted, f"{dotted}.gz", f"{plain}.xz", f"{plain}.bz2")
 
 
 def blocks(paths: dict[str, Path]) -> Iterator[Block]:
-    """The training block, then the test block: images [n, h, w, 1], labels, split.
+    """The training block, then the test block: images [n, h, w, 1], labels and split.
 
-    `paths` maps each of `NAMES` to its file. Raises `UserError` for files that are damaged or do not fit together.
+    paths: from each of `NAMES` to its file. Raises `UserError` if files are damaged or do not belong together.
     """
     train_images, train_labels, test_images, test_labels = (paths[name] for name in NAMES)
     shape = None
@@ -53,18 +57,19 @@ def blocks(paths: dict[str, Path]) -> Iterator[Block]:
         images, labels = read(images_path, 3), read(labels_path, 1)
         if len(images) != len(labels):
             raise UserError(
-                f"{images_path} holds {len(images)} images but {labels_path} {len(labels)} labels; fetch both again"
+                f"{images_path} holds {len(images)} images but {labels_path} {len(labels)} labels; download both again"
             )
         if shape not in (None, images.shape[1:]):
-            raise UserError(f"{images_path}: images are {images.shape[1:]}, those of {train_images} {shape}")
+            raise UserError(f"{images_path}: images are {images.shape[1:]}, but those of {train_images} are {shape}")
         shape = images.shape[1:]
         yield Block(images[..., None], np.full(len(images), split, np.uint8), labels.astype(np.int32))
 
 
 def read(path: Path, dimensions: int) -> np.ndarray:
-    """The uint8 array of an IDX file, with the given number of dimensions; compressed or not, whatever its name.
+    """Read the uint8 array of an IDX file. The compression is detected from the content, not from the file name.
 
-    Reads no more than the header announces. Raises `UserError` naming the file and what is wrong with it.
+    dimensions: the expected number of dimensions. At most one byte more than the header declares is read.
+    Raises `UserError` if the file is damaged or has another format.
     """
     try:
         with path.open("rb") as file:
@@ -78,7 +83,7 @@ def read(path: Path, dimensions: int) -> np.ndarray:
         problem = f"is damaged: {error}"
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
-    raise UserError(f"{path} {problem}; fetch it again")
+    raise UserError(f"{path} {problem}; download it again")
 
 
 def _decode(stream: BinaryIO, dimensions: int) -> np.ndarray:
@@ -88,17 +93,18 @@ def _decode(stream: BinaryIO, dimensions: int) -> np.ndarray:
         raise ValueError(f"starts with {magic.hex()}, not {bytes((0, 0, 8, dimensions)).hex()} as an IDX file should")
     shape = tuple(int(length) for length in np.frombuffer(_exactly(stream, 4 * dimensions), ">u4"))
     count = 1
-    for length in shape:  # in Python integers, which do not overflow
+    for length in shape:  # Python integers do not overflow
         count *= length
     if not 0 < count <= MAX_BYTES:
-        raise ValueError(f"announces {' x '.join(map(str, shape))} values")
+        raise ValueError(f"declares {' x '.join(map(str, shape))} values")
     values = np.frombuffer(_exactly(stream, count), np.uint8).reshape(shape)
-    if stream.read(1):  # reading to the end also checks the checksum of the compression
-        raise ValueError(f"goes on after the {count:,} values that it announces")
+    if stream.read(1):  # reading to the end also compares the checksum of the compression
+        raise ValueError(f"has more than the {count:,} values that it declares")
     return values
 
 
 def _exactly(stream: BinaryIO, count: int) -> bytes:
+    """Read `count` bytes. Raises `EOFError` if there are fewer."""
     data = stream.read(count)
     if len(data) < count:
         raise EOFError

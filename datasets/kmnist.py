@@ -1,4 +1,4 @@
-"""KMNIST: cursive Japanese characters in ten classes (CODH). Its host is often unreachable."""
+"""KMNIST: cursive Japanese characters in ten classes (CODH). Downloads from its host often fail."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,5 +18,5 @@ FILES = idx.files(
 
 
 def blocks(paths: dict[str, Path]) -> Iterator[Block]:
-    """60,000 training and 10,000 test images [n, 28, 28, 1], labels 0 to 9. Raises `UserError` for bad files."""
+    """60,000 training and 10,000 test images [n, 28, 28, 1], labels 0 to 9. Raises `UserError` for invalid files."""
     return idx.blocks(paths)

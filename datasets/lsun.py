@@ -1,4 +1,4 @@
-"""LSUN: scenes by the million, as JPEG or WebP in a database of LMDB for each category and split (Yu et al., 2015)."""
+"""LSUN: millions of pictures of scenes (Yu et al., 2015). Each category and split is an LMDB of JPEG or WebP files."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -18,14 +18,14 @@ from glo.settings import BuildSettings
 DEFAULTS = {"size": "64"}
 SPLITS = {"train": TRAIN, "val": TEST}
 DATA = "data.mdb"
-LOOKED_AT = 8  # values at the start, of which one at least must be a picture
-REOPEN_BYTES = 256 << 20  # pages that were read stay mapped, and count as memory, until the database is closed
+INSPECTED = 8  # values at the start of a database, of which at least one must be a picture
+REOPEN_BYTES = 256 << 20  # pages stay mapped, and count as memory, until the database is closed: reopen it after these
 
 log = logging.getLogger("glo")
 
 
 def check(settings: BuildSettings) -> None:
-    """Raise `UserError` without --category, and for --labels."""
+    """Raise `UserError` if --category is missing, or if --labels is given, because LSUN has no labels."""
     if settings.category is None:
         raise UserError("--datasets LSUN needs --category, such as --category bedroom")
     if settings.labels:
@@ -33,85 +33,92 @@ def check(settings: BuildSettings) -> None:
 
 
 def find(settings: BuildSettings, folder: Path) -> dict[str, Path]:
-    """The databases' folders by split, in --source, or in <folder>/download, where they are fetched to with --yes.
+    """The folders of the databases by split: in `settings.source`, or in <folder>/download, where they are downloaded.
 
-    Raises `UserError` if there is none.
+    Databases are downloaded only with --yes. Raises `UserError` if neither database is there or a download fails.
     """
     names = {split: f"{settings.category}_{split}_lmdb" for split in SPLITS}
     if settings.source is None:
-        place = folder / "download"
-        lsun_archive.fetch(names.values(), settings.category, place, settings.mirror, settings.yes)
+        parent = folder / "download"
+        lsun_archive.fetch(names.values(), settings.category, parent, settings.mirror, settings.yes)
     else:
-        place = Path(settings.source)
-        if not place.is_dir():
-            raise UserError(f"no such folder: {place}; --source must name the folder with {names['train']}")
-    found = {split: place / name for split, name in names.items() if (place / name).is_dir()}
-    if not found:
-        there = [path.name for path in sorted(place.glob("*_lmdb"))]
-        told = f"there are {', '.join(there)}" if there else "unpack the archives of LSUN there"
-        raise UserError(f"{place} holds neither {' nor '.join(names.values())}; {told}")
-    return found
+        parent = Path(settings.source)
+        if not parent.is_dir():
+            raise UserError(f"no such folder: {parent}; --source must name the folder with {names['train']}")
+    databases = {split: parent / name for split, name in names.items() if (parent / name).is_dir()}
+    if not databases:
+        others = [path.name for path in sorted(parent.glob("*_lmdb"))]
+        hint = f"there are {', '.join(others)}" if others else "unpack the archives of LSUN there"
+        raise UserError(f"{parent} holds neither {' nor '.join(names.values())}; {hint}")
+    return databases
 
 
 def collection(settings: BuildSettings, size: tuple[int, int], paths: dict[str, Path]) -> Collection:
-    """The pictures in the order of their keys, the first `settings.max_samples` of each split.
+    """The first `settings.max_samples` pictures of each database, in the order of their keys. Ids are <split>/<key>.
 
-    The split is train -> training and val -> test if both are there, else there is none; ids are <split>/<key>.
-    Raises `UserError` for what is no database of pictures.
+    size: (height, width) of the images. paths: as `find` returns them. With both databases, `train` is the training
+    split and `val` the test split; with one, the dataset has no official split.
+    Raises `UserError` if a folder is not a database of pictures.
     """
-    counts = {part: _count(path) for part, path in paths.items()}
+    counts = {split: _count(path) for split, path in paths.items()}
     if settings.max_samples:
-        counts = {part: min(count, settings.max_samples) for part, count in counts.items()}
+        counts = {split: min(count, settings.max_samples) for split, count in counts.items()}
 
     def items(skip: int) -> Iterable[Item]:
         first = min(skip, counts.get("train", 0))
         starts = {"train": first, "val": skip - first}
         return chain.from_iterable(
-            _items(path, part, SPLITS[part] if len(paths) > 1 else None, starts[part], counts[part])
-            for part, path in paths.items()
+            _items(path, split, SPLITS[split] if len(paths) > 1 else None, starts[split], counts[split])
+            for split, path in paths.items()
         )
 
     where = " and ".join(map(str, paths.values()))
     return Collection(where, items, sum(counts.values()), (*size, settings.channels or 3))
 
 
-def _items(path: Path, part: str, split: int | None, start: int, stop: int) -> Iterator[Item]:
-    """The values of a database from number `start` up to `stop`, in the order of their keys, in little memory."""
-    last = None
+def _items(path: Path, name: str, split: int | None, start: int, stop: int) -> Iterator[Item]:
+    """The items of a database from number `start` to `stop` (exclusive), in the order of their keys.
+
+    name: the first part of the ids. The database is reopened from time to time, which bounds the memory.
+    """
+    key = None
     while start < stop:
         with _opened(path) as database, database.cursor() as cursor:
-            if last is None:
-                there = cursor.first() and all(cursor.next() for _ in range(start))
+            if key is None:
+                has_item = cursor.first() and all(cursor.next() for _ in range(start))
             else:
-                there = cursor.set_key(last) and cursor.next()
-            read = 0
-            while there and start < stop and read < REOPEN_BYTES:
-                last, value = cursor.item()
-                yield Item(identity(f"{part}/{last.decode(errors='backslashreplace')}"), value, split=split)
-                start, read, there = start + 1, read + len(value), cursor.next()
-        if not there:
+                has_item = cursor.set_key(key) and cursor.next()
+            bytes_read = 0
+            while has_item and start < stop and bytes_read < REOPEN_BYTES:
+                key, value = cursor.item()
+                yield Item(identity(f"{name}/{key.decode(errors='backslashreplace')}"), value, split=split)
+                start, bytes_read, has_item = start + 1, bytes_read + len(value), cursor.next()
+        if not has_item:
             return
 
 
 def _count(path: Path) -> int:
-    """The number of values. Raises `UserError` if the file is cut short, or if none of the first is a picture."""
+    """The number of values of a database.
+
+    Raises `UserError` if the file is incomplete, or if none of the first `INSPECTED` values is a picture.
+    """
     with _opened(path) as database, database.cursor() as cursor:
-        if any(not isinstance(attempt(open_picture, value), str) for _, value in islice(cursor, LOOKED_AT)):
+        if any(not isinstance(attempt(open_picture, value), str) for _, value in islice(cursor, INSPECTED)):
             return database.stat()["entries"]
-    raise UserError(f"{path} holds no pictures: its first values are neither JPEG nor WebP; is it a database of LSUN?")
+    raise UserError(f"{path} holds no pictures: its first values are neither JPEG nor WebP; is it an LSUN database?")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[lmdb.Transaction]:
-    """A database that is only read; whatever turns out to be broken inside is a `UserError`."""
+    """Open a database for reading. Raises `UserError`, also inside the block, if it is missing or damaged."""
     if not (path / DATA).is_file() or (path / DATA).stat().st_size == 0:
-        raise UserError(f"{path} holds no {DATA}, or an empty one: it is no database of LMDB, or not unpacked whole")
+        raise UserError(f"{path} holds no {DATA}, or an empty one: it is not an LMDB, or was not unpacked completely")
     try:
         with lmdb.open(str(path), readonly=True, lock=False, create=False, readahead=False) as database:
             pages = database.info()["last_pgno"] + 1
             if pages * database.stat()["psize"] > (path / DATA).stat().st_size:
-                raise UserError(f"{path / DATA} is cut short: fetch it again")
+                raise UserError(f"{path / DATA} is cut short: download it again")
             with database.begin() as transaction:
                 yield transaction
     except (lmdb.Error, OSError) as error:
-        raise UserError(f"{path} cannot be read as a database of LMDB: {error}; fetch it again") from None
+        raise UserError(f"{path} cannot be read as an LMDB: {error}; download it again") from None

@@ -1,4 +1,4 @@
-"""The archives of LSUN: one zip for each category and split, from which its database is taken."""
+"""The archives of LSUN: a zip file for each category and split, which contains its database."""
 
 import logging
 import shutil
@@ -18,16 +18,18 @@ SCENES = (
     "bedroom", "bridge", "church_outdoor", "classroom", "conference_room",
     "dining_room", "kitchen", "living_room", "restaurant", "tower",
 )  # fmt: skip
-MAX_SIZE = 200 << 30  # bytes of an archive and of what is in it
-CHUNK = 1 << 20
+MAX_SIZE = 200 << 30  # limit in bytes of an archive, and of the database in it
+CHUNK = 1 << 20  # bytes
 
 log = logging.getLogger("glo")
 
 
 def fetch(names: Iterable[str], category: str, folder: Path, mirror: str | None, yes: bool) -> None:
-    """Make sure that <folder>/<name>/data.mdb is there for each name: downloaded and unpacked, if `yes`.
+    """Download and unpack the databases that are missing, to <folder>/<name>/data.mdb for each of `names`.
 
-    Raises `UserError` without `yes`, for a category that LSUN does not have, and for all that fails.
+    mirror: address of a folder that is tried first. yes: the user's consent to the download.
+    Raises `UserError` if databases are missing and `yes` is False, if LSUN does not have the category, if a download
+    fails, or if an archive is damaged, and `WriteError` if the files cannot be written.
     """
     missing = [name for name in names if not (folder / name / "data.mdb").is_file()]
     if not missing:
@@ -35,10 +37,12 @@ def fetch(names: Iterable[str], category: str, folder: Path, mirror: str | None,
     if not yes:
         raise UserError(
             f"LSUN's {category} is not in {folder}: add --yes to download it (bedroom has 46 GB, and takes twice that "
-            f"while it is unpacked), or name the folder with {missing[0]} by --source"
+            f"while it is unpacked), or give the folder with {missing[0]} as --source"
         )
     if category not in SCENES:
-        raise UserError(f"LSUN has no scenes {category}{did_you_mean(category, SCENES)}; there are {', '.join(SCENES)}")
+        raise UserError(
+            f"LSUN has no category {category}{did_you_mean(category, SCENES)}; there are {', '.join(SCENES)}"
+        )
     for name in missing:
         part = folder / f"{name}.zip.part"
         try:
@@ -51,7 +55,11 @@ def fetch(names: Iterable[str], category: str, folder: Path, mirror: str | None,
 
 
 def _download(name: str, part: Path, mirror: str | None) -> None:
-    """Complete the file `part`. No checksums of these archives are published, but members have one of their own."""
+    """Complete the partial download `part`.
+
+    No checksums of the archives are published. Damage is detected when they are unpacked, because each member of a zip
+    archive has a checksum.
+    """
     reasons = []
     for url in [f"{base}{name}.zip" for base in (mirror, HOST) if base]:
         try:
@@ -64,17 +72,21 @@ def _download(name: str, part: Path, mirror: str | None) -> None:
 
 
 def _unpack(path: Path, target: Path) -> None:
-    """Write the one member data.mdb of an archive to `target`. Raises `UserError` if that cannot be."""
+    """Unpack the member data.mdb of an archive to `target`.
+
+    Raises `UserError` if there is not exactly one such member, if it is damaged, or if the disk has too little space.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if member.filename.split("/")[-1] == target.name]
             if len(members) != 1 or members[0].file_size > MAX_SIZE:
-                raise UserError(f"{path} is no archive of LSUN: it must hold one {target.name}; delete it")
+                raise UserError(f"{path} is not an LSUN archive: it must contain one {target.name}; delete it")
             (member,) = members
             free = shutil.disk_usage(path.parent).free
             if member.file_size > free:
                 raise UserError(
-                    f"{target} takes {member.file_size / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: make room there"
+                    f"{target} takes {member.file_size / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free: free some "
+                    "space there"
                 )
             with (
                 archive.open(member) as source,
@@ -86,4 +98,4 @@ def _unpack(path: Path, target: Path) -> None:
                     stream.write(chunk)
                     bar.update(len(chunk))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and type the same again") from None
+        raise UserError(f"{path} is damaged ({error}): delete it and type the same command again") from None

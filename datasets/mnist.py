@@ -21,5 +21,5 @@ FILES = idx.files(
 
 
 def blocks(paths: dict[str, Path]) -> Iterator[Block]:
-    """60,000 training and 10,000 test images [n, 28, 28, 1], labels 0 to 9. Raises `UserError` for bad files."""
+    """60,000 training and 10,000 test images [n, 28, 28, 1], labels 0 to 9. Raises `UserError` for invalid files."""
     return idx.blocks(paths)

@@ -1,4 +1,4 @@
-"""One picture, a file or the bytes of one -> pixels, whatever its format, colour mode, orientation and size."""
+"""Decode a picture, given as a file or as bytes, in any common format, colour mode, orientation and size."""
 
 import io
 import threading
@@ -11,29 +11,33 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from glo.runtime.errors import UserError
 
-# Only formats that Pillow decodes itself: EPS, for one, would start another program. JPEG includes MPO.
+# Only formats that Pillow decodes itself; for EPS it would start another program. JPEG includes MPO.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 MIN_SIDE, MAX_SIDE = 2, 20_000  # pixels
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
-MAX_BYTES = 256 << 20  # of one file
-AT_ONCE = 1 << 17  # bytes; a file that has no more is read whole, as Pillow asks for many small pieces
+MAX_BYTES = 256 << 20  # of a file
+AT_ONCE = 1 << 17  # bytes; files up to this size are read at once, because Pillow reads in many small pieces
 GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 ORIENTATION, QUARTER_TURNS = 0x0112, {5, 6, 7, 8}  # the EXIF tag, and its values that swap height and width
-REDUCE = 4  # a JPEG may be decoded smaller if this many times the wanted size is left: then nobody sees it
-LARGE = 1 << 23  # pixels: threads decode pictures that have more one at a time, as each takes hundreds of megabytes
+REDUCE = 4  # a JPEG may be decoded at a reduced size of at least this many times the target size, without visible loss
+LARGE = 1 << 23  # pixels; larger pictures take hundreds of megabytes each, so that only one is decoded at a time
 _one_large = threading.Lock()
 
-# Pillow warns of pictures that are too large just before they are refused here.
+# Pillow warns about pictures that are too large, and they are refused here anyway.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class PictureError(Exception):
-    """A picture that cannot be used; its text is the reason."""
+    """A picture cannot be used. The text is the reason, without the name of the picture."""
 
 
 def open_picture(source: Path | bytes) -> Image.Image:
-    """Read the header. Raises `PictureError` if it is no picture, or a smaller or larger one than the limits allow."""
+    """Open a picture and read its header. Pixels are decoded later.
+
+    source: a path, or the content of the file.
+    Raises `PictureError` if it is not a picture in one of `FORMATS`, or if its size is outside the limits above.
+    """
     try:
         length = len(source) if isinstance(source, bytes) else source.stat().st_size
         if length == 0:
@@ -61,18 +65,19 @@ def open_picture(source: Path | bytes) -> Image.Image:
 
 
 def header(source: Path | bytes, oriented: bool = True) -> tuple[tuple[int, int], bool]:
-    """(height, width) as the picture is meant to be looked at, and whether it is grey, without decoding the pixels.
+    """The (height, width) of a picture and whether it is grey, without decoding the pixels.
 
-    `oriented=False` leaves the EXIF orientation out, for which a PNG has to be read whole. Raises `PictureError`.
+    oriented: whether to apply the EXIF orientation, for which a PNG has to be read completely.
+    Raises `PictureError` if the picture cannot be read.
     """
     with open_picture(source) as image:
         try:
-            # Pillow turns a TIFF itself, and gives its final size.
-            turned = oriented and image.format != "TIFF" and image.getexif().get(ORIENTATION) in QUARTER_TURNS
-        except Exception as error:  # as above, of damaged EXIF data
+            # Pillow rotates a TIFF itself, and reports its final size.
+            rotated = oriented and image.format != "TIFF" and image.getexif().get(ORIENTATION) in QUARTER_TURNS
+        except Exception as error:  # Pillow raises many kinds of exceptions for damaged EXIF data
             raise PictureError(_reason(error)) from error
         width, height = image.size
-        return (width, height) if turned else (height, width), image.mode in GREY_MODES
+        return (width, height) if rotated else (height, width), image.mode in GREY_MODES
 
 
 def decode(
@@ -82,19 +87,21 @@ def decode(
     resample: Image.Resampling = Image.Resampling.LANCZOS,
     crop: int | None = None,
 ) -> np.ndarray:
-    """The pixels, uint8 [height, width, channels], of the first frame.
+    """Decode the first frame of a picture to uint8 [height, width, channels].
 
-    EXIF orientation is applied, transparency laid over white, 16 bits become 8; `channels` is 1 (grey) or 3 (RGB).
-    `size` (height, width): the largest centred part of that aspect is resized to it, taken from the central square of
-    `crop` pixels a side if that is given. Raises `PictureError`.
+    The EXIF orientation is applied, transparent pixels are blended with white, and 16 bits are reduced to 8.
+    size: (height, width); the largest centred part of this aspect ratio is resized to it. None keeps all pixels.
+    channels: 1 (grey) or 3 (RGB). resample: the filter for resizing.
+    crop: with `size`, the picture is first cropped to its central square of this side, in pixels; None: no crop.
+    Raises `PictureError` if the picture cannot be read.
     """
     with open_picture(source) as image:
         try:
             width = image.width
             if size is not None:
-                # JPEG only. Both sides of what is kept stay at least this large.
-                wanted = REDUCE * max(size)
-                image.draft(None, tuple(wanted * side // min(side, crop or side) for side in image.size))
+                # Has an effect on JPEG only. Both sides of the cropped picture keep at least this many pixels.
+                min_side = REDUCE * max(size)
+                image.draft(None, tuple(min_side * side // min(side, crop or side) for side in image.size))
             crop = crop and crop * image.width / width
             with _one_large if image.width * image.height > LARGE else nullcontext():
                 ImageOps.exif_transpose(image, in_place=True)
@@ -107,26 +114,27 @@ def decode(
                 return np.asarray(flat).reshape(flat.height, flat.width, channels)
         except PictureError:
             raise
-        except Exception as error:  # as above, of damaged pixels
+        except Exception as error:  # Pillow raises many kinds of exceptions for damaged pixels
             raise PictureError(_reason(error)) from error
 
 
 def _centre(whole: tuple[int, int], size: tuple[int, int], crop: float | None) -> tuple[float, float, float, float]:
-    """The largest box of the aspect of `size` (height, width) in the middle of `whole` (width, height).
+    """The largest centred box with the aspect ratio of `size` (height, width) in a picture of size (width, height).
 
-    No side is longer than `crop`. Left, top, right, bottom in pixels.
+    No side is longer than `crop`. Returns left, top, right and bottom in pixels.
     """
     longest = crop or max(whole)
     scale = min(min(whole[0], longest) / size[1], min(whole[1], longest) / size[0])
-    width, height = min(whole[0], scale * size[1]), min(whole[1], scale * size[0])  # rounding must not lead outside
+    width, height = min(whole[0], scale * size[1]), min(whole[1], scale * size[0])  # not outside, by rounding
     left, top = (whole[0] - width) / 2, (whole[1] - height) / 2
     return left, top, left + width, top + height
 
 
 def read_hole(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Where a picture is white (at least half), bool [height, width, 1]: cropped as in `decode`, nearest pixels.
+    """Read the hole of a mask, bool [height, width, 1]: True where the picture is white (a value of at least 128).
 
-    Raises `UserError` if it cannot be read, or is white everywhere or nowhere.
+    size: (height, width), to which the picture is cropped and resized as in `decode`, with nearest pixels.
+    Raises `UserError` if the picture cannot be read, or if it is white everywhere or nowhere.
     """
     try:
         white = decode(path, size, 1, Image.Resampling.NEAREST) >= 128
@@ -135,13 +143,13 @@ def read_hole(path: Path, size: tuple[int, int]) -> np.ndarray:
     if white.all() or not white.any():
         raise UserError(
             f"the mask {path} is white {'everywhere' if white.all() else 'nowhere'} at {size[1]} x {size[0]} pixels: "
-            "make white what is to be filled, and all else black"
+            "paint the pixels to be filled white and all others black"
         )
     return white
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """The same picture in 8 bits without transparency, in a mode that `convert` takes to L and RGB."""
+    """The picture with 8 bits per channel and without transparency, in a mode that can be converted to L and RGB."""
     if image.mode == "F":
         raise PictureError("floating-point pixels of unknown range; convert it to 8 or 16 bits")
     if image.mode.startswith("I"):
@@ -152,13 +160,13 @@ def _opaque(image: Image.Image) -> Image.Image:
         return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
-        paper = Image.new("RGB", layer.size, "white")
-        paper.paste(layer, mask=layer)
-        return paper
+        background = Image.new("RGB", layer.size, "white")
+        background.paste(layer, mask=layer)
+        return background
     return image
 
 
 def _reason(error: Exception) -> str:
-    """An error in one line without the path, which the caller names."""
+    """The text of an exception in one line, without the path, which the caller adds."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:200] or type(error).__name__

@@ -1,4 +1,4 @@
-"""SVHN: house numbers from street pictures, cropped to 32 x 32 around one digit (Netzer et al.), as MATLAB files."""
+"""SVHN: house numbers in street views, cropped to 32 x 32 pixels around one digit (Netzer et al.), in MATLAB files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ MAX_IMAGES = 1_000_000  # in one file; the largest official one has 531,131
 def blocks(paths: dict[str, Path]) -> Iterator[Block]:
     """73,257 training and 26,032 test images [n, 32, 32, 3], labels 0 to 9, in blocks of at most `BLOCK`.
 
-    Raises `UserError` for files that are damaged or laid out otherwise.
+    Raises `UserError` if a file is damaged or has another format.
     """
     for file, split in zip(FILES, (TRAIN, TEST), strict=True):
         images, labels = read(paths[file.name])
@@ -43,11 +43,14 @@ def blocks(paths: dict[str, Path]) -> Iterator[Block]:
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [32, 32, 3, n], as they lie in the file, and labels int32 [n], where 10 has become 0."""
+    """Read images uint8 [32, 32, 3, n], in the order of the file, and labels int32 [n], with 0 for label 10.
+
+    Raises `UserError` if the file is damaged or has another format.
+    """
     from scipy.io import loadmat, whosmat
 
     try:
-        # The headers first: they tell what would be read before any of it takes memory.
+        # The headers are checked before memory is allocated for the arrays.
         headers = {name: (shape, kind) for name, shape, kind in whosmat(str(path))}
         _check(headers)
         arrays = loadmat(str(path), variable_names=["X", "y"])
@@ -56,14 +59,14 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError(f"X is {images.dtype} {images.shape}")
         if not np.isin(labels, np.arange(1, 11)).all():
             raise ValueError("labels are not all from 1 to 10")
-    except Exception as error:  # scipy raises whatever the damaged bytes lead it to
+    except Exception as error:  # SciPy raises many kinds of exceptions for damaged files
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is not an SVHN file (X 32x32x3xN uint8 and y): {reason}; fetch it again") from error
+        raise UserError(f"{path} is not an SVHN file (X 32x32x3xN uint8 and y): {reason}; download it again") from error
     return images, np.where(labels == 10, 0, labels).astype(np.int32)
 
 
 def _check(headers: dict[str, tuple[tuple[int, ...], str]]) -> None:
-    """Raise `ValueError` if the variables' shapes and kinds, by name, are not SVHN's."""
+    """Raise `ValueError` if the variables, given as (shape, type) by name, do not have the shapes and types of SVHN."""
     for name in ("X", "y"):
         if name not in headers:
             raise ValueError(f"it has no variable {name}")

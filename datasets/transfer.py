@@ -1,4 +1,4 @@
-"""One file over http from one address, resumed where it broke off."""
+"""Download a file from one HTTP address. Interrupted downloads are continued."""
 
 import http.client
 import re
@@ -11,34 +11,34 @@ from tqdm import tqdm
 
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 18  # bytes
-RETRIES = 8  # of a broken connection, in all
-STALLS = 2  # of them without a new byte, in a row
-PAUSE = 0.5  # seconds before a retry, doubled at each that brought nothing
+RETRIES = 8  # after broken connections, in all
+STALLS = 2  # consecutive retries that bring no new byte, at most
+PAUSE = 0.5  # seconds before a retry, doubled for each consecutive retry that brought no new byte
 
 
 class MirrorError(Exception):
-    """This address does not give the file; its text is the reason."""
+    """The file cannot be downloaded from this address. The text is the reason."""
 
 
 class _BrokenError(Exception):
-    """The connection broke, or the leftover does not fit: worth another try at the same address."""
+    """The connection broke, or the partial file cannot be continued. Another attempt may succeed."""
 
 
 def download(url: str, part: Path, size: int | None, limit: int) -> None:
-    """Complete the file `part` from `url`: go on after the bytes it has, with a bar of bytes, rate and time left.
+    """Complete the partial file `part` from `url`, after the bytes that it already has, with a progress bar.
 
-    `size` is the expected one in bytes, `limit` the most that is ever written.
-    Raises `MirrorError` if the address refuses or breaks off for good (what came stays in `part`), `OSError` if the
-    disk does.
+    size: expected size in bytes, None if not known. limit: the largest number of bytes that may be written.
+    Raises `MirrorError` if the server refuses the request or the connection keeps breaking; `part` keeps the bytes
+    received. Raises `OSError` for errors of the disk.
     """
     stalls = 0
     for _ in range(RETRIES + 1):
-        before = _length(part)
+        previous_length = _length(part)
         try:
             return _request(url, part, size, limit)
         except _BrokenError as error:
             reason = str(error)
-        stalls = 0 if _length(part) > before else stalls + 1
+        stalls = 0 if _length(part) > previous_length else stalls + 1
         if stalls > STALLS:
             break
         time.sleep(PAUSE * 2**stalls)
@@ -50,7 +50,7 @@ def _length(part: Path) -> int:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """The standard opener without ftp:, file: and data: addresses, also as the target of a redirection."""
+    """The standard opener, but without support for ftp:, file: and data: addresses, even after a redirection."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
@@ -66,13 +66,13 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _request(url: str, part: Path, size: int | None, limit: int) -> None:
-    """One request for what `part` still lacks, and its answer written to it."""
+    """Request the bytes that `part` lacks, and write the response to it."""
     offset = _length(part)
     headers = {"User-Agent": "glo-download", "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
     try:
-        answer = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and offset:
@@ -85,33 +85,36 @@ def _request(url: str, part: Path, size: int | None, limit: int) -> None:
         raise MirrorError(f"not an http or https address ({_reason(error)})") from None
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenError(_reason(error)) from None
-    with answer:
-        start, total = _extent(answer, part, offset)
+    with response:
+        start, total = _extent(response, part, offset)
         if total is not None and (total > limit or (size is not None and total != size)):
             raise MirrorError(f"{total:,} bytes instead of " + (f"{size:,}" if size else f"at most {limit:,}"))
-        _write(answer, part, start, total if size is None else size, limit)
+        _write(response, part, start, total if size is None else size, limit)
 
 
-def _extent(answer: http.client.HTTPResponse, part: Path, offset: int) -> tuple[int, int | None]:
-    """At which byte the answer starts, and how long the whole file is, None if the server does not say."""
-    if answer.status == 206:
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
+def _extent(response: http.client.HTTPResponse, part: Path, offset: int) -> tuple[int, int | None]:
+    """The position in the file of the first byte of the response, and the size of the whole file, None if not known.
+
+    offset: the position that was requested. Raises `_BrokenError` if the response starts elsewhere.
+    """
+    if response.status == 206:
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
         if offset and match and int(match[1]) == offset:
             return offset, None if match[2] == "*" else int(match[2])
         part.unlink(missing_ok=True)
-        raise _BrokenError("the server sends another range than asked for")
-    if answer.status != 200:
-        raise MirrorError(f"HTTP {answer.status}")
-    if answer.headers.get_content_type() == "text/html":
+        raise _BrokenError("the server sends another range than the one requested")
+    if response.status != 200:
+        raise MirrorError(f"HTTP {response.status}")
+    if response.headers.get_content_type() == "text/html":
         raise MirrorError("an HTML page instead of the file")
-    length = answer.headers.get("Content-Length", "")
+    length = response.headers.get("Content-Length", "")
     return 0, int(length) if length.isdecimal() else None
 
 
-def _write(answer: http.client.HTTPResponse, part: Path, start: int, total: int | None, limit: int) -> None:
-    """Write the body to `part` from byte `start` on, where the answer begins; check that it is neither short nor long.
+def _write(response: http.client.HTTPResponse, part: Path, start: int, total: int | None, limit: int) -> None:
+    """Write the response to `part` from byte `start` on, and check that it is neither too short nor too long.
 
-    Every OSError of the network becomes a `_BrokenError`, so that those that leave here are the disk's.
+    Every `OSError` of the network is converted to `_BrokenError`, so that an `OSError` is an error of the disk.
     """
     with (
         part.open("r+b" if start else "wb") as stream,
@@ -121,7 +124,7 @@ def _write(answer: http.client.HTTPResponse, part: Path, start: int, total: int 
         done = start
         while True:
             try:
-                chunk = answer.read(CHUNK)
+                chunk = response.read(CHUNK)
             except (OSError, http.client.HTTPException) as error:
                 raise _BrokenError(_reason(error)) from None
             if not chunk:
@@ -139,7 +142,7 @@ def _write(answer: http.client.HTTPResponse, part: Path, start: int, total: int 
 
 
 def _reason(error: object) -> str:
-    """A network error in a few words."""
+    """A short description of a network error."""
     if isinstance(error, TimeoutError):
         return f"no answer for {TIMEOUT:g} s"
     if isinstance(error, http.client.IncompleteRead):

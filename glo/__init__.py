@@ -9,8 +9,11 @@
 TensorFlow is loaded by `load`, not by the import.
 """
 
-from os import PathLike
+import dataclasses
+from os import PathLike, fspath
 from typing import TYPE_CHECKING
+
+from glo.runtime import device
 
 if TYPE_CHECKING:
     from glo.run import Run
@@ -37,6 +40,15 @@ def load(path: str | PathLike[str], data_dir: str | PathLike[str] | None = None)
     glo.runtime.errors.UserError
         If there is no checkpoint, or it is damaged. Its text says what to do.
     """
+    from glo.training import manifest
+
+    prefix, _ = manifest.locate(fspath(path))
+    saved = manifest.read(prefix)
+    # Before the import below, which imports TensorFlow with its start-up messages, and on some CPUs without oneDNN.
+    device.load_tensorflow()
     from glo.run import Run
 
-    return Run.load(path, data_dir)
+    run = Run(prefix, saved)
+    if data_dir is not None:
+        run.settings = dataclasses.replace(run.settings, data_dir=fspath(data_dir))
+    return run

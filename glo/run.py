@@ -1,8 +1,6 @@
 """A trained run: generator and learned codes, ready to sample, encode and decode. `glo.load` gives one."""
 
-import dataclasses
 from functools import cached_property
-from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from glo.inference.prior import GaussianPrior
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
 from glo.model.losses import build as build_loss
-from glo.runtime import device, paths
+from glo.runtime import paths
 from glo.runtime.log import logger
 from glo.samplers import SAMPLERS
 from glo.samplers.cache import Fitted, fitted
@@ -53,17 +51,6 @@ class Run:
         checkpoint.restore(self.model, prefix)
         self.image_shape: tuple[int, int, int] = self.model.image_shape
         self.decoder = Decoder(self.model, batch_size)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str], data_dir: str | PathLike[str] | None = None) -> "Run":
-        """See `glo.load`."""
-        prefix, _ = manifest.locate(fspath(path))
-        saved = manifest.read(prefix)
-        device.load_tensorflow()
-        run = cls(prefix, saved)
-        if data_dir is not None:
-            run.settings = dataclasses.replace(run.settings, data_dir=fspath(data_dir))
-        return run
 
     @cached_property
     def codes(self) -> np.ndarray:

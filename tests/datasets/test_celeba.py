@@ -1,4 +1,4 @@
-"""CelebA from small files in its layout, and what may be wrong with them."""
+"""CelebA, built from small files in its format, and errors in such files."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ BUILD = ("--datasets", "CELEBA", "--source", "files", "--distribution", "Gaussia
 
 
 def jpeg(shade, width=178, height=218):
-    """Smooth colours that differ from picture to picture, and a frame that the usual crop leaves out."""
+    """A picture of one colour, with white borders at the top and bottom that the default crop removes."""
     pixels = np.full((height, width, 3), (shade, 255 - shade, 90), np.uint8)
     pixels[:50] = pixels[-50:] = 255
     stream = io.BytesIO()
@@ -37,7 +37,7 @@ def attribute_list(end="\n", names=NAMES, has=HAS):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """A folder `files` with the three files, under the current one."""
+    """The folder `files` with the three files, in the current folder."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "files"
     folder.mkdir()
@@ -81,7 +81,7 @@ def test_celeba(files, end, unpacked):
     assert attributes["attribute_names"].tolist() == list(ATTRIBUTES)
     assert {"name": "CELEBA", "crop": "108", "size": "64"}.items() <= attributes.items()
     check_rows(arrays, np.arange(12))
-    assert arrays["image"][..., 2].max() < 140  # nothing of the frame above and below
+    assert arrays["image"][..., 2].max() < 140  # the white borders are cropped
     with open("datasets/celeba/id.txt") as lines:
         assert lines.read().split() == NAMES
     assert "with these settings" in assert_ok(call("download.py", *BUILD, "--crop", "108"))
@@ -89,14 +89,14 @@ def test_celeba(files, end, unpacked):
 
 
 @pytest.mark.parametrize(
-    ("crop", "size", "inside"), [("178", "89", (0, 20, 178, 198)), ("none", "109x89", (0, 0, 178, 218))]
+    ("crop", "size", "box"), [("178", "89", (0, 20, 178, 198)), ("none", "109x89", (0, 0, 178, 218))]
 )
-def test_crops(files, crop, size, inside):
+def test_crops(files, crop, size, box):
     assert_ok(call("download.py", *BUILD, "--crop", crop, "--size", size))
-    found = built()[0]["image"][3]
-    whole = Image.open(io.BytesIO(jpeg(60))).crop(inside)
-    expected = whole.resize(found.shape[1::-1], Image.Resampling.LANCZOS)
-    np.testing.assert_allclose(found[1:-1].astype(int), np.asarray(expected, int)[1:-1], atol=2)
+    image = built()[0]["image"][3]
+    cropped = Image.open(io.BytesIO(jpeg(60))).crop(box)
+    expected = cropped.resize(image.shape[1::-1], Image.Resampling.LANCZOS)
+    np.testing.assert_allclose(image[1:-1].astype(int), np.asarray(expected, int)[1:-1], atol=2)
 
 
 def test_max_samples_is_a_seeded_choice_of_each_split(files):
@@ -112,15 +112,15 @@ def test_max_samples_is_a_seeded_choice_of_each_split(files):
     assert chosen[0] == chosen[1] != chosen[2]
 
 
-def test_the_blocks_go_on_after_any_number_of_items(files):
+def test_blocks_after_skipped_items(files):
     settings = BuildSettings(crop="108")
     paths = {file.name: fetch.locate(file, files) for file in celeba.FILES}
-    whole = celeba.collection(settings, (16, 16), paths)
-    (every,) = whole.blocks()
-    (rest,) = whole.blocks(skip=5)
-    np.testing.assert_array_equal(rest.images, every.images[5:])
-    np.testing.assert_array_equal(rest.attributes, every.attributes[5:])
-    assert (rest.ids, rest.items_consumed, every.items_consumed) == (NAMES[5:], 7, 12)
+    collection = celeba.collection(settings, (16, 16), paths)
+    (full,) = collection.blocks()
+    (remaining,) = collection.blocks(skip=5)
+    np.testing.assert_array_equal(remaining.images, full.images[5:])
+    np.testing.assert_array_equal(remaining.attributes, full.attributes[5:])
+    assert (remaining.ids, remaining.items_consumed, full.items_consumed) == (NAMES[5:], 7, 12)
 
 
 HTML = "<!DOCTYPE html><html><title>Google Drive - Quota exceeded</title></html>"
@@ -133,32 +133,40 @@ ROWS = attribute_list().splitlines()
         ("list_attr_celeba.txt", HTML, ["HTML page", "mmlab.ie.cuhk.edu.hk"]),
         ("list_eval_partition.txt", HTML, ["HTML page"]),
         ("img_align_celeba.zip", HTML, ["HTML page"]),
-        ("img_align_celeba.zip", "PK nothing", ["no zip archive"]),
+        ("img_align_celeba.zip", "PK nothing", ["not a valid zip archive"]),
         ("list_attr_celeba.txt", "", ["first two lines"]),
         ("list_attr_celeba.txt", "\n".join(["13", *ROWS[1:]]), ["first two lines"]),
         ("list_attr_celeba.txt", "\n".join([*ROWS[:1], "A A B", *ROWS[2:]]), ["first two lines"]),
         ("list_attr_celeba.txt", "\n".join(ROWS).replace("000003.jpg", "000003.jpg 1"), ["line 5", "4 values for 3"]),
         ("list_attr_celeba.txt", "\n".join(ROWS).replace("000003.jpg ", "000003.jpg 0 "), ["line 5", "not 0"]),
-        ("list_attr_celeba.txt", "\n".join(ROWS).replace("000003", "000002"), ["line 5", "000002.jpg comes twice"]),
-        ("list_attr_celeba.txt", "\n".join(ROWS).replace("000003", "000013"), ["does not list 000003.jpg", "(2 such)"]),
-        ("list_attr_celeba.txt", attribute_list(names=NAMES[:9], has=HAS[:9]), ["does not list 000010.jpg", "(3 such"]),
+        ("list_attr_celeba.txt", "\n".join(ROWS).replace("000003", "000002"), ["line 5", "000002.jpg appears twice"]),
+        (
+            "list_attr_celeba.txt",
+            "\n".join(ROWS).replace("000003", "000013"),
+            ["does not list 000003.jpg", "(2 such names)"],
+        ),
+        (
+            "list_attr_celeba.txt",
+            attribute_list(names=NAMES[:9], has=HAS[:9]),
+            ["does not list 000010.jpg", "(3 such names"],
+        ),
         (
             "list_attr_celeba.txt",
             attribute_list(names=[*NAMES, "9.jpg"], has=[*HAS, HAS[0]]),
             ["lists 9.jpg, which is not"],
         ),
         ("list_eval_partition.txt", "000001.jpg 0\n000002.jpg 3\n", ["line 2", "0 (train)"]),
-        ("list_eval_partition.txt", "000001.jpg 0\n000001.jpg 0\n", ["line 2", "comes twice"]),
+        ("list_eval_partition.txt", "000001.jpg 0\n000001.jpg 0\n", ["line 2", "appears twice"]),
         ("list_eval_partition.txt", "000001.jpg 0\n", ["does not list 000002.jpg"]),
     ],
 )
-def test_bad_files(files, name, text, words):
+def test_invalid_files(files, name, text, words):
     (files / name).write_text(text)
     assert_one_line_error(call("download.py", *BUILD), name, *words)
     assert not (files.parent / "datasets/celeba/data.hdf5").exists()
 
 
-def test_a_damaged_picture_is_left_out_and_its_row_too(files):
+def test_a_damaged_picture_is_left_out_with_its_attributes(files):
     data = bytearray((files / "img_align_celeba.zip").read_bytes())
     at = data.index(jpeg(20 * 4))
     data[at + 500 : at + 520] = bytes(20)
@@ -178,17 +186,17 @@ def test_missing_files_and_flags_without_effect(files):
     assert_one_line_error(call("download.py", *BUILD, "--crop", "64"), "--crop must be one of 108, 178, none")
 
 
-def test_a_page_in_place_of_the_file_says_what_to_fetch_by_hand(files, monkeypatch):
-    def page(url, part, size, limit):
+def test_a_failed_download_says_which_files_to_download_in_a_browser(files, monkeypatch):
+    def failing_download(url, part, size, limit):
         raise transfer.MirrorError("an HTML page instead of the file")
 
-    monkeypatch.setattr(fetch, "download", page)
+    monkeypatch.setattr(fetch, "download", failing_download)
     result = call("download.py", "--datasets", "CELEBA", "--size", "64")
     names = [file.name for file in celeba.FILES]
     assert_one_line_error(result, "an HTML page", "datasets/celeba/download", celeba.PAGE, *names)
 
 
-def test_a_file_fetched_by_hand_is_taken_if_it_is_the_official_one(files, monkeypatch):
+def test_files_downloaded_in_a_browser_are_used_if_they_are_official(files, monkeypatch):
     for path in files.iterdir():
         (target := files.parent / "datasets/celeba/download" / path.name).parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)

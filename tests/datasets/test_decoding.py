@@ -1,4 +1,4 @@
-"""Collections of pictures: order, resumption, memory, and what cannot be read."""
+"""Collections of pictures: order, skipped items, bounded memory, and unreadable pictures."""
 
 import io
 
@@ -19,8 +19,8 @@ def encoded(pixels, kind="PNG", **options):
     return stream.getvalue()
 
 
-def made(n, broken=()):
-    """`n` random images [n, 6, 5, 3], and their items: files in memory and functions that give them in turn."""
+def images_and_items(n, broken=()):
+    """Random images uint8 [n, 6, 5, 3] and their items, whose sources are alternately functions and bytes."""
     images = RNG.integers(0, 256, (n, 6, 5, 3), np.uint8)
     items = []
     for row, image in enumerate(images):
@@ -31,13 +31,13 @@ def made(n, broken=()):
 
 
 def collection(items, **options):
-    return Collection("made", lambda skip: items[skip:], len(items), (6, 5, 3), resize=False, **options)
+    return Collection("memory", lambda skip: items[skip:], len(items), (6, 5, 3), resize=False, **options)
 
 
-def test_blocks_are_in_order_and_hold_every_field(monkeypatch):
+def test_blocks_are_in_order_and_have_every_field(monkeypatch):
     monkeypatch.setattr(decoding, "BLOCK_IMAGES", 40)
     monkeypatch.setattr(decoding, "TASK", 3)
-    images, items = made(100)
+    images, items = images_and_items(100)
     blocks = list(collection(items).blocks())
     assert [len(block.images) for block in blocks] == [40, 40, 20]
     np.testing.assert_array_equal(np.concatenate([block.images for block in blocks]), images)
@@ -48,83 +48,83 @@ def test_blocks_are_in_order_and_hold_every_field(monkeypatch):
     assert [block.items_consumed for block in blocks] == [40, 40, 20]
 
 
-@pytest.mark.parametrize("after", [1, 2])
-def test_blocks_go_on_where_others_stopped(monkeypatch, caplog, after):
-    """Whatever lies unreadable on either side: the first blocks and those after them make the whole."""
+@pytest.mark.parametrize("first_blocks", [1, 2])
+def test_blocks_continue_after_the_items_consumed(monkeypatch, caplog, first_blocks):
+    """The first blocks and the blocks after them hold all readable pictures, whichever items are unreadable."""
     monkeypatch.setattr(decoding, "BLOCK_IMAGES", 10)
-    images, items = made(45, broken=(0, 3, 10, 11, 12, 30, 44))
+    images, items = images_and_items(45, broken=(0, 3, 10, 11, 12, 30, 44))
     readable = [row for row in range(45) if row not in (0, 3, 10, 11, 12, 30, 44)]
-    whole = collection(items)
-    first = [block for block, _ in zip(whole.blocks(), range(after), strict=False)]
-    rest = list(whole.blocks(skip=sum(block.items_consumed for block in first)))
-    np.testing.assert_array_equal(np.concatenate([block.images for block in first + rest]), images[readable])
-    assert [name for block in first + rest for name in block.ids] == [str(row) for row in readable]
+    pictures = collection(items)
+    blocks = [block for block, _ in zip(pictures.blocks(), range(first_blocks), strict=False)]
+    blocks += pictures.blocks(skip=sum(block.items_consumed for block in blocks))
+    np.testing.assert_array_equal(np.concatenate([block.images for block in blocks]), images[readable])
+    assert [name for block in blocks for name in block.ids] == [str(row) for row in readable]
     assert "unreadable: 44: not a picture" in caplog.text
-    assert list(whole.blocks(skip=45)) == []
+    assert list(pictures.blocks(skip=45)) == []
 
 
-def test_a_rest_that_cannot_be_read_is_no_error_and_a_whole_is(caplog):
-    _, items = made(4, broken=(2, 3))
+def test_it_is_an_error_only_if_the_whole_collection_is_unreadable(caplog):
+    _, items = images_and_items(4, broken=(2, 3))
     assert list(collection(items).blocks(skip=2)) == []
-    assert "2 of 2 pictures in made are unreadable" in caplog.text
-    with pytest.raises(UserError, match="none of the 2 pictures in made can be read; 2: not a picture"):
+    assert "2 of 2 pictures in memory are unreadable" in caplog.text
+    with pytest.raises(UserError, match="none of the 2 pictures in memory can be read; 2: not a picture"):
         list(collection(items[2:]).blocks())
 
 
 def test_a_picture_of_another_size_is_unreadable(caplog):
-    _, items = made(3)
+    _, items = images_and_items(3)
     items[1] = Item("odd", encoded(np.zeros((6, 9, 3), np.uint8)), 0, 0, np.zeros(2, np.int8))
     (block,) = collection(items).blocks()
     assert block.ids == ["0", "2"]
     assert "odd: 9 x 6 pixels instead of 5 x 6" in caplog.text
 
 
-def test_few_items_are_ahead_of_the_blocks(monkeypatch):
-    """However many there are: what is drawn from the items before the first block comes is bounded."""
+def test_the_number_of_items_read_ahead_is_bounded(monkeypatch):
+    """Only a bounded number of items is read before the first block is complete, however many there are."""
     monkeypatch.setattr(decoding, "BLOCK_IMAGES", 10)
-    content, drawn = encoded(np.zeros((6, 5, 3), np.uint8)), []
+    content, items_read = encoded(np.zeros((6, 5, 3), np.uint8)), []
 
     def endless(skip):
         while True:
-            drawn.append(1)
+            items_read.append(1)
             yield Item("x", content)
 
-    blocks = Collection("made", endless, 10**9, (6, 5, 3)).blocks()
+    blocks = Collection("memory", endless, 10**9, (6, 5, 3)).blocks()
     next(blocks)
     blocks.close()
-    assert len(drawn) <= 10 + decoding.TASK * (decoding.AHEAD + 2)
+    assert len(items_read) <= 10 + decoding.TASK * (decoding.AHEAD + 2)
 
 
-def test_the_reader_may_stop_at_once(monkeypatch):
-    """Who closes the blocks waits for the tasks at work alone, not for those in the queue."""
-    asked = []
+def test_queued_tasks_are_cancelled_when_the_reader_stops(monkeypatch):
+    """Closing the iterator of blocks waits for running tasks only, not for those in the queue."""
+    calls = []
 
-    def slow():
-        asked.append(1)
+    def read_picture():
+        calls.append(1)
         return encoded(np.zeros((6, 5, 3), np.uint8))
 
     monkeypatch.setattr(decoding, "BLOCK_IMAGES", 1)
     monkeypatch.setattr(decoding, "TASK", 1)
-    blocks = collection([Item(str(row), slow) for row in range(1000)]).blocks()
+    blocks = collection([Item(str(row), read_picture) for row in range(1000)]).blocks()
     next(blocks)
     blocks.close()
-    assert len(asked) < 100
+    assert len(calls) < 100
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("period", [2, 2.7, 3, 5, 7.3])
-def test_a_fine_grating_becomes_even_grey(kind, period):
-    """Waves finer than the result can show leave no coarser ones, in either direction."""
+def test_a_fine_grating_becomes_uniform_grey(kind, period):
+    """Waves too fine for the target size do not alias into longer ones, in either direction."""
     wave = np.rint(127.5 + 127 * np.cos(2 * np.pi * np.arange(1024) / period)).astype(np.uint8)
     for pixels in (np.broadcast_to(wave, (1024, 1024)), np.broadcast_to(wave[:, None], (1024, 1024))):
         content = encoded(np.ascontiguousarray(pixels), kind, **({"quality": 98} if kind == "JPEG" else {}))
-        found = picture.decode(content, (64, 64), 1)[5:-5, 5:-5].astype(float)
-        np.testing.assert_allclose(found, 127.5, atol=3)
+        pixels = picture.decode(content, (64, 64), 1)[5:-5, 5:-5].astype(float)
+        np.testing.assert_allclose(pixels, 127.5, atol=3)
 
 
 @pytest.mark.parametrize(("size", "crop"), [((16, 16), 32), ((8, 16), 32), ((10, 10), 500), ((40, 40), 40)])
 def test_crop_is_the_central_square(size, crop):
-    """Against cutting the square out first, and then resizing the largest part of the wanted aspect."""
+    """Compared with cropping the square first, and then resizing its largest part with the target aspect ratio."""
     pixels = RNG.integers(0, 256, (50, 44, 3), np.uint8)
     side_y, side_x = min(crop, 50), min(crop, 44)
     inner = pixels[(50 - side_y) // 2 :, (44 - side_x) // 2 :][:side_y, :side_x]
@@ -134,13 +134,13 @@ def test_crop_is_the_central_square(size, crop):
     expected = Image.fromarray(inner).resize(
         size[::-1], Image.Resampling.LANCZOS, (left, top, left + width, top + height)
     )
-    found = picture.decode(encoded(pixels), size, 3, crop=crop)
-    # The kernel of the cut-out ends at its border, that of the whole picture does not.
-    np.testing.assert_allclose(found[2:-2, 2:-2].astype(int), np.asarray(expected, int)[2:-2, 2:-2], atol=1)
+    decoded = picture.decode(encoded(pixels), size, 3, crop=crop)
+    # Borders differ: the resampling filter ends at the border of the cropped square, but not in the whole picture.
+    np.testing.assert_allclose(decoded[2:-2, 2:-2].astype(int), np.asarray(expected, int)[2:-2, 2:-2], atol=1)
 
 
-def test_crop_of_a_jpeg_that_is_decoded_smaller():
-    """A large disc in the middle fills what is kept, however small the decoder makes the whole."""
+def test_crop_of_a_jpeg_that_is_decoded_at_a_reduced_size():
+    """A large centred disc fills the crop, even if the decoder reduces the size of the picture."""
     y, x = np.mgrid[:600, :800]
     disc = np.where((y - 300) ** 2 + (x - 400) ** 2 < 215**2, 255, 0).astype(np.uint8)
     content = encoded(disc, "JPEG", quality=95)
@@ -157,6 +157,6 @@ def test_crop_of_a_jpeg_that_is_decoded_smaller():
         (bytes(picture.MAX_BYTES + 1), "at most 268,435,456 are read"),
     ],
 )
-def test_limits_are_named(content, words):
+def test_pictures_outside_the_limits(content, words):
     with pytest.raises(picture.PictureError, match=words):
         picture.decode(content, (4, 4), 3)

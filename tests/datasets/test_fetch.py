@@ -1,4 +1,4 @@
-"""Downloads from a loopback server with faults, and files found in folders."""
+"""Downloads from a faulty local server, and files that are located in folders."""
 
 import gzip
 import hashlib
@@ -21,18 +21,18 @@ NAME = "archive.bin"
 
 
 class Server(ThreadingHTTPServer):
-    """Answers by the first folder of the path, and keeps (path, Range) of each request."""
+    """A server whose fault is the first folder of the requested path. It records (path, Range) of each request."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen = []
+        self.requests = []
         self.host = f"http://127.0.0.1:{self.server_address[1]}"
 
     def url(self, fault):
         return f"{self.host}/{fault}/{NAME}"
 
     def handle_error(self, request, client_address):
-        """Clients that hang up are part of the tests."""
+        """Ignore errors: some tests close the connection."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -50,11 +50,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        asked = self.headers.get("Range")
-        self.server.seen.append((self.path, asked))
-        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked else 0
+        requested = self.headers.get("Range")
+        self.server.requests.append((self.path, requested))
+        start = int(re.fullmatch(r"bytes=(\d+)-", requested)[1]) if requested else 0
         fault = self.path.split("/")[1]
-        rest = CONTENT[start:]
+        remaining = CONTENT[start:]
         extent = [("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")]
         if fault in ("403", "404", "500"):
             self.send(b"no", int(fault))
@@ -69,16 +69,17 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "endless":
             self.send(CONTENT * 3, length="none")
         elif fault == "breaks":  # 100,000 bytes at a time
-            self.send(rest[:100_000], 206 if asked else 200, length=len(rest), headers=extent if asked else ())
+            status, headers = (206, extent) if requested else (200, ())
+            self.send(remaining[:100_000], status, length=len(remaining), headers=headers)
         elif fault == "breaks-no-range":
-            self.send(CONTENT[: 100_000 if len(self.server.seen) < 3 else None], length=len(CONTENT))
+            self.send(CONTENT[: 100_000 if len(self.server.requests) < 3 else None], length=len(CONTENT))
         elif fault == "always-breaks":
             self.send(CONTENT[:1000], length=len(CONTENT))
         elif fault == "no-range":
             self.send(CONTENT)
-        elif fault == "wrong-range" and asked:
+        elif fault == "wrong-range" and requested:
             self.send(CONTENT[7:], 206, headers=[("Content-Range", f"bytes 7-{len(CONTENT) - 1}/{len(CONTENT)}")])
-        elif fault == "416" and asked:
+        elif fault == "416" and requested:
             self.send(b"", 416)
         elif fault == "to-file":
             self.send(b"", 302, headers=[("Location", "file:///etc/hostname")])
@@ -87,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "moved":
             self.send(b"", 302, headers=[("Location", f"/good/{NAME}")])
         else:
-            self.send(rest, 206 if asked else 200, headers=extent if asked else ())
+            self.send(remaining, 206 if requested else 200, headers=extent if requested else ())
 
 
 @pytest.fixture
@@ -105,10 +106,10 @@ def remote(*urls, size=300_000):
     return RemoteFile(NAME, urls, SHA256, size)
 
 
-def check_whole(path, folder):
+def check_complete(path, folder):
     assert path == folder / NAME
     assert path.read_bytes() == CONTENT
-    assert [left.name for left in folder.iterdir()] == [NAME], "something half-written is left"
+    assert [entry.name for entry in folder.iterdir()] == [NAME], "a partial file is left"
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), None])
@@ -116,57 +117,57 @@ def check_whole(path, folder):
     "fault",
     ["403", "404", "500", "html", "html-as-bytes", "wrong", "longer", "endless", "always-breaks", "to-file", "to-ftp"],
 )
-def test_a_bad_mirror_is_followed_by_the_next(server, tmp_path, fault, size):
+def test_after_a_faulty_mirror_the_next_one_is_tried(server, tmp_path, fault, size):
     folder = tmp_path / "new" / "folder"
-    check_whole(fetch(remote(server.url(fault), server.url("good"), size=size), folder), folder)
-    assert server.seen[0] == (f"/{fault}/{NAME}", None)
+    check_complete(fetch(remote(server.url(fault), server.url("good"), size=size), folder), folder)
+    assert server.requests[0] == (f"/{fault}/{NAME}", None)
 
 
 @pytest.mark.parametrize("fault", ["good", "moved", "breaks", "breaks-no-range"])
-def test_one_mirror_is_enough(server, tmp_path, fault):
-    check_whole(fetch(remote(server.url(fault)), tmp_path), tmp_path)
+def test_a_mirror_with_a_recoverable_fault(server, tmp_path, fault):
+    check_complete(fetch(remote(server.url(fault)), tmp_path), tmp_path)
 
 
 def test_a_broken_connection_is_resumed_where_it_broke(server, tmp_path):
     fetch(remote(server.url("breaks")), tmp_path)
-    assert [asked for _, asked in server.seen] == [None, "bytes=100000-", "bytes=200000-"]
+    assert [requested for _, requested in server.requests] == [None, "bytes=100000-", "bytes=200000-"]
 
 
 @pytest.mark.parametrize("fault", ["good", "no-range", "wrong-range", "416"])
 @pytest.mark.parametrize("size", [len(CONTENT), None])
-def test_a_leftover_of_an_earlier_run_is_gone_on_with(server, tmp_path, fault, size):
+def test_the_partial_file_of_an_earlier_call_is_continued(server, tmp_path, fault, size):
     (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:250_000])
-    check_whole(fetch(remote(server.url(fault), size=size), tmp_path), tmp_path)
-    assert server.seen[0][1] == "bytes=250000-"
+    check_complete(fetch(remote(server.url(fault), size=size), tmp_path), tmp_path)
+    assert server.requests[0][1] == "bytes=250000-"
 
 
-@pytest.mark.parametrize("leftover", [b"wrong" * 100, bytes(len(CONTENT)), bytes(len(CONTENT) + 1)])
+@pytest.mark.parametrize("partial", [b"wrong" * 100, bytes(len(CONTENT)), bytes(len(CONTENT) + 1)])
 @pytest.mark.parametrize("size", [len(CONTENT), None])
-def test_a_bad_leftover_is_fetched_anew(server, tmp_path, leftover, size):
-    (tmp_path / f"{NAME}.part").write_bytes(leftover)
-    check_whole(fetch(remote(server.url("good"), size=size), tmp_path), tmp_path)
+def test_a_wrong_partial_file_is_downloaded_again(server, tmp_path, partial, size):
+    (tmp_path / f"{NAME}.part").write_bytes(partial)
+    check_complete(fetch(remote(server.url("good"), size=size), tmp_path), tmp_path)
 
 
-def test_a_whole_leftover_needs_no_request(server, tmp_path):
+def test_a_complete_partial_file_needs_no_request(server, tmp_path):
     (tmp_path / f"{NAME}.part").write_bytes(CONTENT)
-    check_whole(fetch(remote(server.url("good")), tmp_path), tmp_path)
-    assert server.seen == []
+    check_complete(fetch(remote(server.url("good")), tmp_path), tmp_path)
+    assert server.requests == []
 
 
-def test_a_right_file_is_used_at_once_and_a_wrong_one_replaced(server, tmp_path):
+def test_an_official_file_is_used_at_once_and_another_is_replaced(server, tmp_path):
     (tmp_path / NAME).write_bytes(CONTENT[:-1] + b"?")
-    check_whole(fetch(remote(server.url("good")), tmp_path), tmp_path)
-    assert len(server.seen) == 1
-    check_whole(fetch(remote(server.url("403")), tmp_path), tmp_path)
-    assert len(server.seen) == 1
+    check_complete(fetch(remote(server.url("good")), tmp_path), tmp_path)
+    assert len(server.requests) == 1
+    check_complete(fetch(remote(server.url("403")), tmp_path), tmp_path)
+    assert len(server.requests) == 1
 
 
-def test_the_given_mirror_comes_first(server, tmp_path):
+def test_the_mirror_of_the_user_is_tried_first(server, tmp_path):
     fetch(remote(server.url("good")), tmp_path, mirror=f"{server.host}/mine/deep/")
-    assert [path for path, _ in server.seen] == [f"/mine/deep/{NAME}"]
+    assert [path for path, _ in server.requests] == [f"/mine/deep/{NAME}"]
 
 
-def test_all_mirrors_failing_names_each_and_what_to_do(server, tmp_path):
+def test_if_all_mirrors_fail_the_error_lists_the_reasons_and_what_to_do(server, tmp_path):
     file = remote(server.url("403"), server.url("wrong"), server.url("always-breaks"), "ftp://127.0.0.1/x", "nonsense")
     with pytest.raises(UserError) as caught:
         fetch(file, tmp_path)
@@ -184,25 +185,25 @@ def test_all_mirrors_failing_names_each_and_what_to_do(server, tmp_path):
     assert not (tmp_path / NAME).exists()
 
 
-def test_wrong_bytes_leave_nothing(server, tmp_path):
+def test_a_file_with_a_wrong_checksum_is_removed(server, tmp_path):
     with pytest.raises(UserError, match="wrong bytes"):
         fetch(remote(server.url("wrong")), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_endless_file_is_cut_off(server, tmp_path, monkeypatch):
+def test_a_file_without_end_is_refused(server, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "MAX_SIZE", 400_000)
     with pytest.raises(UserError, match="more than 400,000 bytes"):
         fetch(remote(server.url("endless"), size=None), tmp_path)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
 
 
-def test_nobody_there(server, tmp_path):
-    closed = server.url("good")
+def test_a_server_that_does_not_answer(server, tmp_path):
+    url = server.url("good")
     server.shutdown()
     server.server_close()
     with pytest.raises(UserError, match="Connection refused"):
-        fetch(remote(closed), tmp_path)
+        fetch(remote(url), tmp_path)
 
 
 def test_a_folder_that_cannot_be_written(server, tmp_path):
@@ -218,7 +219,7 @@ def test_a_full_disk(server, tmp_path):
         open("/dev/full", "wb").close()
     except OSError:
         pytest.skip("no /dev/full here")
-    with pytest.raises(UserError, match="No space left on device; make room"):
+    with pytest.raises(UserError, match="No space left on device; free some space"):
         fetch(remote(server.url("good")), tmp_path)
 
 
@@ -228,10 +229,10 @@ def test_a_full_disk(server, tmp_path):
 LOCAL = RemoteFile("pictures.gz", (), SHA256, alternatives=("pictures", "pictures.xz"))
 
 
-@pytest.mark.parametrize("below", [".", "MNIST"])
+@pytest.mark.parametrize("subfolder", [".", "MNIST"])
 @pytest.mark.parametrize("name", ["pictures.gz", "pictures", "pictures.xz"])
-def test_locate_finds_every_name(tmp_path, caplog, below, name):
-    path = tmp_path / below / name
+def test_locate_accepts_every_name(tmp_path, caplog, subfolder, name):
+    path = tmp_path / subfolder / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(CONTENT)
     with caplog.at_level(logging.WARNING, "glo"):
@@ -255,7 +256,7 @@ def test_locate_prefers_the_folder_itself_then_the_official_copy(tmp_path, caplo
     assert locate(LOCAL, tmp_path) == tmp_path / "pictures"
 
 
-def test_locate_refuses_to_guess(tmp_path):
+def test_locate_refuses_several_copies(tmp_path):
     for folder in ("digits", "clothes"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "pictures").write_bytes(folder.encode())
@@ -263,7 +264,7 @@ def test_locate_refuses_to_guess(tmp_path):
         locate(LOCAL, tmp_path)
 
 
-def test_locate_says_what_it_looked_for(tmp_path):
+def test_locate_errors(tmp_path):
     with pytest.raises(UserError, match=r"none of pictures\.gz, pictures, pictures\.xz"):
         locate(LOCAL, tmp_path)
     with pytest.raises(UserError, match="no such folder"):

@@ -1,4 +1,4 @@
-"""LSUN from small databases in its layout, and databases that are something else."""
+"""LSUN, built from small databases in its format, and invalid databases."""
 
 import http.server
 import io
@@ -20,7 +20,7 @@ BUILD = ("--datasets", "LSUN", "--category", "bedroom", "--distribution", "Gauss
 
 
 def encoded(shade, kind):
-    """A picture 60 x 40 with a middle of one shade."""
+    """A picture of 60 x 40 pixels: white borders at both sides, and one shade of grey between them."""
     pixels = np.full((40, 60, 3), 255, np.uint8)
     pixels[:, 10:50] = shade
     stream = io.BytesIO()
@@ -40,7 +40,7 @@ VAL = {f"{row:040x}": encoded(5 + 20 * row, "WEBP") for row in range(4)}
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """A folder `files` with both databases, under the current one."""
+    """The folder `files` with both databases, in the current folder."""
     monkeypatch.chdir(tmp_path)
     for part, values in (("train", TRAIN), ("val", VAL)):
         (tmp_path / "files" / f"bedroom_{part}_lmdb").mkdir(parents=True)
@@ -60,7 +60,7 @@ def test_both_databases(files):
     assert arrays["image"].shape == (14, 16, 16, 3)
     shades = np.array([10 + 20 * row for row in range(10)] + [5 + 20 * row for row in range(4)])
     np.testing.assert_allclose(arrays["image"][:, 2:-2, 2:-2].mean(axis=(1, 2, 3)), shades, atol=4)
-    assert arrays["image"].max() < 210  # the white at both sides is cut off
+    assert arrays["image"].max() < 210  # the white borders are cropped
     assert arrays["split"].tolist() == [0] * 10 + [1] * 4
     assert {"name": "LSUN_BEDROOM", "category": "bedroom", "size": "16"}.items() <= attributes.items()
     ids = [f"{part}/{key}" for part, values in (("train", TRAIN), ("val", VAL)) for key in values]
@@ -75,25 +75,25 @@ def test_both_databases(files):
     np.testing.assert_allclose(arrays["image"][:, 32, 32].mean(axis=1), shades[[0, 1, 2, 10, 11, 12]], atol=4)
 
 
-def test_one_database_has_no_split_of_its_own(files):
+def test_a_single_database_has_no_official_split(files):
     shutil.rmtree(files / "bedroom_train_lmdb")
     assert_ok(call("download.py", *BUILD, "--source", "files", "--test_fraction", 0.5))
     assert built()[0]["split"].sum() == 2
 
 
 @pytest.mark.parametrize("reopen", [1, 2000, 1 << 28])
-def test_the_blocks_go_on_after_any_number_of_items(files, monkeypatch, reopen):
+def test_blocks_after_skipped_items(files, monkeypatch, reopen):
     monkeypatch.setattr(lsun, "REOPEN_BYTES", reopen)
     settings = BuildSettings(category="bedroom", source="files")
-    whole = lsun.collection(settings, (8, 8), lsun.find(settings, files))
-    (every,) = whole.blocks()
-    assert (len(every.images), every.items_consumed) == (14, 14)
+    collection = lsun.collection(settings, (8, 8), lsun.find(settings, files))
+    (full,) = collection.blocks()
+    assert (len(full.images), full.items_consumed) == (14, 14)
     for skip in (3, 10, 12):
-        (rest,) = whole.blocks(skip)
-        np.testing.assert_array_equal(rest.images, every.images[skip:])
-        np.testing.assert_array_equal(rest.split, every.split[skip:])
-        assert (rest.ids, rest.items_consumed) == (every.ids[skip:], 14 - skip)
-    assert list(whole.blocks(14)) == []
+        (remaining,) = collection.blocks(skip)
+        np.testing.assert_array_equal(remaining.images, full.images[skip:])
+        np.testing.assert_array_equal(remaining.split, full.split[skip:])
+        assert (remaining.ids, remaining.items_consumed) == (full.ids[skip:], 14 - skip)
+    assert list(collection.blocks(14)) == []
 
 
 def test_an_unreadable_value_is_left_out(files):
@@ -102,24 +102,25 @@ def test_an_unreadable_value_is_left_out(files):
     assert len(built()[0]["image"]) == 13
 
 
-def damage(folder, how):
+def damage(folder, message):
+    """Damage the training database so that the error has the given message."""
     data = folder / "bedroom_train_lmdb" / "data.mdb"
-    if how == "no data.mdb":
+    if message == "no data.mdb":
         data.unlink()
-    elif how == "an empty one":
+    elif message == "an empty one":
         data.write_bytes(b"")
-    elif how == "cut short":
+    elif message == "cut short":
         data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    elif how == "cannot be read":
+    elif message == "cannot be read":
         data.write_bytes(bytes(1 << 16))
-    elif how == "holds no pictures":
+    elif message == "holds no pictures":
         write(data.parent, dict.fromkeys(TRAIN, b"\x08\x03\x10\x20 no picture"))
 
 
-@pytest.mark.parametrize("how", ["no data.mdb", "an empty one", "cut short", "cannot be read", "holds no pictures"])
-def test_databases_of_another_kind(files, how):
-    damage(files, how)
-    assert_one_line_error(call("download.py", *BUILD, "--source", "files"), "bedroom_train_lmdb", how)
+@pytest.mark.parametrize("message", ["no data.mdb", "an empty one", "cut short", "cannot be read", "holds no pictures"])
+def test_invalid_databases(files, message):
+    damage(files, message)
+    assert_one_line_error(call("download.py", *BUILD, "--source", "files"), "bedroom_train_lmdb", message)
     assert not (files.parent / "datasets/lsun_bedroom/data.hdf5").exists()
 
 
@@ -132,17 +133,17 @@ def test_databases_of_another_kind(files, how):
         (("--datasets", "LSUN", "--category", "tower", "--source", "files"), ["tower_train_lmdb", "bedroom_val_lmdb"]),
         (("--datasets", "LSUN", "--category", "../x"), ["--category must look like"]),
         (BUILD, ["--yes", "46 GB", "--source"]),
-        (("--datasets", "LSUN", "--category", "bedrom", "--yes"), ["no scenes bedrom, did you mean bedroom?"]),
+        (("--datasets", "LSUN", "--category", "bedrom", "--yes"), ["no category bedrom, did you mean bedroom?"]),
         ((*BUILD, "--crop", "108"), ["--crop has no effect"]),
     ],
 )
-def test_bad_command_lines(files, flags, words):
+def test_invalid_command_lines(files, flags, words):
     assert_one_line_error(call("download.py", *flags), *words)
 
 
 @pytest.fixture
 def server(files):
-    """A server of the archives of both databases; gives its address."""
+    """The address of a server with the archives of both databases."""
     for part in ("train", "val"):
         name = f"bedroom_{part}_lmdb"
         with zipfile.ZipFile(files / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -165,21 +166,21 @@ def server(files):
 def test_yes_downloads_and_unpacks(files, server):
     assert_ok(call("download.py", *BUILD, "--yes", "--mirror", server))
     assert built()[0]["split"].tolist() == [0] * 10 + [1] * 4
-    place = files.parent / "datasets/lsun_bedroom/download"
-    assert sorted(path.name for path in place.iterdir()) == ["bedroom_train_lmdb", "bedroom_val_lmdb"]
+    folder = files.parent / "datasets/lsun_bedroom/download"
+    assert sorted(path.name for path in folder.iterdir()) == ["bedroom_train_lmdb", "bedroom_val_lmdb"]
     shutil.rmtree(files)
-    assert_ok(call("download.py", *BUILD, "--force", "--size", 8))  # they are there now: no --yes, no network
+    assert_ok(call("download.py", *BUILD, "--force", "--size", 8))  # already downloaded: needs no --yes and no network
 
 
-@pytest.mark.parametrize("how", ["damaged", "no archive of LSUN"])
-def test_a_bad_archive(files, server, how):
+@pytest.mark.parametrize("message", ["damaged", "not an LSUN archive"])
+def test_an_invalid_archive(files, server, message):
     path = files / "bedroom_train_lmdb.zip"
     data = bytearray(path.read_bytes())
     data[200:220] = bytes(20)
     path.write_bytes(data)
-    if how == "no archive of LSUN":
+    if message == "not an LSUN archive":
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("readme.txt", "x")
     result = call("download.py", *BUILD, "--yes", "--mirror", server)
-    assert_one_line_error(result, how, "delete it")
+    assert_one_line_error(result, message, "delete it")
     assert not list((files.parent / "datasets").rglob("data.mdb"))

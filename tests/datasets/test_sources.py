@@ -1,4 +1,4 @@
-"""Every source, decoded from small files made here, against pixels computed here."""
+"""Every source: small files in its format are decoded, and compared with the pixels they were made from."""
 
 import bz2
 import gzip
@@ -28,7 +28,7 @@ def random_pixels(*shape):
 
 
 def fails(function, *words):
-    """Run `function`, which must raise a one-line UserError with all of `words` in it."""
+    """Check that `function` raises a UserError whose message is one line and contains all of `words`."""
     with pytest.raises(UserError) as caught:
         function()
     assert "\n" not in str(caught.value)
@@ -56,7 +56,7 @@ def idx_bytes(array):
 
 @pytest.fixture
 def idx_set(tmp_path):
-    """Paths and arrays of a small set of four files, in the order of `idx.NAMES`."""
+    """The paths (by name) and arrays of the four files of a small dataset, in the order of `idx.NAMES`."""
     arrays = (random_pixels(20, 5, 4), random_pixels(20) % 10, random_pixels(7, 5, 4), random_pixels(7) % 10)
     paths = {name: tmp_path / name for name in idx.NAMES}
     for path, array in zip(paths.values(), arrays, strict=True):
@@ -67,7 +67,7 @@ def idx_set(tmp_path):
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, bytes])
 def test_idx(idx_set, compress):
     paths, arrays = idx_set
-    paths[idx.NAMES[0]].write_bytes(compress(idx_bytes(arrays[0])))  # the name still says .gz
+    paths[idx.NAMES[0]].write_bytes(compress(idx_bytes(arrays[0])))  # under a name that ends in .gz
     train, test = mnist.blocks(paths)
     for block, images, labels, split in ((train, *arrays[:2], 0), (test, *arrays[2:], 1)):
         np.testing.assert_array_equal(block.images, images[..., None])
@@ -93,26 +93,26 @@ HUGE = bytes((0, 0, 8, 3)) + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1)
         (RAW[:-1], "cut short"),
         (PACKED[:-9], "cut short"),
         (PACKED[:30], "cut short"),
-        (RAW + b"x", "goes on after the 60 values"),
-        (gzip.compress(RAW + bytes(10**6)), "goes on after"),
+        (RAW + b"x", "has more than the 60 values"),
+        (gzip.compress(RAW + bytes(10**6)), "has more than"),
         (flipped(PACKED, -6), "damaged"),
         (flipped(PACKED, 12), ""),
         (flipped(lzma.compress(RAW), 30), "damaged"),
         (idx_bytes(np.zeros(5, np.uint8)), "starts with 00000801, not 00000803"),
         (b"\0\0\x0d\x03" + RAW[4:], "starts with 00000d03"),
         (b"<html>no such file</html>", "starts with"),
-        (HUGE, "announces"),
-        (idx_bytes(np.zeros((0, 5, 4), np.uint8)), "announces 0 x 5 x 4"),
+        (HUGE, "declares"),
+        (idx_bytes(np.zeros((0, 5, 4), np.uint8)), "declares 0 x 5 x 4"),
     ],
     ids=map(str, range(15)),
 )
-def test_bad_idx(tmp_path, content, words):
+def test_invalid_idx(tmp_path, content, words):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(content)
-    fails(lambda: idx.read(path, 3), path, words, "fetch it again")
+    fails(lambda: idx.read(path, 3), path, words, "download it again")
 
 
-def test_idx_files_that_do_not_fit(idx_set):
+def test_idx_files_that_do_not_belong_together(idx_set):
     paths, arrays = idx_set
     paths[idx.NAMES[3]].write_bytes(idx_bytes(arrays[3][:-1]))
     fails(lambda: list(idx.blocks(paths)), "7 images", "6 labels")
@@ -152,22 +152,22 @@ def test_svhn(tmp_path, monkeypatch):
     assert blocks[0].labels.dtype == np.int32
 
 
-GOOD_X, GOOD_Y = np.zeros((32, 32, 3, 4), np.uint8), np.ones((4, 1), np.uint8)
+VALID_X, VALID_Y = np.zeros((32, 32, 3, 4), np.uint8), np.ones((4, 1), np.uint8)
 
 
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (GOOD_X.astype(float), GOOD_Y, "X is double"),
-        (GOOD_X[:30], GOOD_Y, "X is uint8 30x32x3x4"),
-        (GOOD_X, GOOD_Y[:3], "y is uint8 3x1 for 4 images"),
-        (GOOD_X, GOOD_Y * 11, "labels"),
-        (GOOD_X, GOOD_Y * 1.5, "labels"),
-        (GOOD_X, GOOD_Y * np.nan, "labels"),
-        (GOOD_X, "abcd", "y is char"),
+        (VALID_X.astype(float), VALID_Y, "X is double"),
+        (VALID_X[:30], VALID_Y, "X is uint8 30x32x3x4"),
+        (VALID_X, VALID_Y[:3], "y is uint8 3x1 for 4 images"),
+        (VALID_X, VALID_Y * 11, "labels"),
+        (VALID_X, VALID_Y * 1.5, "labels"),
+        (VALID_X, VALID_Y * np.nan, "labels"),
+        (VALID_X, "abcd", "y is char"),
     ],
 )
-def test_bad_svhn(tmp_path, images, labels, words):
+def test_invalid_svhn(tmp_path, images, labels, words):
     path = tmp_path / "train_32x32.mat"
     save_mat(path, images, labels)
     fails(lambda: svhn.read(path), path, words)
@@ -175,7 +175,7 @@ def test_bad_svhn(tmp_path, images, labels, words):
 
 def test_damaged_svhn(tmp_path):
     path = tmp_path / "train_32x32.mat"
-    save_mat(path, random_pixels(32, 32, 3, 4), GOOD_Y)
+    save_mat(path, random_pixels(32, 32, 3, 4), VALID_Y)
     whole = path.read_bytes()
     flips = [flipped(whole, at) for at in (2000, 130)]
     for content in (b"", b"not MATLAB", whole[:100], whole[:3000], whole[:-4], *flips):
@@ -190,7 +190,7 @@ def test_damaged_svhn(tmp_path):
 
 @pytest.fixture
 def cifar():
-    """The six files as bytes by name, and their images and labels, computed by a loop over the format's definition."""
+    """The content of the six files by name, built record by record as the format defines, and the images and labels."""
     files, images, labels = {}, [], []
     for name in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
         content = b""
@@ -233,7 +233,7 @@ def test_cifar_archives(tmp_path, cifar, mode):
     path = tmp_path / "cifar-10-binary.tar.gz"
     write_tar(path, [("readme.html", b"<html>"), *members, ("../evil", b"x"), ("link", None)], mode)
     check_cifar(read_cifar(path), images, labels)
-    assert [left.name for left in tmp_path.iterdir()] == [path.name], "something was extracted"
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name], "a member was extracted"
 
 
 @pytest.mark.parametrize("below", [".", "cifar-10-batches-bin"])
@@ -248,7 +248,7 @@ def test_cifar_unpacked(tmp_path, cifar, below):
     fails(lambda: read_cifar(path), "test_batch.bin", "No such file")
 
 
-def test_bad_cifar(tmp_path, cifar, monkeypatch):
+def test_invalid_cifar(tmp_path, cifar, monkeypatch):
     files, _, _ = cifar
     path = tmp_path / "cifar-10-binary.tar.gz"
 
@@ -261,17 +261,17 @@ def test_bad_cifar(tmp_path, cifar, monkeypatch):
     fails(lambda: read_cifar(path), "data_batch_2.bin", "not whole records")
     write(test_batch=b"\x0a" + files["test_batch.bin"][1:])
     fails(lambda: read_cifar(path), "test_batch.bin", "label 10")
-    write(data_batch_3=None)  # a link to some other file
+    write(data_batch_3=None)  # a link to another file
     fails(lambda: read_cifar(path), path, "lacks data_batch_3.bin")
     write_tar(path, [*files.items(), ("again/test_batch.bin", files["test_batch.bin"])])
-    fails(lambda: read_cifar(path), "test_batch.bin is there twice")
+    fails(lambda: read_cifar(path), "test_batch.bin appears twice")
     write_tar(path, [("cifar-10-batches-py/data_batch_1", b"pickle")])
     fails(lambda: read_cifar(path), "binary version")
     write()
     whole = path.read_bytes()
     for content in (b"", b"no archive", whole[:1000], whole[:-20], flipped(whole, 5000), flipped(whole, -6)):
         path.write_bytes(content)
-        fails(lambda: read_cifar(path), path, "cannot be read", "fetch it again")
+        fails(lambda: read_cifar(path), path, "cannot be read", "download it again")
     path.write_bytes(whole)
     monkeypatch.setattr(cifar10, "MAX_ARCHIVE", 5 * 3 * 3073)
     fails(lambda: read_cifar(path), "unpacks to more than")
@@ -302,14 +302,14 @@ def convert(images):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_float_pixels_come_back(dtype):
+def test_float_pixels_are_converted_back(dtype):
     pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     assert convert(pixels) is pixels
     np.testing.assert_array_equal(convert((pixels / 255).astype(dtype)), pixels)
     np.testing.assert_array_equal(convert((pixels / 127.5 - 1).astype(dtype)), pixels)
 
 
-def test_the_range_is_that_of_all_images():
+def test_the_kind_of_pixels_depends_on_all_images():
     dark, bright = np.full((2, 2), 0.5), np.full((2, 2), -0.5)
     lows, highs = zip(*(float_range(images, "") for images in (dark, bright, IMAGE)), strict=True)
     low, high = min(lows), max(highs)
@@ -322,9 +322,9 @@ def test_the_range_is_that_of_all_images():
     np.testing.assert_array_equal(to_uint8(np.array([-1e-4, 1.0005]), "unit"), [0, 255])
 
 
-def test_bad_pixels():
-    for bad in (np.nan, np.inf, -np.inf):
-        fails(lambda bad=bad: convert(np.array([0.5, bad, 0.1])), "here", "NaN or infinite")
+def test_invalid_pixels():
+    for value in (np.nan, np.inf, -np.inf):
+        fails(lambda value=value: convert(np.array([0.5, value, 0.1])), "here", "NaN or infinite")
     fails(lambda: convert(np.array([0.0, 255.0])), "here", "from 0 to 255")
     fails(lambda: convert(np.array([-1.5, 0.0])), "from -1.5 to 0")
     fails(lambda: convert(np.array([1, 2])), "int64")
@@ -368,7 +368,7 @@ def test_npz(tmp_path, monkeypatch, caplog):
         ({"image": IMAGE, "split": [0, 1, 2]}, "split"),
     ],
 )
-def test_bad_npz(tmp_path, arrays, words):
+def test_invalid_npz(tmp_path, arrays, words):
     path = tmp_path / "mine.npz"
     np.savez(path, **arrays)
     fails(lambda: list(npz.blocks(path)), path, words)
@@ -385,13 +385,13 @@ def test_damaged_npz(tmp_path):
     fails(lambda: list(npz.blocks(path)), path, "No such file")
 
 
-def test_an_npz_that_claims_to_be_huge(tmp_path):
+def test_an_npz_that_declares_a_huge_array(tmp_path):
     path = tmp_path / "mine.npz"
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (10**5, 10**3, 10**2)})
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("image.npy", head.getvalue() + bytes(1000))
-    fails(lambda: list(npz.blocks(path)), "do not fit its shape")
+    fails(lambda: list(npz.blocks(path)), "do not match its shape")
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------
@@ -401,8 +401,8 @@ def pixels_of(*args, channels=3, size=None):
     return picture.decode(*args, size, channels)
 
 
-def test_modes(tmp_path):
-    """Each mode of files against the values put in."""
+def test_color_modes(tmp_path):
+    """Pictures in each colour mode are compared with the values they were made from."""
     path = tmp_path / "x.png"
     colour, grey = random_pixels(6, 4, 3), random_pixels(6, 4)
 
@@ -452,13 +452,13 @@ def test_modes(tmp_path):
         pixels_of(tmp_path / "f.tif")
 
 
-def test_animated_gif_gives_its_first_frame(tmp_path):
+def test_the_first_frame_of_an_animated_gif_is_decoded(tmp_path):
     frames = [Image.new("RGB", (5, 4), name) for name in ("red", "lime", "blue")]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(pixels_of(tmp_path / "x.gif"), np.broadcast_to([255, 0, 0], (4, 5, 3)))
 
 
-TURNS = {  # what a viewer does to the stored pixels, by EXIF orientation
+TRANSFORMS = {  # from stored to displayed pixels, by EXIF orientation
     1: lambda a: a,
     2: np.fliplr,
     3: lambda a: np.rot90(a, 2),
@@ -470,7 +470,7 @@ TURNS = {  # what a viewer does to the stored pixels, by EXIF orientation
 }
 
 
-@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("orientation", TRANSFORMS)
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_exif_orientation(tmp_path, orientation, suffix):
     stored = random_pixels(6, 4, 3)
@@ -478,13 +478,13 @@ def test_exif_orientation(tmp_path, orientation, suffix):
     exif[0x0112] = orientation
     path = tmp_path / f"x{suffix}"
     Image.fromarray(stored).save(path, exif=exif)
-    expected = TURNS[orientation](stored)
+    expected = TRANSFORMS[orientation](stored)
     np.testing.assert_array_equal(pixels_of(path), expected)
     assert picture.header(path) == (expected.shape[:2], False)
 
 
 def smooth(height, width):
-    """A picture of slow waves, [height, width, 3], that resizing hardly changes."""
+    """A picture of long waves, uint8 [height, width, 3], which resizing hardly changes."""
     y, x = np.mgrid[:height, :width] / max(height, width)
     return np.rint(127 + 100 * np.sin(6 * np.stack([x, y, x + y], axis=2))).astype(np.uint8)
 
@@ -493,7 +493,7 @@ def smooth(height, width):
 @pytest.mark.parametrize(("height", "width"), [(800, 1200), (1200, 800), (37, 800), (10, 10)])
 @pytest.mark.parametrize("size", [(20, 20), (16, 24), (25, 11)])
 def test_resize_and_centre_crop(tmp_path, suffix, height, width, size):
-    """Against the plain way: resize the whole until both sides are large enough, then cut the middle out."""
+    """Compared with the simple method: resize the whole picture so that both sides are large enough, then crop it."""
     path = tmp_path / f"x{suffix}"
     Image.fromarray(smooth(height, width)).save(path, quality=95)
     full = Image.open(path)
@@ -501,18 +501,18 @@ def test_resize_and_centre_crop(tmp_path, suffix, height, width, size):
     large = full.resize((round(width * scale), round(height * scale)), Image.Resampling.LANCZOS)
     left, top = (large.width - size[1]) / 2, (large.height - size[0]) / 2
     expected = np.asarray(large, float)[round(top) :, round(left) :][: size[0], : size[1]]
-    found = pixels_of(path, size=size).astype(float)
-    assert found.shape == (*size, 3)
-    assert np.abs(found - expected).mean() < 6  # up to half a pixel of shift
+    pixels = pixels_of(path, size=size).astype(float)
+    assert pixels.shape == (*size, 3)
+    assert np.abs(pixels - expected).mean() < 6  # the two methods may differ by a shift of half a pixel
 
 
 def test_shrinking_a_jpeg_does_not_alias(tmp_path):
-    """Stripes finer than the result can show must become even grey, also with the decoder's own reduction."""
+    """Stripes too fine for the target size must become uniform grey, although the JPEG decoder reduces the size."""
     stripes = np.zeros((1024, 1024, 3), np.uint8)
     stripes[:, ::2] = 255
     Image.fromarray(stripes).save(tmp_path / "x.jpg", quality=98, subsampling=0)
-    found = pixels_of(tmp_path / "x.jpg", size=(60, 60))
-    np.testing.assert_allclose(found[5:-5, 5:-5], 127.5, atol=3)
+    pixels = pixels_of(tmp_path / "x.jpg", size=(60, 60))
+    np.testing.assert_allclose(pixels[5:-5, 5:-5], 127.5, atol=3)
 
 
 def save(root, name, pixels, **options):
@@ -558,24 +558,24 @@ def test_flat_folder_and_channels(tmp_path, caplog):
     save(tmp_path, "below/c.png", random_pixels(4, 4, 3))
     images, labels, _ = joined(folder.collection(tmp_path).blocks())
     assert (images.shape, labels) == ((2, 4, 4, 3), None)
-    assert "not taken as classes" in caplog.text
+    assert "not used as classes" in caplog.text
     assert joined(folder.collection(tmp_path, (2, 3), 1).blocks())[0].shape == (2, 2, 3, 1)
 
 
-def test_two_names_that_would_be_the_same_id(tmp_path):
+def test_two_names_with_the_same_id(tmp_path):
     for name in ("a\nb.png", "a_b.png"):
         save(tmp_path, name, random_pixels(4, 4))
     fails(lambda: folder.collection(tmp_path), "line breaks", "rename")
 
 
-def test_large_pictures_make_small_blocks(tmp_path, monkeypatch):
+def test_blocks_of_large_pictures_hold_fewer_images(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "BLOCK_BYTES", 150)
     for name in "abc":
         save(tmp_path, f"{name}.png", random_pixels(8, 8))
     assert [len(block.images) for block in folder.collection(tmp_path).blocks()] == [2, 1]
 
 
-def test_sizes_must_agree_or_be_given(tmp_path):
+def test_pictures_of_different_sizes_need_a_size(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     save(tmp_path, "a.jpg", random_pixels(8, 16, 3))
@@ -587,8 +587,8 @@ def test_sizes_must_agree_or_be_given(tmp_path):
 
 
 def test_unreadable_pictures(tmp_path, caplog, monkeypatch):
-    good = save(tmp_path, "good.png", random_pixels(40, 40, 3))
-    whole = good.read_bytes()
+    valid = save(tmp_path, "valid.png", random_pixels(40, 40, 3))
+    whole = valid.read_bytes()
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
@@ -598,8 +598,8 @@ def test_unreadable_pictures(tmp_path, caplog, monkeypatch):
         head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
         (tmp_path / f"{name}.png").write_bytes(whole[:12] + head + struct.pack(">I", zlib.crc32(head)) + whole[33:])
     images, _, ids = joined(folder.collection(tmp_path, (40, 40)).blocks())
-    assert ids == ["good.png"]
-    np.testing.assert_array_equal(images[0], np.asarray(Image.open(good)))
+    assert ids == ["valid.png"]
+    np.testing.assert_array_equal(images[0], np.asarray(Image.open(valid)))
     for fragment in (
         "empty.jpg: empty file",
         "text.jpg: not a picture",
@@ -611,10 +611,10 @@ def test_unreadable_pictures(tmp_path, caplog, monkeypatch):
         "7 of 8 pictures",
     ):
         assert fragment in caplog.text
-    good.unlink()
+    valid.unlink()
     fails(lambda: list(folder.collection(tmp_path, (40, 40)).blocks()), "none of the 7 pictures")
-    monkeypatch.setattr(decoding, "NAMED", 2)
-    save(tmp_path, "good.png", random_pixels(40, 40, 3))
+    monkeypatch.setattr(decoding, "MAX_WARNINGS", 2)
+    save(tmp_path, "valid.png", random_pixels(40, 40, 3))
     caplog.clear()
     list(folder.collection(tmp_path, (40, 40)).blocks())
     assert caplog.text.count("unreadable:") == 2

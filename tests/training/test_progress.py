@@ -1,0 +1,44 @@
+"""The PSNR that is logged during training."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from glo.data.lazy_array import Rows
+from glo.inference.decoder import Decoder
+from glo.model.glo_model import GloModel
+from glo.settings import TrainSettings
+from glo.training import progress
+from glo.training.state import Training
+from tests.support import samples
+
+
+class Recorded:
+    """An array that remembers which of its rows were read."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.read = array, array.shape, set()
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, rows):
+        self.read.update(np.arange(len(self.array))[rows].tolist())
+        return self.array[rows]
+
+
+def test_a_sample_of_the_training_images_is_read_and_no_more(monkeypatch):
+    """A dataset may hold millions of images: looking for the neighbours of held-out images must not read all."""
+    monkeypatch.setattr(progress, "TRAIN", 3)
+    monkeypatch.setattr(progress, "NEIGHBORS", 7)
+    array, codes = samples(60, (8, 8, 1), 3)
+    images, settings = Recorded(array), TrainSettings(channels=4)
+    train_images = Rows(images, np.arange(50))
+    dataset = SimpleNamespace(images=images, train_images=train_images, test_rows=np.arange(50, 60))
+    model = GloModel((8, 8, 1), codes[:50], settings)
+    order = np.random.default_rng(0).permutation(50)
+    values = progress.Progress(Training(settings, dataset, train_images, model, None), Decoder(model), order).measure(
+        last=True
+    )
+    assert np.isfinite([values["train_psnr"], values["heldout_psnr"]]).all()
+    assert images.read == {*order[:7].tolist(), *range(50, 60)}
