@@ -1,5 +1,6 @@
 """The settings of evaler.py, with their defaults, limits and help texts."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from glo.runtime.errors import UserError
@@ -176,6 +177,5 @@ class EvalSettings:
             raise UserError("give --checkpoint, or --dataset to evaluate its newest run")
 
     def _requests_other_task(self) -> bool:
-        flags = (self.reconstruct, self.generate, self.interpolate, self.per_class, self.metrics)
-        values = (self.label, self.images, self.inpaint, self.denoise, self.export, self.export_samples)
-        return any(flags) or any(value is not None for value in values)
+        tasks = [field.name for field in dataclasses.fields(self) if field.metadata["group"] == "tasks"]
+        return any(getattr(self, name) not in (None, False) for name in tasks if name != "compare")

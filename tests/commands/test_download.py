@@ -1,11 +1,13 @@
 """download.py as users run it: a process."""
 
+import importlib
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -13,8 +15,11 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import datasets
+import download
 from glo.building.build import build
 from glo.data.block import Block
+from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
 from tests import support
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, samples, write_flat, write_grouped
@@ -387,3 +392,15 @@ def test_a_dataset_of_the_users_is_not_replaced_without_force(tmp_path):
 )
 def test_flags_that_do_not_go_together(args, fragments):
     assert_one_line_error(call("download.py", *args), *fragments)
+
+
+def test_a_new_collection_of_pictures_can_be_resized(monkeypatch):
+    def check(settings):
+        raise UserError(f"reached with size {settings.size}")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(datasets.COLLECTIONS, "PHOTOS", "photos")
+        patch.setitem(sys.modules, "datasets.photos", SimpleNamespace(DEFAULTS={}, check=check))
+        importlib.reload(download)
+        assert_one_line_error(call("download.py", "--datasets", "PHOTOS", "--size", "8"), "reached with size 8")
+    importlib.reload(download)
