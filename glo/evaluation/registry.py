@@ -30,7 +30,7 @@ class Task:
 
     def requested(self, settings: EvalSettings) -> bool:
         """Whether one of its flags is given."""
-        return any(getattr(settings, flag) not in (None, False) for flag in self.flags)
+        return any(map(settings.requests, self.flags))
 
 
 TASKS = {
