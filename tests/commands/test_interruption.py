@@ -81,7 +81,7 @@ def test_pictures_that_cannot_be_written_do_not_end_training(home):
     (folder / "reconstructions").touch()
     log = assert_ok(train("--checkpoint", folder, "--max_steps", 20))
     assert log.count("cannot write") == 1  # once a minute
-    assert "Training goes on" in log
+    assert "Training continues" in log
     assert "done: 20 steps" in log
     assert (folder / "model-20.json").is_file()
 

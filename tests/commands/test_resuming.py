@@ -66,7 +66,7 @@ def test_altered_copies_are_trained_on_and_nothing_else(home):
     common += ["--prefix"]
     summary = train(*common, "copies", "--dry_run").stdout
     assert "96 codes of 6" in summary
-    assert "12 an epoch, 28 in all, schedule over 24, 4 more for codes alone" in summary
+    assert "12 per epoch, 28 in total, schedule over 24, 4 more for codes only" in summary
     train(*common, "copies")
     whole = newest(home, "copies") / "model-28"
     assert tensors(whole)["table/codes"].shape == (96, 6)

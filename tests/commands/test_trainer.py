@@ -87,7 +87,7 @@ def test_dry_run_says_what_would_be_and_writes_nothing(home):
     result = call("trainer.py", "--dataset", "TOY", "--dry_run", "--train_dir", "dry", *FAST)
     assert_ok(result)
     assert "alpha: 5.0" in result.stdout
-    assert "4 an epoch, 4,000 in all" in result.stdout
+    assert "4 per epoch, 4,000 in total" in result.stdout
     assert not (home / "dry").exists()
 
 

@@ -100,7 +100,7 @@ def test_bad_input_gets_one_line(home, tmp_path):
     (run,) = home.glob("train_dir/*")
     plain = ["--dataset", "PLAIN", "--checkpoint", run]
     assert_one_line_error(call("evaler.py", *plain, *metrics), "no labels", "--extractor InceptionV3")
-    with pytest.raises(UserError, match=r"--metrics needs 10 .* has 5"):
+    with pytest.raises(UserError, match=r"--metrics needs 10 .* has 75 and 5"):
         requirements.check_dataset(EvalSettings(metrics=True), load("datasets", "FEW"))
     blobs = ["--dataset", "BLOBS", *metrics]
     assert_one_line_error(call("evaler.py", *blobs, "--extractor", "Inception"), "--extractor", "InceptionV3")
