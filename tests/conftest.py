@@ -1,4 +1,4 @@
-"""All tests run with oneDNN's kernels, as the commands do."""
+"""Settings of all tests: oneDNN's kernels are on, as in the commands, and slow tests are marked."""
 
 import os
 
@@ -8,7 +8,7 @@ from glo.runtime import device
 
 os.environ.setdefault(device.ONEDNN, "1")
 
-# Folders whose tests train runs, or start commands as processes: `make test-fast` leaves them out.
+# Folders whose tests train runs or start commands as processes; `make test-fast` leaves them out.
 SLOW = {"commands", "evaluation", "features"}
 
 
