@@ -90,7 +90,7 @@ def make_step(model: GloModel, settings: TrainSettings, learned: int) -> Step:
     """Compile the training step. learned: number of steps that the schedules cover."""
     loss = build_loss(settings.loss)
 
-    # Only this part, which is the expensive one, is compiled with XLA: the code table is not on the device.
+    # XLA may compile only this part, which is the expensive one: the code table is not on the device.
     @tf.function(jit_compile=device.jit(settings.jit))
     def compiled_gradients(inputs: tf.Tensor, images: tf.Tensor, parts: tuple[str, ...]) -> tuple[tf.Tensor, Gradients]:
         if "generator" in parts:
