@@ -124,7 +124,7 @@ def build_own(settings: BuildSettings) -> None:
 
     folder = Path(settings.data_dir, settings.name)
     path = Path(settings.images or settings.npz)
-    source = path.resolve().name
+    source = _name(path)
     if already_built(folder, source, settings):
         return
     selection = (settings.labels, settings.max_samples, settings.seed)
@@ -158,7 +158,7 @@ def convert(folder: Path, settings: BuildSettings) -> None:
     if path.name == paths.DATASET_FILE and not settings.force:
         raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
     block, _ = read_dataset(path)
-    build(folder, folder.resolve().name, path.name, lambda _: [block], settings)
+    build(folder, _name(folder), path.name, lambda _: [block], settings)
 
 
 def show(name: str, settings: BuildSettings) -> None:
@@ -178,6 +178,16 @@ def check(name: str, settings: BuildSettings) -> None:
 
     for line in verify(locate_dataset(settings.data_dir, name)):
         print(line, flush=True)
+
+
+def _name(path: Path) -> str:
+    """The name of a file or folder, also of `.`, as valid UTF-8. Raises `UserError` if the current folder is gone."""
+    from datasets.decoding import identity
+
+    try:
+        return identity(path.resolve().name)
+    except FileNotFoundError:
+        raise UserError(f"cannot find {path}: the current folder no longer exists; change to another one") from None
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

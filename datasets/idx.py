@@ -16,7 +16,9 @@ import numpy as np
 
 from datasets.fetch import RemoteFile
 from glo.data.block import TEST, TRAIN, Block
+from glo.runtime import memory
 from glo.runtime.errors import UserError
+from glo.runtime.files import regular_size
 
 NAMES = (
     "train-images-idx3-ubyte.gz",
@@ -72,11 +74,12 @@ def read(path: Path, dimensions: int) -> np.ndarray:
     Raises `UserError` if the file is damaged or has another format.
     """
     try:
+        regular_size(path)
         with path.open("rb") as file:
             start = file.read(6)
         unpack = next((opener for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), open)
         with unpack(path, "rb") as stream:
-            return _decode(stream, dimensions)
+            return _decode(stream, dimensions, str(path))
     except EOFError:
         problem = "is cut short"
     except (ValueError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
@@ -86,8 +89,12 @@ def read(path: Path, dimensions: int) -> np.ndarray:
     raise UserError(f"{path} {problem}; download it again")
 
 
-def _decode(stream: BinaryIO, dimensions: int) -> np.ndarray:
-    """Decode an unpacked stream. Raises `EOFError` if it is too short, `ValueError` for anything else."""
+def _decode(stream: BinaryIO, dimensions: int, where: str) -> np.ndarray:
+    """Decode an unpacked stream. where: names the file in errors.
+
+    Raises `EOFError` if the stream is too short, `UserError` if its values do not fit into memory, and `ValueError` for
+    anything else.
+    """
     magic = _exactly(stream, 4)
     if magic != bytes((0, 0, 8, dimensions)):
         raise ValueError(f"starts with {magic.hex()}, not {bytes((0, 0, 8, dimensions)).hex()} as an IDX file should")
@@ -97,6 +104,7 @@ def _decode(stream: BinaryIO, dimensions: int) -> np.ndarray:
         count *= length
     if not 0 < count <= MAX_BYTES:
         raise ValueError(f"declares {' x '.join(map(str, shape))} values")
+    memory.require(count, where)
     values = np.frombuffer(_exactly(stream, count), np.uint8).reshape(shape)
     if stream.read(1):  # reading to the end also compares the checksum of the compression
         raise ValueError(f"has more than the {count:,} values that it declares")

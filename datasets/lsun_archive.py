@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from datasets.archive import COMPRESSIONS
 from datasets.transfer import MirrorError, download
 from glo.runtime import files
 from glo.runtime.errors import UserError, did_you_mean
@@ -81,6 +82,8 @@ def _unpack(path: Path, target: Path) -> None:
             members = [member for member in archive.infolist() if member.filename.split("/")[-1] == target.name]
             if len(members) != 1 or members[0].file_size > MAX_SIZE:
                 raise UserError(f"{path} is not an LSUN archive: it must contain one {target.name}; delete it")
+            if members[0].compress_type not in COMPRESSIONS:
+                raise UserError(f"{path} is compressed in another way than LSUN's archives: delete it")
             (member,) = members
             free = shutil.disk_usage(path.parent).free
             if member.file_size > free:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from glo.runtime import files
 from glo.runtime.errors import UserError
 
 # Only formats that Pillow decodes itself; for EPS it would start another program. JPEG includes MPO.
@@ -36,10 +37,11 @@ def open_picture(source: Path | bytes) -> Image.Image:
     """Open a picture and read its header. Pixels are decoded later.
 
     source: a path, or the content of the file.
-    Raises `PictureError` if it is not a picture in one of `FORMATS`, or if its size is outside the limits above.
+    Raises `PictureError` if it is not a regular file, not a picture in one of `FORMATS`, or if its size is outside the
+    limits above.
     """
     try:
-        length = len(source) if isinstance(source, bytes) else source.stat().st_size
+        length = len(source) if isinstance(source, bytes) else files.regular_size(source)
         if length == 0:
             raise PictureError("empty file")
         if length > MAX_BYTES:
@@ -54,7 +56,7 @@ def open_picture(source: Path | bytes) -> Image.Image:
     except PictureError:
         raise
     except Exception as error:  # decoders raise whatever the damaged bytes lead them to
-        raise PictureError(_reason(error)) from error
+        raise PictureError(one_line(error)) from error
     if min(image.size) < MIN_SIDE or max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
         image.close()
         raise PictureError(
@@ -75,7 +77,7 @@ def header(source: Path | bytes, oriented: bool = True) -> tuple[tuple[int, int]
             # Pillow rotates a TIFF itself, and reports its final size.
             rotated = oriented and image.format != "TIFF" and image.getexif().get(ORIENTATION) in QUARTER_TURNS
         except Exception as error:  # Pillow raises many kinds of exceptions for damaged EXIF data
-            raise PictureError(_reason(error)) from error
+            raise PictureError(one_line(error)) from error
         width, height = image.size
         return (width, height) if rotated else (height, width), image.mode in GREY_MODES
 
@@ -115,7 +117,7 @@ def decode(
         except PictureError:
             raise
         except Exception as error:  # Pillow raises many kinds of exceptions for damaged pixels
-            raise PictureError(_reason(error)) from error
+            raise PictureError(one_line(error)) from error
 
 
 def _centre(whole: tuple[int, int], size: tuple[int, int], crop: float | None) -> tuple[float, float, float, float]:
@@ -166,7 +168,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image
 
 
-def _reason(error: Exception) -> str:
-    """The text of an exception in one line, without the path, which the caller adds."""
+def one_line(error: Exception) -> str:
+    """The text of an exception in one line of at most 200 characters, without the path, which the caller adds."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:200] or type(error).__name__
