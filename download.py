@@ -83,6 +83,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     from datasets.fetch import fetch, locate
     from glo.building.build import already_built, build
     from glo.building.selection import select
+    from glo.runtime.log import logger
 
     folder = Path(settings.data_dir, name.lower())
     if already_built(folder, name, settings):
@@ -91,6 +92,8 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
         paths = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
     else:
         paths = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
+    if paths:
+        logger.info("reading %s", ", ".join(map(str, paths.values())))
     selection = (settings.labels, settings.max_samples, settings.seed)
     build(folder, name, name, lambda _: select(lambda: source.blocks(paths), *selection), settings)
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from datasets.compression import unpacked
 from datasets.fetch import RemoteFile
 from datasets.picture import one_line
 from glo.data.block import TEST, TRAIN, Block
@@ -83,9 +84,7 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes, int]]:
     """The same from a tar archive, compressed or not. Only the six members are read, and nothing is extracted."""
     contents: dict[str, bytes] = {}
     try:
-        regular_size(path)
-        with tarfile.open(path, "r:*") as archive:
-            archive.fileobj = stream = _BoundedReads(archive.fileobj)
+        with unpacked(path) as stream, tarfile.open(fileobj=_BoundedReads(stream), mode="r:") as archive:
             total = 0
             for member in archive:
                 total += member.size

@@ -4,7 +4,6 @@ A file holds two zero bytes, the type (8 means uint8), the number of dimensions,
 and the values in C order.
 """
 
-import bz2
 import gzip
 import lzma
 import zlib
@@ -14,11 +13,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from datasets.compression import unpacked
 from datasets.fetch import RemoteFile
 from glo.data.block import TEST, TRAIN, Block
 from glo.runtime import memory
 from glo.runtime.errors import UserError
-from glo.runtime.files import regular_size
 
 NAMES = (
     "train-images-idx3-ubyte.gz",
@@ -27,7 +26,6 @@ NAMES = (
     "t10k-labels-idx1-ubyte.gz",
 )
 MAX_BYTES = 2 << 30  # of pixels in one file; all of MNIST has 55 million
-COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
 def files(folders: tuple[str, ...], checksums: tuple[str, ...]) -> tuple[RemoteFile, ...]:
@@ -68,17 +66,13 @@ def blocks(paths: dict[str, Path]) -> Iterator[Block]:
 
 
 def read(path: Path, dimensions: int) -> np.ndarray:
-    """Read the uint8 array of an IDX file. The compression is detected from the content, not from the file name.
+    """Read the uint8 array of an IDX file, compressed or not.
 
     dimensions: the expected number of dimensions. At most one byte more than the header declares is read.
     Raises `UserError` if the file is damaged or has another format.
     """
     try:
-        regular_size(path)
-        with path.open("rb") as file:
-            start = file.read(6)
-        unpack = next((opener for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), open)
-        with unpack(path, "rb") as stream:
+        with unpacked(path) as stream:
             return _decode(stream, dimensions, str(path))
     except EOFError:
         problem = "is cut short"

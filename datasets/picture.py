@@ -1,6 +1,7 @@
 """Decode a picture, given as a file or as bytes, in any common format, colour mode, orientation and size."""
 
 import io
+import logging
 import threading
 import warnings
 from contextlib import nullcontext
@@ -25,8 +26,9 @@ REDUCE = 4  # a JPEG may be decoded at a reduced size of at least this many time
 LARGE = 1 << 23  # pixels; larger pictures take hundreds of megabytes each, so that only one is decoded at a time
 _one_large = threading.Lock()
 
-# Pillow warns about pictures that are too large, and they are refused here anyway.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns about pictures that are too large or damaged. Here they are refused, or read as far as they are whole.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 class PictureError(Exception):

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import logging
 import os
 import re
@@ -218,7 +219,7 @@ def test_a_folder_that_cannot_be_written(server, tmp_path):
 def test_a_full_disk(server, tmp_path, monkeypatch):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
-    monkeypatch.setattr(Path, "open", lambda path, mode: open("/dev/full", mode))
+    monkeypatch.setattr(Path, "open", lambda _, mode: io.FileIO("/dev/full", mode))
     with pytest.raises(UserError, match="No space left on device; free some space"):
         fetch(remote(server.url("good")), tmp_path)
 

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import struct
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from datasets import folder
 from glo.runtime.errors import UserError
-from tests.support import assert_ok, assert_one_line_error, call
+from tests.support import assert_ok, assert_one_line_error, call, run
 
 NOT_UTF8 = os.fsdecode(b"bad\xff")
 GAUSSIAN = ("--distribution", "Gaussian", "--dimension", 2)
@@ -148,3 +149,24 @@ def test_a_current_folder_that_was_deleted(tmp_path, monkeypatch, mode):
     gone.rmdir()
     result = call("download.py", *mode, "--name", "A", "--data_dir", tmp_path / "data")
     assert_one_line_error(result, "the current folder no longer exists")
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+def test_damaged_pictures_print_no_warnings_of_pillow(tmp_path):
+    """A process is started, because pytest sets the filters of warnings of its own."""
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 50
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg", exif=exif)
+    content = (tmp_path / "a.jpg").read_bytes()
+    at = content.index(struct.pack("<I", 51))  # the length of the description: now it is longer than the file
+    (tmp_path / "a.jpg").write_bytes(content[:at] + struct.pack("<I", 10**6) + content[at + 4 :])
+    Image.new("RGB", (4, 4)).save(tmp_path / "b.tif")
+    content = (tmp_path / "b.tif").read_bytes()
+    at = content.index(struct.pack("<HHI", 277, 3, 1))  # samples per pixel
+    (tmp_path / "b.tif").write_bytes(content[: at + 8] + struct.pack("<H", 200) + content[at + 10 :])
+    result = run("download.py", "--images", ".", "--name", "A", "--data_dir", "data", *GAUSSIAN, cwd=tmp_path)
+    lines = assert_ok(result).splitlines()
+    assert "1 of 2 pictures in . are unreadable" in result.stderr
+    assert all(line.startswith("[") for line in lines), result.stderr
