@@ -1,6 +1,7 @@
 """SVHN: house numbers in street views, cropped to 32 x 32 pixels around one digit (Netzer et al.), in MATLAB files."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,10 +57,11 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         regular_size(path)
         # The headers are checked before memory is allocated for the arrays.
-        headers = {name: (shape, kind) for name, shape, kind in whosmat(str(path))}
-        _check(headers)
-        memory.require(math.prod(headers["X"][0]), str(path))
-        arrays = loadmat(str(path), variable_names=["X", "y"])
+        with warnings.catch_warnings(action="ignore"):  # of damaged files, which are refused below
+            headers = {name: (shape, kind) for name, shape, kind in whosmat(str(path))}
+            _check(headers)
+            memory.require(math.prod(headers["X"][0]), str(path))
+            arrays = loadmat(str(path), variable_names=["X", "y"])
         images, labels = arrays["X"], arrays["y"].reshape(-1)
         if images.dtype != np.uint8 or images.shape != headers["X"][0]:
             raise ValueError(f"X is {images.dtype} {images.shape}")
