@@ -46,9 +46,13 @@ def find(settings: BuildSettings, folder: Path) -> dict[str, Path]:
         parent = Path(settings.source)
         if not os.path.isdir(parent):
             raise UserError(f"no such folder: {parent}; --source must name the folder with {names['train']}")
+    try:
+        entries = sorted(os.listdir(parent))
+    except OSError as error:
+        raise UserError(f"cannot read {parent}: {error.strerror}; change its permissions") from None
     databases = {split: parent / name for split, name in names.items() if os.path.isdir(parent / name)}
     if not databases:
-        others = [path.name for path in sorted(parent.glob("*_lmdb"))]
+        others = [name for name in entries if name.endswith("_lmdb")]
         hint = f"there are {', '.join(others)}" if others else "unpack the archives of LSUN there"
         raise UserError(f"{parent} holds neither {' nor '.join(names.values())}; {hint}")
     return databases

@@ -17,6 +17,7 @@ from scipy.io import savemat
 from datasets import archive, celeba, cifar10, fetch, folder, idx, lsun, lsun_archive, svhn
 from glo.runtime import memory
 from glo.runtime.errors import UserError
+from glo.settings import BuildSettings
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_links_of_an_unpacked_celeba(tmp_path, caplog):
     assert "1 of 1 pictures are links to files outside" in caplog.text
 
 
-def test_an_unreadable_celeba(tmp_path, monkeypatch):
+def test_unreadable_folders_of_celeba_and_lsun(tmp_path, monkeypatch):
     pictures = tmp_path / "img_align_celeba"
     pictures.mkdir()
 
@@ -130,5 +131,7 @@ def test_an_unreadable_celeba(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "listdir", denied)
+    with pytest.raises(UserError, match=r"cannot read .*: Permission denied"):
+        lsun.find(BuildSettings(category="bedroom", source=str(tmp_path)), tmp_path)
     with pytest.raises(UserError, match=r"cannot read .*img_align_celeba: Permission denied"):
         celeba._images(pictures)
