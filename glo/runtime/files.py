@@ -1,8 +1,12 @@
-"""Atomic writes: a file is written under a temporary name beside its target, synced, then renamed."""
+"""Atomic writes: a file is written under a temporary name beside its target, synced, then renamed.
+
+Also the check that a file to be read is a regular one.
+"""
 
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,6 +91,19 @@ def require_writable(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise cannot_write(folder, error) from None
+
+
+def regular_size(path: Path) -> int:
+    """The size in bytes of a regular file. A path given by the user is checked so before it is opened.
+
+    Raises `OSError` for a folder, and for a FIFO, a socket or a device, which could be read or waited for without end.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return status.st_size
 
 
 def sync(path: Path) -> None:
