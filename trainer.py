@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     from glo.runtime import device
 
     device.select(settings.device)
+    resume.check_memory(settings, dataset, device.on_gpu())
     if settings.dry_run:
         from glo.training import summary
 
