@@ -29,6 +29,8 @@ def test_a_run_as_a_process_leaves_everything_it_promises(home):
     assert folder.name.startswith("full-TOY_lr_0.005-")
     assert f"python evaler.py --dataset TOY --checkpoint train_dir/{folder.name}" in log
     assert "train PSNR" in log
+    waits = [log.index(text) for text in ("starting TensorFlow", "building the model", "compiling the first step")]
+    assert waits == sorted(waits)
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     losses = [r["loss"] for r in records if "loss" in r]
     assert len(losses) == 10
