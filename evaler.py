@@ -41,6 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     image_class = requirements.check_dataset(settings, dataset)
     size, channels = dataset.image_shape[:2], dataset.image_shape[2]
     pictures = None if settings.images is None else picture_folder.read(Path(settings.images), size, channels)
+    tasks, given = registry.requested(settings), len(pictures[0]) if pictures else 0
+    requirements.check_memory(settings, trained, dataset, tasks, given, gpu=True)
     hole = None if settings.inpaint is None else picture.read_hole(Path(settings.inpaint), size)
     folder = Path(settings.output_dir) if settings.output_dir else paths.evaluation(prefix.parent, saved.step)
     if settings.output_dir and not settings.force:
@@ -51,13 +53,14 @@ def main(argv: list[str] | None = None) -> None:
     from glo.runtime import device
 
     device.select(settings.device)
+    requirements.check_memory(settings, trained, dataset, tasks, given, device.on_gpu())
     from glo.evaluation.session import Session
     from glo.run import Run
 
     run = Run(prefix, saved, dataset, settings.batch_size)
     session = Session(run, dataset, settings, folder, pictures, hole, image_class)
     measured = {}
-    for task in registry.requested(settings).values():
+    for task in tasks.values():
         measured |= task.run(session)
     results.write(folder, prefix, settings.seed, measured)
     if "metrics" in measured:

@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     from glo.runtime import device
 
     device.select(settings.device)
+    resume.check_memory(settings, dataset, device.on_gpu())
     if settings.dry_run:
         from glo.training import summary
 
@@ -39,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     from glo.training import loop
     from glo.training.state import prepare
 
-    settings = precision.decide(settings, dataset.image_shape, dataset.dimension)
+    settings = precision.decide(settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
+    log.logger.info("building the model ...")
     training = prepare(settings, dataset, plan)
     run = plan.run or paths.new_run_folder(
         settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
