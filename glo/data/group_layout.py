@@ -59,7 +59,7 @@ def read(file: h5py.File, path: Path, memory_limit: float) -> Block:
 def _read_ids(file: h5py.File, path: Path) -> list[str]:
     """The ids in id.txt. Raises `UserError` if they are not exactly those of the file."""
     listing = path.with_name(paths.ID_FILE)
-    ids = id_file.read(listing)
+    ids = id_file.read(listing, len(file))
     if ids is None:
         raise UserError(f"no {listing}: list the ids of {path.name} in it, one per line, in row order")
     if not ids:

@@ -26,6 +26,7 @@ class Contents:
 
     attributes: those file attributes that are single values, as strings.
     explained_variance_ratio: share of the variance of the images that the codes explain, in [0, 1]; None if unknown.
+    unchecked: what has no checksums, as `array_layout.unchecked` returns it; None for the older layout.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Contents:
     explained_variance_ratio: float | None
     label_names: tuple[str, ...]
     attribute_names: tuple[str, ...]
+    unchecked: list[str] | None
 
 
 def read(path: Path) -> Contents:
@@ -44,14 +46,16 @@ def read(path: Path) -> Contents:
     """
     with safe_hdf5.opened(path) as file:
         fast_layout = array_layout.holds(file)
-        scalars = {name: value for name, value in file.attrs.items() if np.ndim(value) == 0}
+        attributes = {name: safe_hdf5.attribute(file, name) for name in file.attrs}
+        unchecked = array_layout.unchecked(file) if fast_layout else None
         label_names = array_layout.names(file, "label_names")
         attribute_names = array_layout.names(file, "attribute_names")
+    scalars = {name: value for name, value in attributes.items() if value is not None and np.ndim(value) == 0}
     block, fingerprint = read_dataset(path, 0 if fast_layout else None)
     ratio = scalars.get("explained_variance")
     ratio = float(ratio) if isinstance(ratio, np.floating) and 0 <= ratio <= 1 else None
     attributes = {name: printable(str(value)) for name, value in scalars.items()}
-    return Contents(path, block, fingerprint, attributes, ratio, label_names, attribute_names)
+    return Contents(path, block, fingerprint, attributes, ratio, label_names, attribute_names, unchecked)
 
 
 def describe(contents: Contents) -> str:
@@ -68,6 +72,7 @@ def describe(contents: Contents) -> str:
         "codes": f"{block.codes.shape[1]} values each, {_codes(contents)}",
         "labels": _labels(contents),
         "attributes": _attributes(contents),
+        "checksums": _checksums(contents.unchecked),
     }
     return "\n".join(f"{name:12} {value}" for name, value in lines.items())
 
@@ -107,6 +112,12 @@ def _codes(contents: Contents) -> str:
     on_sphere = 100 * np.mean(np.abs(norms - 1) < TOLERANCE)
     quantiles = f"norms {low:.3f}, {median:.3f} and {high:.3f} (5, 50 and 95 %)"
     return f"{origin}, {quantiles}, {on_sphere:.1f} % on the unit sphere"
+
+
+def _checksums(unchecked: list[str] | None) -> str:
+    if unchecked is None:
+        return "none: damage to files of the older layout goes unnoticed"
+    return f"none of {', '.join(unchecked)}: damage to them may go unnoticed" if unchecked else "of all arrays and ids"
 
 
 def _labels(contents: Contents) -> str:

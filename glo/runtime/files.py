@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from glo.runtime.errors import UserError
 
 TEMPORARY = ".tmp-"
+KINDS = {stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 class WriteError(UserError):
@@ -87,6 +89,16 @@ def require_writable(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise cannot_write(folder, error) from None
+
+
+def require_regular(path: Path) -> None:
+    """Raise `UserError` if `path` is a FIFO, socket or device, from which reading could wait or continue forever.
+
+    Raises `OSError` if it does not exist. A folder passes, because opening it fails by itself.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path} is a {KINDS.get(stat.S_IFMT(mode), 'special file')}, not a file: replace or remove it")
 
 
 def sync(path: Path) -> None:
