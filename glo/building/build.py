@@ -88,9 +88,7 @@ def build(
                 new_ids = writer.append(block)
                 if block.items_consumed is not None:
                     items_consumed += block.items_consumed
-                    journal.record(
-                        BuildProgress(len(writer), items_consumed, writer.fingerprint, writer.checksums), new_ids
-                    )
+                    journal.record(writer.progress(items_consumed), new_ids)
             if len(writer) == 0:
                 raise UserError(f"{source} holds no images: nothing was built")
             if writer.split is None:
