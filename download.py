@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from glo.runtime import errors
+from glo.runtime import errors, terminal
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings, fields
 
@@ -167,8 +167,8 @@ def show(name: str, settings: BuildSettings) -> None:
     from glo.data.dataset import locate_dataset
 
     contents = info.read(locate_dataset(settings.data_dir, name))
-    print(info.describe(contents))
-    print(f"{'picture':12} {info.contact_sheet(contents, settings.seed)}")
+    terminal.show(info.describe(contents))
+    terminal.show(f"{'picture':12} {info.contact_sheet(contents, settings.seed)}")
 
 
 def check(name: str, settings: BuildSettings) -> None:
@@ -177,7 +177,7 @@ def check(name: str, settings: BuildSettings) -> None:
     from glo.data.verify import verify
 
     for line in verify(locate_dataset(settings.data_dir, name)):
-        print(line, flush=True)
+        terminal.show(line)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
