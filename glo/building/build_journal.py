@@ -1,6 +1,7 @@
 """The journal of an unfinished build, from which it can be resumed. The partial files lie beside the target file."""
 
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -57,6 +58,11 @@ class BuildJournal:
     def __enter__(self) -> "BuildJournal":
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
+            for path in (self.file, self._journal, self._ids):
+                if path.exists():
+                    files.require_regular(path)
+            if self._target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._lock = self.file.open("ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

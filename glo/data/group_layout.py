@@ -32,7 +32,7 @@ def read(file: h5py.File, path: Path, memory_limit: float) -> Block:
             f"the images of {path} exceed --memory_limit, and this layout cannot be read in parts: "
             f"rewrite it with python download.py --convert {path.parent}"
         )
-    memory.require(len(ids) * sample_bytes, str(path))
+    memory.require(2 * len(ids) * sample_bytes, str(path))  # the samples, then the arrays made of them
     images, codes = [], []
     low, high = float("inf"), float("-inf")
     for image_id in tqdm(ids, desc="reading", unit="image", disable=None, leave=False):

@@ -1,5 +1,6 @@
 """A summary of a dataset file for the user: figures as lines of text, and a contact sheet of some images."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from glo.data.block import TEST, TRAIN, VALIDATION, Block
 from glo.data.dataset import parts, read_dataset
 from glo.data.labels import label_name, printable
 from glo.data.randomness import Stream, permutation
-from glo.runtime import memory, paths
+from glo.runtime import files, memory, paths
 
 MAX_SHOWN = 64  # images on the contact sheet
 MAX_LISTED = 100  # labels in the table
@@ -77,18 +78,22 @@ def describe(contents: Contents) -> str:
     return "\n".join(f"{name:12} {value}" for name, value in lines.items())
 
 
-def contact_sheet(contents: Contents, seed: int) -> Path:
+def contact_sheet(contents: Contents, seed: int, force: bool) -> Path:
     """Write a seeded random choice of at most `MAX_SHOWN` images to a picture beside the file. Returns its path.
 
-    Raises `UserError` if the images do not fit into memory, and `WriteError` if the picture cannot be written.
+    force: replace a file of that name even if the toolkit has not written it.
+    Raises `UserError` if the images do not fit into memory or are damaged, and `WriteError` if the picture cannot be
+    written.
     """
+    path = paths.contact_sheet(contents.path.parent)
+    if os.path.lexists(path) and not force and not pictures.is_saved(path):
+        raise files.WriteError(f"{path} was not written by this toolkit: add --force to replace it")
     images = contents.block.images
     n = min(MAX_SHOWN, len(images))
     # The images, and the picture of them in colour: even a small file can declare images of any size.
     memory.require(4 * n * safe_hdf5.size(images) // len(images), f"a picture of {n} images of {contents.path}")
     rows = np.sort(permutation(len(images), seed, Stream.CONTACT_SHEET)[:n])
     caption = f"{printable(contents.path.parent.resolve().name)}: {n} of {len(images)} images"
-    path = paths.contact_sheet(contents.path.parent)
     pictures.save(path, pictures.captioned(caption, pictures.grid(images[rows], pictures.columns(n))))
     return path
 

@@ -29,6 +29,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():  # noticed now rather than when everything is written
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         yield temporary
         sync(temporary)
         os.replace(temporary, path)

@@ -73,7 +73,7 @@ def command():
         file.write(b"x")
         terminal.report("a line for stderr")
         with contextlib.suppress(OSError):
-            os.write(2, b"from a library in C")
+            os.write(2, b"from a library in C\n")
     if "show" in sys.argv:
         terminal.show("\u65e5\u672c")
     if "fail" in sys.argv:
