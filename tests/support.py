@@ -75,6 +75,12 @@ def update_checksums(path, *names):
             node.attrs["crc32"] = np.array([zlib.crc32(block) for block in blocks], np.uint32)
 
 
+def attributes_of(file):
+    """The file attributes of a dataset, with texts as str: the toolkit writes them as bytes of a fixed length."""
+    attributes = {name: np.asarray(value) for name, value in file.attrs.items()}
+    return {name: (np.char.decode(v) if v.dtype.kind == "S" else v)[()] for name, v in attributes.items()}
+
+
 def overwrite(path, name, row, *, zeros):
     """Overwrite the chunk of an array that holds a row by zeros, or flip its first bit."""
     with h5py.File(path) as file:

@@ -184,8 +184,7 @@ class Writer:
             for name, running in self._checksums.items():
                 running.write(self._file[name])
             for name, value in attributes.items():
-                # Lists of texts get a fixed length, because HDF5 has no checksum of texts of variable length.
-                self._file.attrs[name] = [text.encode() for text in value] if isinstance(value, list) else value
+                self._file.attrs[name] = _fixed_length(value) if isinstance(value, str | list) else value
             self._file.flush()
         return self._ids
 
@@ -195,3 +194,13 @@ class Writer:
         chunks = (max(1, CHUNK_BYTES // row_bytes), *shape)
         self._checksums[name] = RunningChecksums(chunks[0])
         self._file.create_dataset(name, shape=(0, *shape), maxshape=(None, *shape), dtype=DTYPES[name], chunks=chunks)
+
+
+def _fixed_length(value: str | list[str]) -> np.ndarray:
+    """Text as an array of bytes, which HDF5 stores with a checksum.
+
+    Texts of variable length have none, and HDF5 reads them forever if their lengths are damaged.
+    """
+    texts = np.array(value, object)
+    encoded = [text.encode("utf-8", "surrogateescape") for text in texts.ravel()]
+    return np.array(encoded, f"S{max([1, *map(len, encoded)])}").reshape(texts.shape)

@@ -106,7 +106,7 @@ def array(group: h5py.Group, name: str) -> h5py.Dataset | None:
 
 
 def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
-    """The value of an attribute, as h5py returns it, or None if there is none or it is empty.
+    """The value of an attribute, or None if there is none or it is empty. A single text of any kind is a str.
 
     Raises `UserError` if it is larger than `MAX_ATTRIBUTE_BYTES`, or has more than `MAX_ATTRIBUTE_TEXTS` texts.
     """
@@ -118,7 +118,8 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
     count = math.prod(stored.shape)
     if count * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES or (stored.dtype.hasobject and count > MAX_ATTRIBUTE_TEXTS):
         raise UserError(f"{node.file.filename}: the attribute '{name}' of {count} values is too large: remove it")
-    return node.attrs[name]
+    value = node.attrs[name]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def size(node: h5py.Dataset) -> int:

@@ -12,7 +12,7 @@ from glo.data.block import Block
 from glo.data.dataset import read_dataset
 from glo.runtime import files
 from glo.runtime.errors import UserError
-from tests.support import samples, write_flat, write_ids
+from tests.support import attributes_of, samples, write_flat, write_ids
 
 N = 12
 
@@ -64,7 +64,7 @@ def test_blocks_are_written_to_one_file(tmp_path, monkeypatch):
             expected = [zlib.crc32(values[start : start + rows].tobytes()) for start in range(0, N, rows)]
             np.testing.assert_array_equal(crc32, expected)
         assert file["image"].chunks == (3, 5, 4, 3)
-        attributes = dict(file.attrs)
+        attributes = attributes_of(file)
     digest = hashlib.sha256(b"5x4x3" + images.tobytes()).hexdigest()
     expected = {"schema": 1, "fingerprint": digest, "dimension": 3, "name": "cats", "source": "here", "seed": 7}
     expected["ids_crc32"] = zlib.crc32("".join(f"{name}\n" for name in ids).encode())

@@ -69,8 +69,8 @@ def swap_two_ranges(content, random):
 
 
 def duplicate_a_range(content, random):
-    start, target, length = random.integers(len(content), size=2).tolist() + [int(random.integers(1, 200))]
-    copied = content[start : start + length]
+    start, target, length = random.integers(len(content), size=3).tolist()
+    copied = content[start : start + length % 200 + 1]
     content[target : target + len(copied)] = copied
 
 
@@ -82,7 +82,7 @@ KINDS = [flip_a_bit, zero_a_range, fill_a_range, truncate, swap_two_ranges, dupl
 
 
 def contents(path, memory_limit):
-    """Everything that training reads, as bytes. memory_limit: 0 reads images and codes from the file, as they are used."""
+    """Everything that training reads, as bytes. memory_limit: 0 leaves images and codes in the file."""
     block, fingerprint = read_dataset(path, memory_limit)
     with h5py.File(path) as file:
         names = [array_layout.names(file, key) for key in ("label_names", "attribute_names")]
