@@ -14,6 +14,7 @@ from pathlib import Path
 from glo.runtime.errors import UserError
 
 TEMPORARY = ".tmp-"
+KINDS = {stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 class WriteError(UserError):
@@ -31,6 +32,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():  # noticed now rather than when everything is written
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
@@ -104,6 +107,16 @@ def regular_size(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return status.st_size
+
+
+def require_regular(path: Path) -> None:
+    """Raise `UserError` if `path` is a FIFO, socket or device, from which reading could wait or continue forever.
+
+    Raises `OSError` if it does not exist. A folder passes, because opening it fails by itself.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path} is a {KINDS.get(stat.S_IFMT(mode), 'special file')}, not a file: replace or remove it")
 
 
 def sync(path: Path) -> None:
