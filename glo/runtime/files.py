@@ -14,6 +14,7 @@ from pathlib import Path
 from glo.runtime.errors import UserError
 
 TEMPORARY = ".tmp-"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 KINDS = {stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
@@ -130,4 +131,5 @@ def sync(path: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> WriteError:
     """A `WriteError` with a one-line message for `path` that includes the system's reason."""
-    return WriteError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder")
+    full = "free some space or " if error.errno in NO_SPACE else ""
+    return WriteError(f"cannot write {path}: {error.strerror or error}; {full}choose another folder")
