@@ -3,6 +3,7 @@
 
 python trainer.py --dataset MNIST
 python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
+python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --encoder
 """
 
 import sys
@@ -10,10 +11,14 @@ import sys
 from glo.runtime import errors, terminal
 from glo.settings import TrainSettings, fields
 
+ENCODER_FLAGS = {"encoder", "checkpoint", "data_dir", "max_steps", "device", "memory_limit"}
+
 
 def main(argv: list[str] | None = None) -> int:
     flags = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
-    fields.resolve(TrainSettings, flags)  # raises for invalid flags before anything slow is imported
+    requested = fields.resolve(TrainSettings, flags)  # raises for invalid flags before anything slow is imported
+    if requested.encoder:
+        return train_encoder(requested, set(flags.values))
 
     from glo.data.dataset import load_dataset
     from glo.runtime import files, log, paths
@@ -50,6 +55,35 @@ def main(argv: list[str] | None = None) -> int:
     files.write_text(paths.config(run), fields.write_yaml(settings))
     log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
     return loop.train(run, training, length)
+
+
+def train_encoder(settings: TrainSettings, given: set[str]) -> int:
+    """Train the encoder of the checkpoint of --checkpoint. given: names of the flags on the command line."""
+    import dataclasses
+
+    from glo.data.dataset import load_dataset
+    from glo.runtime import device, files, log, paths
+    from glo.training import manifest
+
+    if settings.checkpoint is None:
+        raise errors.UserError("--encoder needs a finished run: give its folder with --checkpoint")
+    if excess := sorted(given - ENCODER_FLAGS):
+        raise errors.UserError(
+            f"--{excess[0]} has no effect with --encoder, which uses the settings of the run: drop it"
+        )
+    log.setup()
+    prefix, _ = manifest.locate(settings.checkpoint)
+    saved = manifest.read(prefix)
+    trained = saved.resolved(prefix)
+    location = {name: getattr(settings, name) for name in ("data_dir", "memory_limit") if name in given}
+    dataset = load_dataset(dataclasses.replace(trained, **location))
+    manifest.check_dataset(saved, dataset, prefix)
+    files.require_writable(prefix.parent)
+    device.select(settings.device)
+    from glo.training import encoder
+
+    log.to_file(paths.log(prefix.parent))
+    return encoder.train(prefix, saved, dataset, settings.max_steps)
 
 
 if __name__ == "__main__":

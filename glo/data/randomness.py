@@ -43,6 +43,9 @@ class Stream(IntEnum):
     MEASURED_HELD_OUT = 2**63 - 28
     MEASURED_TRAINING = 2**63 - 29
     DECODED_STARTS = 2**63 - 30
+    ENCODER_CODES = 2**63 - 61
+    ENCODER_SHIFTS = 2**63 - 62
+    VERDICT_IMAGES = 2**63 - 63
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -94,6 +94,11 @@ def steps(run: Path) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
+def encoder(prefix: Path) -> Path:
+    """The file of the encoder of a checkpoint: <run>/encoder-<step>.npz."""
+    return prefix.with_name(f"{prefix.name.replace('model', 'encoder', 1)}.npz")
+
+
 def config(run: Path) -> Path:
     return run / "config.yaml"
 

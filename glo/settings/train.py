@@ -111,6 +111,9 @@ class TrainSettings:
     checkpoint: str | None = training_setting(
         None, "a run folder to resume, or RUN/model-STEP to start a new run from", stored=False, metavar="PATH"
     )
+    encoder: bool = training_setting(
+        False, "train an encoder for the finished run of --checkpoint, or continue to", stored=False
+    )
     loss: str = training_setting(
         "lap_l1",
         f"reconstruction loss: one of {loss_expression.describe()}, or a weighted sum in quotes: "
