@@ -7,6 +7,7 @@ python evaler.py --dataset MNIST --metrics
 python evaler.py --compare train_dir
 python evaler.py --dataset MNIST --images photos --inpaint mask.png
 python evaler.py --dataset MNIST --generate --label 3
+python evaler.py --dataset MNIST --encode --images photos
 """
 
 import dataclasses
@@ -35,12 +36,14 @@ def main(argv: list[str] | None = None) -> None:
     saved = manifest.read(prefix)
     trained = saved.resolved(prefix)
     requirements.check_sampler(settings, trained)
+    requirements.check_encoder(settings, prefix)
     location = {"dataset": settings.dataset or trained.dataset, "data_dir": settings.data_dir or trained.data_dir}
     dataset = load_dataset(dataclasses.replace(trained, **location, memory_limit=settings.memory_limit))
     manifest.check_dataset(saved, dataset, prefix)
     image_class = requirements.check_dataset(settings, dataset)
     size, channels = dataset.image_shape[:2], dataset.image_shape[2]
     pictures = None if settings.images is None else picture_folder.read(Path(settings.images), size, channels)
+    requirements.check_content(settings, pictures)
     tasks, given = registry.requested(settings), len(pictures[0]) if pictures else 0
     requirements.check_memory(settings, trained, dataset, tasks, given, gpu=True)
     hole = None if settings.inpaint is None else picture.read_hole(Path(settings.inpaint), size)

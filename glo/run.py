@@ -1,5 +1,6 @@
 """A trained run, which samples, encodes and decodes. `glo.load` returns it."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from glo.data.labels import ImageClass
 from glo.data.lazy_array import Rows
 from glo.data.projection import project
 from glo.data.randomness import Stream, permutation, random_generator
-from glo.inference import fitting
+from glo.inference import fitting, quasi_newton, verdict
 from glo.inference.decoder import Decoder
+from glo.inference.encoder import Encoder
 from glo.inference.prior import GaussianPrior
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
@@ -23,10 +25,12 @@ from glo.samplers.cache import Fitted, fitted
 from glo.samplers.gaussian import Gaussian
 from glo.samplers.gmm import components_for
 from glo.settings import TrainSettings
-from glo.training import checkpoint, manifest
+from glo.training import checkpoint, encoder_file, manifest
 from glo.training.manifest import Manifest
 
 DECODED = 4096  # without the dataset, new images are compared with decoded images of this many learned codes
+
+JUDGED = 256  # held-out images, at most, with whose losses those of other images are compared
 
 
 class Run:
@@ -105,18 +109,19 @@ class Run:
         codes = self.fit_sampler(sampler).draw(n, seed, self.settings.projection, temperature)
         return self.decoder.images(codes), codes
 
-    def encode(self, images: np.ndarray, label: int | None = None, steps: int = 200) -> np.ndarray:
+    def encode(self, images: np.ndarray, label: int | None = None, steps: int = 200, fast: bool = False) -> np.ndarray:
         """Fit a code to each image: gradient descent on the loss of the run, with the generator frozen.
 
         The descent of each image starts from several codes, and the best result is returned. The starts are the mean
-        code and the codes of the nearest training images or, without the dataset, the codes whose decoded images are
-        nearest.
+        code, the codes of the nearest training images or, without the dataset, the codes whose decoded images are
+        nearest, and the code that the encoder predicts, if the checkpoint has one.
 
         Parameters
         ----------
         images : uint8 [n, H, W, C] of the run's image shape.
         label : the class of the images, for models that are conditioned on one.
         steps : number of updates of each code.
+        fast : start from the encoder alone, and take few steps of L-BFGS on the squared error; `steps` has no effect.
 
         Returns
         -------
@@ -124,12 +129,23 @@ class Run:
 
         Raises
         ------
+        glo.runtime.errors.UserError
+            If `fast` is set and the checkpoint has no encoder, or the encoder of another checkpoint.
         ValueError
             If images have another shape or dtype, or if a label is given, since models have no condition yet.
         """
         if label is not None:
             raise ValueError("this model is not conditioned on labels: leave label out")
-        return self.fit(self._validate(images), build_loss(self.settings.loss), steps)
+        images = self._validate(images)
+        return self.fit_fast(images) if fast else self.fit(images, build_loss(self.settings.loss), steps)
+
+    def verdict(self, images: np.ndarray, codes: np.ndarray) -> list[str]:
+        """Judge how well codes float32 [n, d] fit images uint8 [n, H, W, C], one of `verdict.VERDICTS` for each.
+
+        The loss of each image is compared with those of fitted held-out images. Raises `ValueError` for images of
+        another shape or dtype, and without the dataset or held-out images.
+        """
+        return verdict.judge(self.losses(self._validate(images), codes), self.held_out_losses)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Generate the images uint8 [n, H, W, C] of codes float32 [n, d]. Raises `ValueError` for another shape."""
@@ -161,6 +177,39 @@ class Run:
         file = paths.sampler(self.prefix.parent, name, self.step, key)
         return fitted(file, name, codes, seed, self.settings.projection, options)
 
+    @cached_property
+    def encoder(self) -> Encoder | None:
+        """The encoder of the checkpoint, or None if there is none. Raises `UserError` for another checkpoint's."""
+        if not paths.encoder(self.prefix).exists():
+            return None
+        network = encoder_file.restore(self.prefix, self._manifest, self.model)
+        return Encoder(network, self.model, self.settings.projection, self._batch_size)
+
+    def fit_fast(self, images: np.ndarray, steps: int = quasi_newton.STEPS) -> np.ndarray:
+        """Fit codes float32 [n, d] to images uint8 [n, H, W, C] by steps of L-BFGS from the codes of the encoder.
+
+        Raises `UserError` if there is no encoder.
+        """
+        manifest.require_encoder(self.prefix)
+        return self._minimize(self.encoder.codes(images), images, steps)
+
+    @cached_property
+    def _minimize(self) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+        return quasi_newton.make_minimizer(self.model, self.settings.projection, self._batch_size)
+
+    def losses(self, images: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """The run's loss of codes float32 [n, d] for each of images uint8 [n, H, W, C], float32 [n]."""
+        return self.decoder.losses(codes, images, build_loss(self.settings.loss))
+
+    @cached_property
+    def held_out_losses(self) -> np.ndarray:
+        """Losses of at most `JUDGED` fitted held-out images, float32 [m]. Raises `ValueError` if there are none."""
+        if self.dataset is None or not len(self.dataset.test_rows):
+            raise ValueError("a verdict needs held-out images: give the dataset that the run was trained on")
+        order = permutation(len(self.dataset.test_rows), self.settings.seed, Stream.VERDICT_IMAGES)
+        images = self.dataset.images[np.sort(self.dataset.test_rows[order[:JUDGED]])]
+        return self.losses(images, self.encode(images, fast=self.encoder is not None))
+
     def fit(
         self,
         images: np.ndarray,
@@ -170,20 +219,32 @@ class Run:
         prior: float = 0.0,
         draws: int = 0,
         seed: int = 0,
+        start: str | None = None,
     ) -> np.ndarray:
         """Fit codes, float32 [n, d], to images uint8 [n, H, W, C].
 
         hole: bool [H, W, 1], pixels that the loss ignores. prior: weight of `GaussianPrior`. draws: number of further
-        starts, drawn from a Gaussian fitted to the learned codes. seed: seed of these draws.
+        starts, drawn from a Gaussian fitted to the learned codes. seed: seed of these draws. start: `encoder`
+        (the predicted code alone), `nearest` (all other starts) or `both`; None is `both` if there is an encoder. With
+        a hole, it is `nearest`, because encoders are trained on whole images.
         """
         projection = self.settings.projection
         gaussian = Gaussian.fit(self.codes, seed)
         drawn = project(gaussian.draw(draws, random_generator(seed, Stream.FITTING_STARTS)), projection)
-        starts = fitting.starts(images, *self._start_candidates, drawn, hole)
+        if hole is not None or (start is None and self.encoder is None):
+            start = "nearest"
+        parts = []
+        if start != "encoder":
+            parts.append(fitting.starts(images, *self._start_candidates, drawn, hole))
+        if start != "nearest":
+            manifest.require_encoder(self.prefix)
+            parts.append(self.encoder.codes(images)[:, None])
+        starts = np.concatenate(parts, axis=1)
         gaussian_prior = GaussianPrior(gaussian, prior) if prior else None
-        return fitting.fit(self.model, loss, projection, images, starts, steps, self._batch_size, gaussian_prior, hole)[
-            0
-        ]
+        codes, _ = fitting.fit(
+            self.model, loss, projection, images, starts, steps, self._batch_size, gaussian_prior, hole
+        )
+        return codes
 
     @cached_property
     def _start_candidates(self) -> tuple[Rows | np.ndarray, np.ndarray]:

@@ -40,6 +40,7 @@ class Task:
 TASKS = {
     "restore": Task("restore", ("images", "inpaint", "denoise")),
     "reconstruct": Task("reconstruct", ("reconstruct",), default=True),
+    "encode": Task("encode", ("encode",)),
     "generate": Task("generate", ("generate", "label", "export_samples"), default=True),
     "per_class": Task("per_class", ("per_class",)),
     "interpolate": Task("interpolate", ("interpolate",), default=True),
@@ -51,6 +52,8 @@ TASKS = {
 def requested(settings: EvalSettings) -> dict[str, Task]:
     """The tasks to run, in the order of `TASKS`."""
     tasks = {name: task for name, task in TASKS.items() if task.requested(settings)}
+    if "encode" in tasks:  # which uses the pictures of --images
+        tasks.pop("restore", None)
     if "restore" in tasks:  # which reconstructs the given pictures
         tasks.pop("reconstruct", None)
     return tasks or {name: task for name, task in TASKS.items() if task.default}

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
+
 from glo.data import labels
 from glo.data.dataset import Dataset
 from glo.data.labels import ImageClass
@@ -10,8 +12,9 @@ from glo.features import weights
 from glo.model import footprint
 from glo.runtime.errors import UserError
 from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
+from glo.training import manifest
 
-FITTING = {"reconstruct", "restore", "metrics"}  # tasks that fit codes
+FITTING = {"reconstruct", "restore", "encode", "metrics"}  # tasks that fit codes
 MIN_IMAGES = 10  # of each split; metrics of fewer images are meaningless
 
 
@@ -24,6 +27,21 @@ def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
         )
     if sampler == "unit" and (settings.label is not None or settings.per_class):
         raise UserError("the sampler unit is the same for all classes: choose another, such as --sampler gaussian")
+
+
+def check_encoder(settings: EvalSettings, prefix: Path) -> None:
+    """Raise `UserError` if the settings need the encoder of a checkpoint and there is none."""
+    if settings.encode or settings.start in ("encoder", "both"):
+        manifest.require_encoder(prefix)
+
+
+def check_content(settings: EvalSettings, pictures: tuple[np.ndarray, list[str]] | None) -> None:
+    """Raise `UserError` for pictures, uint8 [n, H, W, C] with their names, that cannot be encoded."""
+    if not settings.encode or pictures is None:
+        return
+    for image, name in zip(*pictures, strict=True):
+        if (image == image[0, 0]).all():
+            raise UserError(f"{name} shows nothing: all its pixels have the same colour; remove it from --images")
 
 
 def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None:
@@ -42,6 +60,8 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
     restores = settings.inpaint is not None or settings.denoise is not None
     if restores and settings.images is None and not len(dataset.test_rows):
         raise UserError(f"{dataset.path} has no held-out images: name a folder of pictures with --images DIR")
+    if settings.encode and not len(dataset.test_rows):
+        raise UserError(f"--encode: {dataset.path} has no held-out images, with which images are compared")
     return None if settings.label is None else labels.find(dataset, settings.label)
 
 

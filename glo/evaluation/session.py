@@ -87,7 +87,7 @@ class Session:
         """Fit codes, float32 [n, d], to the pixels of images uint8 [n, H, W, C] outside the hole, bool [H, W, 1]."""
         settings = self.settings
         return self.run.fit(
-            images, loss, settings.fit_steps, hole, settings.prior_weight, settings.draws, settings.seed
+            images, loss, settings.fit_steps, hole, settings.prior_weight, settings.draws, settings.seed, settings.start
         )
 
     def choose(self, rows: np.ndarray, n: int, stream: Stream) -> np.ndarray:

@@ -23,6 +23,13 @@ class Decoder:
         images = [self._decode(codes[batch]).numpy() for batch in self._batches(len(codes))]
         return np.concatenate([np.rint((batch + 1) * 127.5).astype(np.uint8) for batch in images])
 
+    def losses(self, codes: np.ndarray, images: np.ndarray, loss: Loss) -> np.ndarray:
+        """The losses float32 [n] of codes float32 [n, d] for images uint8 [n, H, W, C], n > 0."""
+        batches = self._batches(len(codes))
+        return np.concatenate(
+            [loss(self._decode(codes[batch]), normalize_pixels(images[batch])).numpy() for batch in batches]
+        )
+
     def measure(self, codes: np.ndarray, images: np.ndarray, loss: Loss) -> Reconstruction:
         """Measure how well codes float32 [n, d] reconstruct images uint8 [n, H, W, C]."""
         quality = Reconstruction()

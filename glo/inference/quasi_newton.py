@@ -8,6 +8,7 @@ size: from a good start, few steps with an estimate of its inverse come close to
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -18,29 +19,20 @@ from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import mse
 from glo.runtime.log import progress_hidden
 
+STEPS = 30  # with the encoder, about as good as 200 updates of `fitting` without one
 MEMORY = 10  # pairs of steps and gradient differences from which the inverse Hessian is estimated
 SHRINK, GROW = 0.3, 2.0  # factors on the length of steps after one that raised the error, and after one that did not
 CURVED = 1e-10  # a pair is used if its curvature s'y is at least this share of y'y
 
 
-def fit(
-    model: GloModel, projection: str, images: np.ndarray, starts: np.ndarray, steps: int, batch_size: int
-) -> np.ndarray:
-    """Fit codes, float32 [n, d], to images uint8 [n, H, W, C] from codes float32 [n, d]; deterministic.
+def make_minimizer(
+    model: GloModel, projection: str, batch_size: int
+) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    """Compile the function (codes float32 [n, d], images uint8 [n, H, W, C], steps) -> fitted codes float32 [n, d].
 
-    steps: number of updates. batch_size: images at once. The error of no image is larger than at its start.
+    steps: number of updates. batch_size: images at once. The result is deterministic, and the error of no image is
+    larger than that of the code it starts from.
     """
-    minimize, codes = make_minimizer(model, projection, steps), np.empty_like(starts)
-    with tqdm(total=len(images), desc="fitting", unit="image", disable=progress_hidden(), leave=False) as bar:
-        for start in range(0, len(images), batch_size):
-            batch = slice(start, start + batch_size)
-            codes[batch] = minimize(starts[batch], images[batch]).numpy()
-            bar.update(len(images[batch]))
-    return codes
-
-
-def make_minimizer(model: GloModel, projection: str, steps: int) -> tf.types.experimental.PolymorphicFunction:
-    """Compile the function of codes float32 [B, d] and images uint8 [B, H, W, C] that returns fitted codes [B, d]."""
 
     def evaluate(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
@@ -52,9 +44,10 @@ def make_minimizer(model: GloModel, projection: str, steps: int) -> tf.types.exp
         input_signature=[
             tf.TensorSpec([None, model.dimension], tf.float32),
             tf.TensorSpec([None, *model.image_shape], tf.uint8),
+            tf.TensorSpec([], tf.int32),
         ]
     )
-    def minimize(codes: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    def minimize(codes: tf.Tensor, images: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
         target, codes = normalize_pixels(images), project(codes, projection)
         errors, gradients = evaluate(codes, target)
         moves = changes = tf.zeros(tf.concat([[MEMORY], tf.shape(codes)], axis=0))
@@ -77,7 +70,16 @@ def make_minimizer(model: GloModel, projection: str, steps: int) -> tf.types.exp
             errors = tf.where(better, new_errors, errors)
         return codes
 
-    return minimize
+    def run(codes: np.ndarray, images: np.ndarray, steps: int) -> np.ndarray:
+        fitted = np.empty_like(codes)
+        with tqdm(total=len(images), desc="fitting", unit="image", disable=progress_hidden(), leave=False) as bar:
+            for start in range(0, len(images), batch_size):
+                batch = slice(start, start + batch_size)
+                fitted[batch] = minimize(codes[batch], images[batch], steps).numpy()
+                bar.update(len(images[batch]))
+        return fitted
+
+    return run
 
 
 def _direction(gradients: tf.Tensor, moves: tf.Tensor, changes: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:

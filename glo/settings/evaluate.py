@@ -25,6 +25,7 @@ from glo.settings.train import TrainSettings
 # `classifier` and the names of `glo.features.extractors.APPLICATIONS`, repeated here because settings must not import
 # TensorFlow; a test compares them.
 EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")
+STARTS = ("encoder", "nearest", "both")
 INPAINTING_PRIOR, DENOISING_PRIOR = 0.03, 0.01  # these restored held-out MNIST digits best
 
 
@@ -75,6 +76,11 @@ class EvalSettings:
         high=255,
         metavar="SIGMA",
     )
+    encode: bool = task_setting(
+        False,
+        "codes of held-out images, or those of --images, by the encoder and a few steps, with a verdict on each; needs "
+        "trainer.py --encoder",
+    )
     export_samples: str | None = task_setting(None, "write samples as numbered PNG files to this folder", metavar="DIR")
     export: str | None = task_setting(
         None, "write generator and sampler to this folder as a TensorFlow SavedModel", metavar="DIR"
@@ -91,6 +97,12 @@ class EvalSettings:
         f"(default: {INPAINTING_PRIOR} with --inpaint, {DENOISING_PRIOR} with --denoise, otherwise 0)",
         low=0,
         metavar="WEIGHT",
+    )
+    start: str | None = fitting_setting(
+        None,
+        "codes from which fitting starts: that of the encoder, the mean code and those of the nearest training images, "
+        "or both (default: both if there is an encoder)",
+        choices=STARTS,
     )
     draws: int = fitting_setting(
         0,
@@ -179,5 +191,12 @@ class EvalSettings:
             raise UserError("--label generates one class, and --metrics compares with images of all classes: drop one")
         if self.inpaint is not None and self.denoise is not None:
             raise UserError("--inpaint and --denoise both restore images: drop one")
+        if self.inpaint is not None and self.start in ("encoder", "both"):
+            raise UserError(
+                f"--inpaint cannot start from the encoder, which needs whole images: drop --start {self.start}"
+            )
+        if self.encode and (self.inpaint is not None or self.denoise is not None):
+            task = "--inpaint" if self.denoise is None else "--denoise"
+            raise UserError(f"--encode is for undamaged images, and {task} damages them: drop one")
         if not (self.compare or self.checkpoint or self.dataset):
             raise UserError("give --checkpoint, or --dataset to evaluate its newest run")

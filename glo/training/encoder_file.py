@@ -11,8 +11,11 @@ from pathlib import Path
 import keras
 
 from glo.features import weights
+from glo.model import encoder
+from glo.model.glo_model import GloModel
 from glo.runtime import paths
 from glo.runtime.errors import UserError
+from glo.runtime.log import logger
 from glo.training.manifest import Manifest
 
 FORMAT = 1
@@ -63,6 +66,23 @@ def read(prefix: Path, saved: Manifest, values: Sequence[keras.Variable]) -> Enc
     for value, array in zip(values, arrays, strict=True):
         value.assign(array)
     return about
+
+
+def restore(prefix: Path, saved: Manifest, model: GloModel) -> keras.Model:
+    """The encoder of a checkpoint, whose model is restored. Raises `UserError` as `read` does.
+
+    Logs a warning if its training has not ended.
+    """
+    network = encoder.build(model.image_shape, model.dimension, seed=0)
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(network.trainable_variables)
+    about = read(prefix, saved, variables(network, optimizer))
+    if about.step < about.steps:
+        logger.warning(
+            "the encoder was trained for %d of %d steps; continue with: python trainer.py --checkpoint %s --encoder",
+            about.step, about.steps, prefix,
+        )  # fmt: skip
+    return network
 
 
 def _sound(about: EncoderManifest) -> bool:

@@ -116,6 +116,12 @@ def locate(path: str) -> tuple[Path, bool]:
     raise UserError(f"no checkpoint {prefix}: give a run folder, or <run folder>/model-<step>")
 
 
+def require_encoder(prefix: Path) -> None:
+    """Raise `UserError` if a checkpoint has no encoder."""
+    if not paths.encoder(prefix).exists():
+        raise UserError(f"{prefix} has no encoder: type python trainer.py --checkpoint {prefix} --encoder")
+
+
 def read(prefix: Path) -> Manifest:
     """Read a manifest and check that every file of the checkpoint is there and unchanged."""
     path = paths.manifest(prefix)

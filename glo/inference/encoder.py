@@ -1,0 +1,27 @@
+"""Encoding with a trained encoder, in batches, with the moving statistics of batch normalisation."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from glo.model.codes import project
+from glo.model.glo_model import GloModel, normalize_pixels
+
+
+class Encoder:
+    """Predicts the codes of images, `batch_size` at a time. It is compiled once for any number of images."""
+
+    def __init__(self, network: keras.Model, model: GloModel, projection: str, batch_size: int = 256):
+        """network: of `glo.model.encoder`. model: with the generator that it belongs to."""
+        self.batch_size = batch_size
+
+        @tf.function(input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)])
+        def encode(images: tf.Tensor) -> tf.Tensor:
+            return project(network(normalize_pixels(images), training=False), projection)
+
+        self._encode = encode
+
+    def codes(self, images: np.ndarray) -> np.ndarray:
+        """Predict the codes float32 [n, d] of images uint8 [n, H, W, C], n > 0."""
+        starts = range(0, len(images), self.batch_size)
+        return np.concatenate([self._encode(images[start : start + self.batch_size]).numpy() for start in starts])
