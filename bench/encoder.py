@@ -49,7 +49,7 @@ def main() -> None:
 
 def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
     """PSNR [dB], run's loss, milliseconds an image and share of the time of `today`, by the names above."""
-    from glo.inference import fitting
+    from glo.inference import fitting, quasi_newton
     from glo.inference.neighbors import nearest
     from glo.inference.psnr import psnr
     from glo.model.losses import build as build_loss
@@ -57,6 +57,7 @@ def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
     loss, points = build_loss(run.settings.loss), {}
     descend = fitting.make_descent(run.model, loss, run.settings.projection)
     batch_size = run.decoder.batch_size
+    minimize = quasi_newton.make_minimizer(run.model, run.settings.projection, batch_size)
 
     def adam(updates: int) -> np.ndarray:
         codes, fitted = run.encoder.codes(images), []
@@ -68,7 +69,7 @@ def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
 
     def from_nearest(steps: int) -> np.ndarray:
         codes = run.codes[nearest(images, run.dataset.train_images)[1][:, 0]]
-        return run._minimize(codes, images, steps)
+        return minimize(codes, images, steps)
 
     def add(name: str, encode: Callable[[], np.ndarray]) -> None:
         start = time.process_time()
@@ -83,6 +84,7 @@ def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
 
     for warm_up in (run.encoder.codes, run.fit_fast):  # compiles them
         warm_up(images[:2])
+    minimize(run.codes[:2], images[:2], 1)
     descend(fitting.begin(run.codes[:2]), images[:2], 0, 1, 1)
     add("today", lambda: run.fit(images, loss, STEPS, start="nearest"))
     add("encoder", lambda: run.encoder.codes(images))

@@ -101,16 +101,17 @@ def _direction(gradients: tf.Tensor, moves: tf.Tensor, changes: tf.Tensor, scale
 
 
 def _inverse_curvature(model: GloModel, codes: tf.Tensor) -> tf.Tensor:
-    """Inverse of the mean eigenvalue of the Hessian 2 J'J / (H W C), float32 [B, 1], for codes float32 [B, d].
+    """Inverse of the mean eigenvalue of the Hessian, float32 [B, 1], for codes float32 [B, d].
 
-    The trace of J'J is the mean of |J'v|^2 over random v. One v for each code, averaged over the batch, suffices.
+    The Hessian is about 2 J'J / (H W C). The mean square of J'v, for random signs v, estimates the mean eigenvalue of
+    J'J.
     """
     signs = tf.sign(tf.random.stateless_normal([1, *model.image_shape], [0, 0]))
     with tf.GradientTape() as tape:
         tape.watch(codes)
         products = tf.reduce_sum(model.decode(codes) * signs, axis=(1, 2, 3))
-    squares = tf.reduce_mean(tf.square(tape.gradient(products, codes)))
-    return tf.fill([tf.shape(codes)[0], 1], math.prod(model.image_shape) / (2 * tf.maximum(squares, 1e-20)))
+    squares = tf.reduce_mean(tf.square(tape.gradient(products, codes)), axis=1, keepdims=True)
+    return math.prod(model.image_shape) / (2 * tf.maximum(squares, 1e-20))
 
 
 def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

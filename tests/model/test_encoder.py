@@ -1,0 +1,23 @@
+"""The network of the encoder."""
+
+import numpy as np
+import pytest
+
+from glo.model import encoder
+
+
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (5, 31, 3), (1, 1, 1), (64, 48, 3)])
+def test_images_of_any_size_are_mapped_to_codes(image_shape):
+    network = encoder.build(image_shape, 6, seed=0)
+    images = np.random.default_rng(0).uniform(-1, 1, (3, *image_shape)).astype(np.float32)
+    codes = network(images).numpy()
+    assert codes.shape == (3, 6)
+    assert np.isfinite(codes).all()
+    assert np.abs(codes[0] - codes[1]).max() > 1e-4
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    weights = [encoder.build((8, 8, 1), 4, seed).get_weights() for seed in (1, 1, 2)]
+    for first, second in zip(weights[0], weights[1], strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert any(not np.array_equal(first, other) for first, other in zip(weights[0], weights[2], strict=True))
