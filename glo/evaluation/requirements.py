@@ -6,9 +6,12 @@ from glo.data import labels
 from glo.data.dataset import Dataset
 from glo.data.labels import ImageClass
 from glo.features import weights
+from glo.inference import projector
+from glo.runtime import files
 from glo.runtime.errors import UserError
 from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
 
+PROJECTED = 10_000  # training images of --projector, at most
 LEAST_IMAGES = 10  # of either split, below which none of --metrics means anything
 
 
@@ -33,10 +36,33 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
         _check_metrics(settings, dataset)
     if settings.per_class:
         labels.every(dataset)
+    if settings.projector or settings.neighbors:
+        _check_points(settings, dataset)
     restores = settings.inpaint is not None or settings.denoise is not None
     if restores and settings.images is None and not len(dataset.test_rows):
         raise UserError(f"{dataset.path} holds no held-out images: name a folder of pictures with --images DIR")
     return None if settings.label is None else labels.find(dataset, settings.label)
+
+
+def check_projector(settings: EvalSettings, run: Path) -> None:
+    """Raise `UserError` if --projector may not write to its folder."""
+    if settings.projector:
+        folder = settings.projector_folder(run)
+        projector.require_free(folder, settings.force)
+        files.require_writable(folder)
+
+
+def _check_points(settings: EvalSettings, dataset: Dataset) -> None:
+    flag = "--projector" if settings.projector else "--neighbors"
+    training, held_out = len(dataset.train_rows), min(settings.num_fit, len(dataset.test_rows))
+    if training < 2:
+        raise UserError(f"{flag} needs 2 training images or more, {dataset.path} has {training}")
+    n = min(PROJECTED, training) + held_out + settings.num_samples
+    if settings.projector and n > projector.MAX_POINTS:
+        raise UserError(
+            f"TensorBoard's projector shows at most {projector.MAX_POINTS} points, not {n}: lower --num_samples or "
+            "--num_fit"
+        )
 
 
 def _check_metrics(settings: EvalSettings, dataset: Dataset) -> None:

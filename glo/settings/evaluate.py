@@ -1,6 +1,7 @@
 """The settings of evaler.py, with their defaults, limits and help texts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from glo.runtime.errors import UserError
 from glo.settings.shared import (
@@ -56,6 +57,14 @@ class EvalSettings:
     )
     metrics: bool = task_setting(
         False, "measure how samples differ from held-out images, and how well images are reconstructed"
+    )
+    projector: bool = task_setting(
+        False,
+        "write codes of training images, held-out images and samples, with thumbnails, for the embedding projector of "
+        "TensorBoard, to the run folder or --output_dir",
+    )
+    neighbors: bool = task_setting(
+        False, "nearest images in code space beside those in pixels, and how often k-NN finds the label"
     )
     images: str | None = task_setting(
         None, "reconstruct the pictures of this folder, of any size and format, instead of held-out images",
@@ -162,6 +171,10 @@ class EvalSettings:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
         return trained.sampler if self.sampler == "auto" else self.sampler
 
+    def projector_folder(self, run: Path) -> Path:
+        """Where --projector writes: --output_dir, or the run folder, where the events are."""
+        return Path(self.output_dir) if self.output_dir else run
+
     def check(self) -> None:
         """Raise `UserError` for settings that exclude each other."""
         if self.compare and (self.checkpoint or self._requests_other_task()):
@@ -177,5 +190,6 @@ class EvalSettings:
 
     def _requests_other_task(self) -> bool:
         flags = (self.reconstruct, self.generate, self.interpolate, self.per_class, self.metrics)
+        flags += (self.projector, self.neighbors)
         values = (self.label, self.images, self.inpaint, self.denoise, self.export, self.export_samples)
         return any(flags) or any(value is not None for value in values)
