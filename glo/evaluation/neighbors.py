@@ -51,7 +51,7 @@ def run(session: Session) -> dict[str, Any]:
     for split, result in measured.items():
         for space in found:
             text = ", ".join(f"k = {k} {100 * accuracy:.1f} %" for k, accuracy in result[space].items())
-            logger.info("labels of %d %s images by k-NN in %s: %s", result["n"], split, space, text)
+            logger.info("labels of %d %s images by k-NN of %s: %s", result["n"], split, space, text)
     return {"neighbors": measured}
 
 
@@ -87,5 +87,5 @@ def _panel(session: Session, name: str, images: np.ndarray | Rows, found: dict[s
     for space, neighbors in found.items():
         rows = neighbors[shown, :NEIGHBORS]
         grid = pictures.grid(session.images[rows.ravel()], rows.shape[1])
-        grids.append(pictures.captioned(f"nearest training images in {space}", grid))
+        grids.append(pictures.captioned(f"nearest training images by {space}", grid))
     return pictures.captioned(f"{name} and their neighbors", pictures.beside(*grids))

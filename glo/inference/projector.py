@@ -3,7 +3,6 @@
 `tensorboard --logdir FOLDER` shows what `write` puts into a folder, beside the events in it.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
