@@ -1,6 +1,7 @@
 # make quickstart   a trained model of handwritten digits, with its pictures, in about a minute
 # make test         style, imports between rooms, and all tests
 # make test-fast    the same without the tests that train a run or start a command as a process
+# make test-browser shows pages in a headless Chromium, which it installs with apt-get if there is none
 # make bench        measures the toolkit, against PyTorch among others, in about half an hour
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: quickstart test test-fast lint bench clean
+.PHONY: quickstart test test-fast test-browser lint bench clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python download.py --datasets DIGITS --dimension 16
@@ -25,7 +26,10 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+
+test-browser: $(VENV)/.installed-browser
+	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .
@@ -47,6 +51,13 @@ $(VENV)/.installed: requirements.txt constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 	$(INSTALL) -r requirements-test.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-browser: requirements-browser.txt $(VENV)/.installed-test
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		{ apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; } || \
+		{ echo "error: no Chromium, and apt-get cannot install it: install the package chromium, then repeat"; exit 2; }
+	$(INSTALL) -r requirements-browser.txt -c constraints.txt
 	@touch $@
 
 # By pip: it also takes a CPU build of PyTorch that its configuration points to.

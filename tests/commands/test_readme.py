@@ -18,7 +18,7 @@ from scipy.io import savemat
 from tests.support import ROOT, assert_ok, call, samples, write_flat, write_grouped
 
 # A reader starts with the README, and the guides build on its datasets and runs.
-GUIDES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS"))]
+GUIDES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS", "LATENT"))]
 PAGES = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 BLOCKS = [block for path in GUIDES for block in re.findall(r"```sh\n(.*?)```", PAGES[path], re.DOTALL)]
 COMMANDS = re.findall(r"^python .+$", "\n".join(BLOCKS), re.MULTILINE)
