@@ -6,10 +6,11 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # WebGL is drawn by software, and the browser neither updates itself nor looks for anything on the network.
-FLAGS = """
-    --no-sandbox --disable-gpu --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --disable-quic
-    --no-first-run --disable-background-networking --disable-component-update --disable-sync
-""".split()
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+    *("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"),
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
