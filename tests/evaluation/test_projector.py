@@ -17,15 +17,19 @@ LABELS = (np.arange(N) * 7 % 3).astype(np.int32)
 TRAIN = np.arange(N) % 6 != 5
 
 
-def write(folder, n=N, **changed):
-    """Images and codes that come in three classes, not well apart; every sixth image is held out."""
+def contents():
+    """Images and codes in three classes that are not well apart."""
     images, codes = samples(N, (8, 8, 1), D)
     codes[np.arange(N), LABELS] += 0.15
-    images = (images // 2 + 40 * LABELS[:, None, None, None]).astype(np.uint8)
+    return (images // 2 + 15 * LABELS[:, None, None, None]).astype(np.uint8), codes
+
+
+def write(folder, n=N, **changed):
+    """A dataset of `contents`; every sixth image is held out."""
+    images, codes = contents()
     arrays = {"label": LABELS, "split": (~TRAIN).astype(np.uint8), **changed}
     kept = {key: values[:n] for key, values in arrays.items() if values is not None}
     write_flat(folder, images[:n], codes[:n], ids=[f"id {row}" for row in range(n)], **kept)
-    return images, codes
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +73,7 @@ def test_training_images_held_out_images_and_samples_beside_the_events(run):
         assert (label, kind, TRAIN[row]) == (str(LABELS[row]), "held-out", False)
     assert lines[85:] == [["-", "sample", f"sample {index}"] for index in range(6)]
     sprite = np.asarray(Image.open(run / "projector/sprite.png"))
-    images, _ = samples(N, (8, 8, 1), D)
-    images = (images // 2 + 40 * LABELS[:, None, None, None]).astype(np.uint8)
+    images, _ = contents()
     for index, row in enumerate(np.flatnonzero(TRAIN)):
         top, left = 8 * (index // 10), 8 * (index % 10)
         np.testing.assert_array_equal(sprite[top : top + 8, left : left + 8], images[row, ..., 0])
@@ -92,8 +95,7 @@ def test_k_nearest_neighbors_classify_as_scikit_learns(run, tmp_path):
     evaluate(run, "--neighbors", "--output_dir", tmp_path)
     found = json.loads((tmp_path / "metrics.json").read_text())["neighbors"]
     assert (found["train"]["n"], found["test"]["n"]) == (75, 15)
-    images, _ = samples(N, (8, 8, 1), D)
-    images = (images // 2 + 40 * LABELS[:, None, None, None]).astype(np.uint8)
+    images, _ = contents()
     points = {
         "codes": tf.train.load_checkpoint(str(run / "model-2")).get_tensor("table/codes"),
         "pixels": images[TRAIN].reshape(75, -1).astype(float),
