@@ -57,6 +57,8 @@ def _check_points(settings: EvalSettings, dataset: Dataset) -> None:
     training, held_out = len(dataset.train_rows), min(settings.num_fit, len(dataset.test_rows))
     if training < 2:
         raise UserError(f"{flag} needs 2 training images or more, {dataset.path} has {training}")
+    if settings.projector and dataset.dimension < 2:
+        raise UserError(f"TensorBoard's projector shows no codes of 1 dimension, which {dataset.path} has: drop {flag}")
     n = min(PROJECTED, training) + held_out + settings.num_samples
     if settings.projector and n > projector.MAX_POINTS:
         raise UserError(

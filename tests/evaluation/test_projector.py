@@ -166,6 +166,11 @@ def test_bad_input_gets_one_line(run, tmp_path, monkeypatch):
     many = call(*ask, tmp_path / "many", "--projector", "--num_samples", 100_000)
     assert_one_line_error(many, "100000 points, not 100090", "--num_samples")
     assert_one_line_error(call("evaler.py", "--compare", run, "--neighbors"), "drop")
+    write(tmp_path / "CATS")
+    line = load(tmp_path, "CATS", dimension=1)
+    with pytest.raises(requirements.UserError, match="no codes of 1 dimension"):
+        requirements.check_dataset(requirements.EvalSettings(dataset="CATS", projector=True), line)
+    requirements.check_dataset(requirements.EvalSettings(dataset="CATS", neighbors=True), line)
     write(tmp_path / "CATS", n=2, split=np.array([0, 1], np.uint8))
     one = load(tmp_path, "CATS")
     for flag in ("projector", "neighbors"):
