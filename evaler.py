@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     if settings.output_dir and not settings.force:
         results.require_free(folder, settings.prefix)
     files.require_writable(folder)
+    requirements.check_projector(settings, prefix.parent)
     log.logger.info("evaluating %s on %s", prefix, dataset.path)
 
     from glo.runtime import device

@@ -16,6 +16,7 @@ DATASET_FILES = (DATASET_FILE, "data.hy")  # names that are read, in order of pr
 ID_FILE = "id.txt"
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent.parent / "configs"
 TIMESTAMP = "%Y%m%d-%H%M%S"
+PROJECTOR_CODES, PROJECTOR_METADATA, PROJECTOR_SPRITE = "codes.tsv", "metadata.tsv", "sprite.png"
 
 
 def dataset_folder(data_dir: str, name: str) -> Path:
@@ -154,3 +155,13 @@ def evaluation(run: Path, step: int) -> Path:
 
 def evaluation_metrics(folder: Path) -> Path:
     return folder / "metrics.json"
+
+
+def projector_config(folder: Path) -> Path:
+    """The file in which TensorBoard's embedding projector looks for points; TensorBoard fixes its name."""
+    return folder / "projector_config.pbtxt"
+
+
+def projector_data(folder: Path) -> Path:
+    """The folder of the points of `projector_config`: `PROJECTOR_CODES` and the other files named so."""
+    return folder / "projector"
