@@ -3,10 +3,12 @@
 Each test draws a seeded family of damaged files. GLO_FAULTS multiplies the number of examples.
 """
 
+import contextlib
 import io
 import json
 import os
 import shutil
+import struct
 import zipfile
 
 import numpy as np
@@ -19,7 +21,7 @@ from glo.runtime import paths
 from glo.runtime.errors import UserError
 from glo.samplers import cache
 from glo.settings import TrainSettings
-from glo.training import checkpoint, history, manifest
+from glo.training import bundle, checkpoint, history, manifest
 from tests.support import samples
 
 SETTINGS = TrainSettings(dataset="TOY", channels=4)
@@ -28,7 +30,7 @@ DATA = {"image shape": [8, 8, 1], "code dimension": 3, "training images": 10}
 
 def generators(examples):
     """A random generator for each example, times GLO_FAULTS."""
-    return enumerate(map(np.random.default_rng, range(examples * int(os.environ.get("GLO_FAULTS", "1")))))
+    return [np.random.default_rng(seed) for seed in range(examples * int(os.environ.get("GLO_FAULTS", "1")))]
 
 
 def damaged(content, random):
@@ -100,8 +102,7 @@ def restored(prefix, model):
     try:
         manifest.read(prefix)
         checkpoint.restore(model, prefix)
-    except UserError as error:
-        assert str(prefix.parent) in str(error)
+    except UserError:
         return None
     return {name: variable.numpy() for name, variable in checkpoint.variables(model).items()}
 
@@ -122,22 +123,79 @@ def reseal(prefix):
 def test_a_damaged_index_with_matching_checksums_is_refused_or_restores_the_same_values(saved, copied):
     _, model, values = saved
     index = copied.with_name("model-5.index")
-    content, refused, examples = index.read_bytes(), 0, 0
-    for examples, random in generators(150):
+    content, refused, family = index.read_bytes(), 0, generators(150)
+    for random in family:
         index.write_bytes(damaged(content, random))
         reseal(copied)
         actual = restored(copied, model)
         refused += actual is None
         if actual is not None:
             assert_equal(actual, values)
-    assert refused > examples // 2
+    assert refused > len(family) // 2
+
+
+def crc32c(content):
+    """CRC-32C, bit by bit as in RFC 3720, in the masked form of LevelDB's tables."""
+    crc = 0xFFFFFFFF
+    for byte in content:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def varint(value):
+    """A number in groups of 7 bits, the lowest first."""
+    groups = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
+
+
+def table(entries, random=None):
+    """A LevelDB table of (key, value) pairs; with `random`, its blocks are damaged before their CRCs are computed."""
+
+    def block(pairs):
+        parts = [varint(0) + varint(len(key)) + varint(len(value)) + key + value for key, value in pairs]
+        content = b"".join(parts) + struct.pack("<II", 0, 1)  # where keys are complete: at the first one
+        return damaged(content, random) if random and random.random() < 0.5 else content
+
+    content, handles = b"", []
+    for pairs in (lambda: entries, lambda: [], lambda: [(b"~", handles[0])]):
+        part = block(pairs())
+        handles.append(varint(len(content)) + varint(len(part)))
+        content += part + b"\0" + crc32c(part + b"\0")
+    return content + (handles[1] + handles[2]).ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+
+
+def test_a_crafted_index_whose_checksums_match_is_refused_or_restores_the_same_values(saved, copied):
+    """TensorFlow's reader aborts the process for some of these, since their CRCs are right."""
+    _, model, values = saved
+    index = copied.with_name("model-5.index")
+    entries = list(bundle._table(index.read_bytes()))
+    index.write_bytes(table(entries))
+    reseal(copied)
+    assert_equal(restored(copied, model), values)
+    refused, family = 0, generators(200)
+    for random in family:
+        changed = list(entries)
+        for _ in range(random.integers(0, 4)):
+            place = random.integers(0, len(entries))
+            key, value = changed[place]
+            changed[place] = (key, damaged(value, random)) if random.random() < 0.8 else (damaged(key, random), value)
+        index.write_bytes(table(changed, random))
+        reseal(copied)
+        actual = restored(copied, model)
+        refused += actual is None
+        if actual is not None:
+            assert_equal(actual, values)
+    assert refused > len(family) // 2
 
 
 def test_damaged_data_with_matching_checksums_never_ends_the_process(saved, copied):
     """Other values of the same shapes cannot be told from true ones if the checksums are forged too."""
     data = copied.with_name("model-5.data-00000-of-00001")
     content = data.read_bytes()
-    for _, random in generators(30):
+    for random in generators(30):
         data.write_bytes(damaged(content, random))
         reseal(copied)
         actual = restored(copied, saved[1])
@@ -148,8 +206,8 @@ def test_an_altered_manifest_is_refused_or_restores_the_same_values(saved, copie
     _, model, values = saved
     path = paths.manifest(copied)
     content = json.loads(path.read_text())
-    refused, examples = 0, 0
-    for examples, random in generators(150):
+    refused, family = 0, generators(150)
+    for random in family:
         path.write_text(json.dumps(altered(content, random)))
         actual = restored(copied, model)
         refused += actual is None
@@ -158,18 +216,16 @@ def test_an_altered_manifest_is_refused_or_restores_the_same_values(saved, copie
             read = manifest.read(copied)
             assert read.resolved(copied).dataset
             assert read.step == 5
-    assert refused > examples // 4
+    assert refused > len(family) // 4
 
 
 def test_a_damaged_manifest_is_refused_or_reads_the_same_checkpoint(copied):
     path = paths.manifest(copied)
     content = path.read_bytes()
-    for _, random in generators(100):
+    for random in generators(100):
         path.write_bytes(damaged(content, random))
-        try:
+        with contextlib.suppress(UserError):
             assert manifest.read(copied).step == 5
-        except UserError:
-            pass
 
 
 @pytest.mark.parametrize("compress", [False, True], ids=["stored", "compressed"])
@@ -180,8 +236,8 @@ def test_damaged_weights_are_refused_or_read_the_same(compress, tmp_path):
     if compress:
         with np.load(path) as stored:
             np.savez_compressed(path, **dict(stored))
-    content, refused, examples = path.read_bytes(), 0, 0
-    for examples, random in generators(500):
+    content, refused, family = path.read_bytes(), 0, generators(500)
+    for random in family:
         path.write_bytes(damaged(content, random))
         try:
             read, description = weights.read(path, [(3, 4), (5,)])
@@ -191,20 +247,18 @@ def test_damaged_weights_are_refused_or_read_the_same(compress, tmp_path):
         assert description == {"accuracy": 0.5}
         for array, expected in zip(read, arrays, strict=True):
             np.testing.assert_array_equal(array, expected)
-    assert refused > examples // 2
+    assert refused > len(family) // 2
 
 
 def test_a_damaged_sampler_is_fitted_again_or_reads_the_same(tmp_path, caplog, monkeypatch):
     codes = (np.random.default_rng(0).standard_normal((60, 3)) * 0.3).astype(np.float32)
     file, refits = tmp_path / "samplers/gaussian-5.npz", []
-    paths.manifest(
-        tmp_path / "model-5"
-    ).touch()  # otherwise the file is removed, as that of a checkpoint no longer kept
+    paths.manifest(tmp_path / "model-5").touch()  # files of missing checkpoints are removed
     first = cache.fitted(file, "gaussian", codes, 0, "ball")
     content = file.read_bytes()
     monkeypatch.setattr(cache, "_fit", lambda *args: refits.append(1) or first)
-    examples = 0
-    for examples, random in generators(400):
+    family = generators(400)
+    for random in family:
         file.write_bytes(damaged(content, random))
         before = len(refits)
         caplog.clear()
@@ -213,7 +267,7 @@ def test_a_damaged_sampler_is_fitted_again_or_reads_the_same(tmp_path, caplog, m
         np.testing.assert_array_equal(second.scored.mean, first.scored.mean)
         assert (second.log_likelihood, second.seconds) == (first.log_likelihood, first.seconds)
         assert len(caplog.messages) == len(refits) - before  # one line for each file that is not used
-    assert len(refits) > examples // 2
+    assert len(refits) > len(family) // 2
 
 
 def forged_headers():
@@ -267,7 +321,7 @@ def make_run(folder, lines):
 def test_damaged_records_are_left_out_and_good_ones_kept(tmp_path):
     good = [{**GOOD, "step": step} for step in (1, 2, 3)]
     encoded = [json.dumps(record).encode() for record in good]
-    for _, random in generators(200):
+    for random in generators(200):
         if random.random() < 0.5:
             bad = json.dumps(altered(GOOD, random)).encode()
         else:
@@ -298,7 +352,7 @@ def test_altered_results_are_refused_in_one_line_or_compared(tmp_path, capsys):
     run = make_run(tmp_path / "run", [json.dumps(GOOD).encode()])
     evaluation = run / "eval-5"
     evaluation.mkdir()
-    for _, random in generators(150):
+    for random in generators(150):
         (evaluation / "metrics.json").write_text(json.dumps(altered(content, random)))
         results.read(evaluation)
         try:

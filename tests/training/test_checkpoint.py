@@ -254,24 +254,28 @@ def test_files_that_cannot_be_read_are_refused_in_one_line(tmp_path, monkeypatch
 
 def refuse(monkeypatch, path):
     """Let the system refuse to open a file or list a folder: tests may run as root, which may read everything."""
-    for function in ("open", "listdir"):
+    originals = {name: getattr(os, name) for name in ("open", "listdir")}
 
-        def replaced(target, *args, _original=getattr(os, function), **options):
+    def replacement(name):
+        def function(target, *args):
             if target == path:
                 raise PermissionError(13, "Permission denied", str(target))
-            return _original(target, *args, **options)
+            return originals[name](target, *args)
 
-        monkeypatch.setattr(os, function, replaced)
+        return function
+
+    for name in originals:
+        monkeypatch.setattr(os, name, replacement(name))
 
 
 def test_folders_that_cannot_be_read_are_refused_in_one_line(tmp_path, monkeypatch):
     prefix = save(tmp_path / "train_dir/a-TOY_lr_1-20260101-000000")
     with monkeypatch.context() as patch:
         refuse(patch, prefix.parent)
-        with pytest.raises(UserError, match="cannot read the folder .*Permission denied"):
+        with pytest.raises(UserError, match=r"cannot read the folder .*Permission denied"):
             manifest.locate(str(prefix.parent))
     refuse(monkeypatch, tmp_path / "train_dir")
-    with pytest.raises(UserError, match="cannot read the folder .*train_dir: Permission denied"):
+    with pytest.raises(UserError, match=r"cannot read the folder .*train_dir: Permission denied"):
         manifest.newest_run(str(tmp_path / "train_dir"), "TOY")
     with pytest.raises(UserError, match="cannot read the checkpoint"):
         manifest.locate("x" * 300)
