@@ -168,7 +168,7 @@ def _curves(runs: Sequence[Compared]) -> bytes:
     """A PNG file: a row of panels for each curve that some run has, once by seconds and once by images."""
     from matplotlib.figure import Figure
 
-    known = [name for name in CURVES if any(name in record for run in runs for record in run.records)]
+    known = [name for name in CURVES if any(name in record for run in runs for record in run.records)] or ["loss"]
     figure = Figure(figsize=(11, 3 * len(known) + 0.25 * len(runs)), layout="constrained")
     for row, panels in zip(known, figure.subplots(len(known), len(CLOCKS), squeeze=False), strict=True):
         for clock, axes in zip(CLOCKS, panels, strict=True):

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from glo.runtime import files
 from glo.runtime.errors import UserError, did_you_mean
 
 T = TypeVar("T")
+MAX_BYTES = 1 << 20  # of a config file
 PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"  # short enough to be part of a file name
 
 
@@ -113,7 +115,7 @@ def read_yaml(path: Path) -> Layer:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(files.read_text(path, MAX_BYTES))
     except FileNotFoundError:
         raise UserError(f"no config file {path}: give --config an existing YAML file") from None
     except (OSError, UnicodeDecodeError) as error:
