@@ -97,10 +97,10 @@ def copied(saved, tmp_path):
 
 def restored(prefix, model):
     """The values that a checkpoint restores, by name; None if it is refused."""
-    for variable in checkpoint.variables(model).values():
-        variable.assign(np.full_like(variable.numpy(), 77))
     try:
         manifest.read(prefix)
+        for variable in checkpoint.variables(model).values():
+            variable.assign(np.full_like(variable.numpy(), 77))
         checkpoint.restore(model, prefix)
     except UserError:
         return None
