@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import datasets
 from glo.runtime import errors
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings, fields
 
 # The flags that have an effect only with some of the modes. A mode may be restricted to a dataset.
-PICTURES = ("--images", "--datasets CELEBA", "--datasets LSUN")
+PICTURES = ("--images", *(f"--datasets {name}" for name in datasets.COLLECTIONS))
 MODES_OF_FLAG = {
     "name": ("--images", "--npz"),
     "size": PICTURES,
@@ -38,8 +39,6 @@ MODES = ("datasets", "images", "npz", "convert", "info", "verify")
 
 
 def main(argv: list[str] | None = None) -> None:
-    import datasets
-
     known = f"Known datasets: {', '.join(datasets.SOURCES | datasets.COLLECTIONS)}."
     typed = fields.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
     settings = fields.resolve(BuildSettings, typed)
@@ -83,6 +82,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     from datasets.fetch import fetch, locate
     from glo.building.build import already_built, build
     from glo.building.selection import select
+    from glo.runtime.log import logger
 
     folder = Path(settings.data_dir, name.lower())
     if already_built(folder, name, settings):
@@ -91,6 +91,8 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
         paths = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
     else:
         paths = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
+    if paths:
+        logger.info("reading %s", ", ".join(map(str, paths.values())))
     selection = (settings.labels, settings.max_samples, settings.seed)
     build(folder, name, name, lambda _: select(lambda: source.blocks(paths), *selection), settings)
 
@@ -124,7 +126,7 @@ def build_own(settings: BuildSettings) -> None:
 
     folder = Path(settings.data_dir, settings.name)
     path = Path(settings.images or settings.npz)
-    source = path.resolve().name
+    source = _name(path)
     if already_built(folder, source, settings):
         return
     selection = (settings.labels, settings.max_samples, settings.seed)
@@ -158,7 +160,7 @@ def convert(folder: Path, settings: BuildSettings) -> None:
     if path.name == paths.DATASET_FILE and not settings.force:
         raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
     block, _ = read_dataset(path)
-    build(folder, folder.resolve().name, path.name, lambda _: [block], settings)
+    build(folder, _name(folder), path.name, lambda _: [block], settings)
 
 
 def show(name: str, settings: BuildSettings) -> None:
@@ -178,6 +180,16 @@ def check(name: str, settings: BuildSettings) -> None:
 
     for line in verify(locate_dataset(settings.data_dir, name)):
         print(line, flush=True)
+
+
+def _name(path: Path) -> str:
+    """The name of a file or folder, also of `.`, as valid UTF-8. Raises `UserError` if the current folder is gone."""
+    from datasets.decoding import identity
+
+    try:
+        return identity(path.resolve().name)
+    except FileNotFoundError:
+        raise UserError(f"cannot find {path}: the current folder no longer exists; change to another one") from None
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

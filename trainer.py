@@ -13,7 +13,7 @@ from glo.settings import TrainSettings, fields
 
 def main(argv: list[str] | None = None) -> int:
     flags = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
-    fields.resolve(TrainSettings, flags)  # bad flags are refused before anything heavy is imported
+    fields.resolve(TrainSettings, flags)  # raises for invalid flags before anything slow is imported
 
     from glo.data.dataset import load_dataset
     from glo.runtime import files, log, paths
@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     from glo.runtime import device
 
     device.select(settings.device)
+    resume.check_memory(settings, dataset, device.on_gpu())
     if settings.dry_run:
         from glo.training import summary
 
@@ -39,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     from glo.training import loop
     from glo.training.state import prepare
 
-    settings = precision.decide(settings, dataset.image_shape, dataset.dimension)
+    settings = precision.decide(settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
+    log.logger.info("building the model ...")
     training = prepare(settings, dataset, plan)
     run = plan.run or paths.new_run_folder(
         settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate

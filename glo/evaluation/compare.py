@@ -13,7 +13,7 @@ from glo.evaluation import results
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
-from glo.settings import fields
+from glo.settings import fields, numbers
 from glo.training import history
 
 CURVES = {"train_psnr": "train PSNR [dB]", "heldout_psnr": "held-out PSNR [dB]", "loss": "training loss"}
@@ -107,9 +107,12 @@ def _is_sheet(path: Path) -> bool:
 
 
 def _read(run: Path) -> Compared:
-    batch_size = fields.read_yaml(paths.config(run)).values.get("batch_size")
-    if not isinstance(batch_size, int):
-        raise UserError(f"{paths.config(run)} does not say the batch size: --compare needs folders of trainer.py")
+    try:
+        batch_size = numbers.parse(str(fields.read_yaml(paths.config(run)).values.get("batch_size")), int)
+    except ValueError:
+        raise UserError(
+            f"{paths.config(run)} does not say the batch size: --compare needs folders of trainer.py"
+        ) from None
     if batch_size < 1:
         raise UserError(f"{paths.config(run)}: a batch size of {batch_size} is not that of a run: leave it out")
     records = history.read(run)

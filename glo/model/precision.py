@@ -51,11 +51,11 @@ def _makes_hidden_map(layer: keras.Layer) -> bool:
     return activates_map or isinstance(layer, MAP_LAYERS)
 
 
-def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> TrainSettings:
+def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int) -> TrainSettings:
     """Return the settings with a precision of `auto` replaced by the faster type on this device.
 
     The result is saved with the run, so that a resumed run computes in the same type.
-    image_shape: (H, W, C). dimension: d.
+    image_shape: (H, W, C). dimension: d. n: number of training images, which bounds the batch.
     """
     native = device.has_bfloat16()
     if settings.precision == "bfloat16" and not native:
@@ -64,7 +64,8 @@ def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension
         return settings
     chosen = "float32"
     if native:
-        speed = measure(settings, image_shape, dimension)
+        logger.info("precision auto: compiling the generator in float32 and bfloat16 to time both ...")
+        speed = measure(settings, image_shape, dimension, min(settings.batch_size, n))
         if speed["bfloat16"] > GAIN * speed["float32"]:
             chosen = "bfloat16"
         reason = ", ".join(f"{name} passes {rate:.0f} images/s" for name, rate in speed.items())
@@ -74,10 +75,12 @@ def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension
     return dataclasses.replace(settings, precision=chosen)
 
 
-def measure(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> dict[str, float]:
+def measure(
+    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, batch_size: int
+) -> dict[str, float]:
     """Time forward and backward passes of a newly built generator; returns images per second by precision."""
     model = generator.build(image_shape, dimension, settings)
-    codes = tf.constant(np.random.default_rng(0).standard_normal((settings.batch_size, dimension)), tf.float32)
+    codes = tf.constant(np.random.default_rng(0).standard_normal((batch_size, dimension)), tf.float32)
     passes = {name: _training_pass(model, name) for name in POLICIES}
     for training_pass in passes.values():
         training_pass(codes)  # compiles it
@@ -90,7 +93,7 @@ def measure(settings: TrainSettings, image_shape: tuple[int, int, int], dimensio
             seconds[name].append(time.perf_counter() - before)
         if time.perf_counter() - start > SECONDS:
             break
-    return {name: settings.batch_size / min(times) for name, times in seconds.items()}
+    return {name: batch_size / min(times) for name, times in seconds.items()}
 
 
 def _training_pass(model: keras.Model, precision: str) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -10,8 +10,21 @@ class UserError(Exception):
     """An error that the user can correct. Its text is printed as one line without a traceback; the exit code is 2."""
 
 
+MAX_LENGTH = 100  # characters of a word of the user's in an error
+
+
+def shortened(text: object) -> str:
+    """A path or another text of the user's as part of an error: its middle is left out if it is long, and characters
+    that a terminal would obey are escaped."""
+    words = str(text)
+    words = words if words.isprintable() else repr(words)[1:-1]
+    return words if len(words) <= MAX_LENGTH else f"{words[: MAX_LENGTH // 2]}...{words[3 - MAX_LENGTH // 2 :]}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The hint ', did you mean X?' with the closest known word, or an empty string if no word is close."""
+    if len(word) > MAX_LENGTH:
+        return ""  # comparing takes time in proportion to the length
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f", did you mean {match[0]}?" if match else ""
 

@@ -1,4 +1,7 @@
-"""Atomic writes: a file is written under a temporary name beside its target, synced, then renamed."""
+"""Atomic writes: a file is written under a temporary name beside its target, synced, then renamed.
+
+Also the check that a file to be read is a regular one.
+"""
 
 import errno
 import os
@@ -110,6 +113,19 @@ def read_text(path: Path, max_bytes: int) -> str:
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content.decode("utf-8")
+
+
+def regular_size(path: Path) -> int:
+    """The size in bytes of a regular file. A path given by the user is checked so before it is opened.
+
+    Raises `OSError` for a folder, and for a FIFO, a socket or a device, which could be read or waited for without end.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return status.st_size
 
 
 def sync(path: Path) -> None:

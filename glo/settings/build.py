@@ -51,7 +51,7 @@ class BuildSettings:
         None,
         "resize pictures to this side length in pixels, or HEIGHTxWIDTH (default: 64 for CELEBA and LSUN, otherwise "
         "their own size)",
-        pattern=r"[1-9]\d*(x[1-9]\d*)?",
+        pattern=r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4})?",
         example="64 or 48x64",
         metavar="SIZE",
     )

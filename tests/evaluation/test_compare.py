@@ -126,7 +126,9 @@ def test_bad_input_gets_one_line(runs, tmp_path):
     assert_one_line_error(call("evaler.py", "--compare", runs, "--metrics", *out), "drop --checkpoint")
     make_run(tmp_path / "empty", [])
     assert_one_line_error(call("evaler.py", "--compare", tmp_path / "empty", *out), "no record")
-    for number, changes in enumerate([{"metrics": []}, {"metrics": {"n": 5}}, {"train": {"ms_ssim_4": [1]}}, {"test": 5}]):
+    for number, changes in enumerate(
+        [{"metrics": []}, {"metrics": {"n": 5}}, {"train": {"ms_ssim_4": [1]}}, {"test": 5}]
+    ):
         odd = make_run(tmp_path / f"odd{number}", [{"step": 1}], [(1, {**evaluated(11.0), **changes})])
         assert_one_line_error(call("evaler.py", "--compare", odd, *out), odd, "not those of a run")
     make_run(tmp_path / "sized", [{"step": 1}], batch_size="many")
