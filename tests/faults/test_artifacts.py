@@ -76,6 +76,10 @@ def altered(value, random):
     return value
 
 
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A run folder with one checkpoint, the model that restores it, and its values by name."""
@@ -273,7 +277,7 @@ def test_a_damaged_sampler_is_fitted_again_or_reads_the_same(tmp_path, caplog, m
         np.testing.assert_array_equal(second.sampler.covariance, first.sampler.covariance)
         np.testing.assert_array_equal(second.scored.mean, first.scored.mean)
         assert (second.log_likelihood, second.seconds) == (first.log_likelihood, first.seconds)
-        assert len(caplog.messages) == len(refits) - before  # one line for each file that is not used
+        assert len(warnings(caplog)) == len(refits) - before  # one line for each file that is not used
     assert len(refits) > len(family) // 2
 
 
@@ -312,7 +316,7 @@ def test_forged_array_headers_are_refused(header, tmp_path, caplog):
             np.save(buffer, array)
             archive.writestr(f"{key}.npy", member if key == "sampler.mean" else buffer.getvalue())
     cache.fitted(file, "gaussian", codes, 0, "ball")
-    assert [str(file) in message for message in caplog.messages] == [True]
+    assert [str(file) in message for message in warnings(caplog)] == [True]
 
 
 GOOD = {"step": 5, "loss": 0.5, "learning_rate": 1e-3, "images_per_second": 10.0, "seconds": 2.0, "images": 50}
