@@ -1,6 +1,6 @@
 """Atomic writes: a file is written under a temporary name beside its target, synced, then renamed.
 
-Also the check that a file to be read is a regular one.
+Also functions that read only regular files, of bounded size.
 """
 
 import errno
