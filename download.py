@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import datasets
-from glo.runtime import errors
+from glo.runtime import errors, terminal
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings, fields
 
@@ -31,8 +31,9 @@ MODES_OF_FLAG = {
     "mirror": ("--datasets",),
 }
 BUILDING = ("--datasets", "--images", "--npz", "--convert")
-BUILDING_FLAGS = ("distribution", "dimension", "pca_samples", "code_norm", "test_fraction", "force")
+BUILDING_FLAGS = ("distribution", "dimension", "pca_samples", "code_norm", "test_fraction")
 MODES_OF_FLAG |= dict.fromkeys(BUILDING_FLAGS, BUILDING)
+MODES_OF_FLAG["force"] = (*BUILDING, "--info")
 MODES_OF_FLAG["seed"] = (*BUILDING, "--info")
 MODES_OF_FLAG["resume"] = PICTURES
 MODES = ("datasets", "images", "npz", "convert", "info", "verify")
@@ -164,13 +165,18 @@ def convert(folder: Path, settings: BuildSettings) -> None:
 
 
 def show(name: str, settings: BuildSettings) -> None:
-    """Print a summary of a dataset, and write a contact sheet of some of its images."""
+    """Print a summary of a dataset, and write a contact sheet of some of its images, if its folder is writable."""
     from glo.data import info
     from glo.data.dataset import locate_dataset
+    from glo.runtime import files
+    from glo.runtime.log import logger
 
     contents = info.read(locate_dataset(settings.data_dir, name))
-    print(info.describe(contents))
-    print(f"{'picture':12} {info.contact_sheet(contents, settings.seed)}")
+    terminal.show(info.describe(contents))
+    try:
+        terminal.show(f"{'picture':12} {info.contact_sheet(contents, settings.seed, settings.force)}")
+    except files.WriteError as error:  # the summary is complete without it
+        logger.warning("no picture: %s", error)
 
 
 def check(name: str, settings: BuildSettings) -> None:
@@ -179,7 +185,7 @@ def check(name: str, settings: BuildSettings) -> None:
     from glo.data.verify import verify
 
     for line in verify(locate_dataset(settings.data_dir, name)):
-        print(line, flush=True)
+        terminal.show(line)
 
 
 def _name(path: Path) -> str:

@@ -13,7 +13,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from glo.runtime import errors
+from glo.runtime import errors, terminal
 from glo.settings import EvalSettings, fields
 
 
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
     if "metrics" in measured:
         from glo.evaluation import measure
 
-        print(measure.table(measured["metrics"]))
+        terminal.show(measure.table(measured["metrics"]))
     log.logger.info("written to %s", folder)
 
 
@@ -77,7 +77,7 @@ def compare(settings: EvalSettings) -> None:
 
     runs = compare.read(settings.compare)
     written = compare.write(runs, Path(settings.output_dir or settings.train_dir), settings.prefix, settings.force)
-    print(compare.table(runs))
+    terminal.show(compare.table(runs))
     logger.info("written to %s and %s", *written)
 
 

@@ -7,7 +7,7 @@ python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 
 import sys
 
-from glo.runtime import errors
+from glo.runtime import errors, terminal
 from glo.settings import TrainSettings, fields
 
 
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     if settings.dry_run:
         from glo.training import summary
 
-        print(summary.describe(settings, dataset, length))
+        terminal.show(summary.describe(settings, dataset, length))
         return 0
     from glo.model import precision
     from glo.training import loop

@@ -1,9 +1,9 @@
 """Errors shown to the user: one line that says what is wrong, where, and what to type next."""
 
 import difflib
-import os
-import sys
 from collections.abc import Callable, Iterable
+
+from glo.runtime import terminal
 
 
 class UserError(Exception):
@@ -32,20 +32,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def run(command: Callable[[], int | None]) -> int:
     """Run a command and return the exit code of the process.
 
-    The code is the command's own (None counts as 0), 2 after a `UserError`, 130 after Ctrl-C, and 141 if the program
-    that reads the output, such as `head`, has closed the pipe.
+    The code is the command's own (None counts as 0), 2 after a `UserError` and if standard output cannot be written,
+    130 after Ctrl-C, and 141 if the program that reads the output, such as `head`, has closed the pipe.
     Any other exception is a bug in the toolkit and is raised with its traceback.
     """
+    terminal.prepare()
     try:
-        code = command() or 0
-        sys.stdout.flush()
+        try:
+            code = command() or 0
+        except SystemExit as end:  # after --help
+            code = end.code or 0
+        terminal.flush()
         return code
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (UserError, terminal.OutputError) as error:
+        terminal.report(f"error: {' '.join(str(error).split())}")
         return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        terminal.report("interrupted")
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again when it exits
         return 141
+    finally:
+        terminal.discard()

@@ -15,6 +15,8 @@ from typing import BinaryIO
 from glo.runtime.errors import UserError
 
 TEMPORARY = ".tmp-"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+KINDS = {stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 class WriteError(UserError):
@@ -32,6 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():  # noticed now rather than when everything is written
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
@@ -128,6 +132,16 @@ def regular_size(path: Path) -> int:
     return status.st_size
 
 
+def require_regular(path: Path) -> None:
+    """Raise `UserError` if `path` is a FIFO, socket or device, from which reading could wait or continue forever.
+
+    Raises `OSError` if it does not exist. A folder passes, because opening it fails by itself.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path} is a {KINDS.get(stat.S_IFMT(mode), 'special file')}, not a file: replace or remove it")
+
+
 def sync(path: Path) -> None:
     """Flush a file or a folder to the disk, so that a rename survives a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -139,4 +153,5 @@ def sync(path: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> WriteError:
     """A `WriteError` with a one-line message for `path` that includes the system's reason."""
-    return WriteError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder")
+    full = "free some space or " if error.errno in NO_SPACE else ""
+    return WriteError(f"cannot write {path}: {error.strerror or error}; {full}choose another folder")
