@@ -1,6 +1,6 @@
 """Atomic writes: a file is written under a temporary name beside its target, synced, then renamed.
 
-Also the check that a file to be read is a regular one.
+Also functions that read only regular files, of bounded size.
 """
 
 import errno
@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from glo.runtime.errors import UserError
 
@@ -95,6 +96,27 @@ def require_writable(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise cannot_write(folder, error) from None
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises `OSError` for a folder, and for a pipe or a device, which could never end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without O_NONBLOCK, opening a pipe waits for a writer
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_text(path: Path, max_bytes: int) -> str:
+    """Read a UTF-8 text file of at most `max_bytes`.
+
+    Raises `OSError` for larger files and those that `open_regular` refuses, `UnicodeDecodeError` for other encodings.
+    """
+    with open_regular(path) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content.decode("utf-8")
 
 
 def regular_size(path: Path) -> int:
