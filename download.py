@@ -10,11 +10,14 @@ import dataclasses
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import datasets
 from glo.runtime import errors
 from glo.runtime.errors import UserError
-from glo.settings import BuildSettings, fields
+
+if TYPE_CHECKING:
+    from glo.settings import BuildSettings
 
 # The flags that have an effect only with some of the modes. A mode may be restricted to a dataset.
 PICTURES = ("--images", *(f"--datasets {name}" for name in datasets.COLLECTIONS))
@@ -39,6 +42,8 @@ MODES = ("datasets", "images", "npz", "convert", "info", "verify")
 
 
 def main(argv: list[str] | None = None) -> None:
+    from glo.settings import BuildSettings, fields
+
     known = f"Known datasets: {', '.join(datasets.SOURCES | datasets.COLLECTIONS)}."
     typed = fields.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
     settings = fields.resolve(BuildSettings, typed)
@@ -77,7 +82,7 @@ def _mode(settings: BuildSettings, known: str) -> str:
     return modes[0]
 
 
-def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
+def build_known(name: str, source: ModuleType, settings: "BuildSettings") -> None:
     """Build one of `datasets.SOURCES` from downloaded files, or from those in --source."""
     from datasets.fetch import fetch, locate
     from glo.building.build import already_built, build
@@ -94,7 +99,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     build(folder, name, name, lambda _: select(lambda: source.blocks(paths), *selection), settings)
 
 
-def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> None:
+def build_collection(name: str, source: ModuleType, settings: "BuildSettings") -> None:
     """Build one of `datasets.COLLECTIONS` from downloaded files, or from those in --source."""
     from glo.building.build import already_built, build
 
@@ -117,7 +122,7 @@ def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> 
     )
 
 
-def build_own(settings: BuildSettings) -> None:
+def build_own(settings: "BuildSettings") -> None:
     """Build a dataset from the user's own folder of pictures or .npz file."""
     from glo.building.build import already_built, build
 
@@ -139,7 +144,7 @@ def build_own(settings: BuildSettings) -> None:
         build(folder, settings.name, source, lambda _: select(lambda: npz.blocks(path), *selection), settings)
 
 
-def convert(folder: Path, settings: BuildSettings) -> None:
+def convert(folder: Path, settings: "BuildSettings") -> None:
     """Rewrite a dataset of the older layout in the fast layout. Images, their order and codes are unchanged."""
     from glo.building.build import build
     from glo.data import array_layout, safe_hdf5
@@ -160,7 +165,7 @@ def convert(folder: Path, settings: BuildSettings) -> None:
     build(folder, folder.resolve().name, path.name, lambda _: [block], settings)
 
 
-def show(name: str, settings: BuildSettings) -> None:
+def show(name: str, settings: "BuildSettings") -> None:
     """Print a summary of a dataset, and write a contact sheet of some of its images."""
     from glo.data import info
     from glo.data.dataset import locate_dataset
@@ -170,7 +175,7 @@ def show(name: str, settings: BuildSettings) -> None:
     print(f"{'picture':12} {info.contact_sheet(contents, settings.seed)}")
 
 
-def check(name: str, settings: BuildSettings) -> None:
+def check(name: str, settings: "BuildSettings") -> None:
     """Verify a dataset, and print a line for each check that it passes."""
     from glo.data.dataset import locate_dataset
     from glo.data.verify import verify

@@ -8,10 +8,11 @@ python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 import sys
 
 from glo.runtime import errors
-from glo.settings import TrainSettings, fields
 
 
 def main(argv: list[str] | None = None) -> int:
+    from glo.settings import TrainSettings, fields
+
     flags = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
     fields.resolve(TrainSettings, flags)  # raises for invalid flags before anything slow is imported
 
@@ -36,18 +37,15 @@ def main(argv: list[str] | None = None) -> int:
         print(summary.describe(settings, dataset, length))
         return 0
     from glo.model import precision
-    from glo.training import loop
+    from glo.training import loop, run_folder
     from glo.training.state import prepare
 
     settings = precision.decide(settings, dataset.image_shape, dataset.dimension)
     training = prepare(settings, dataset, plan)
-    run = plan.run or paths.new_run_folder(
-        settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
-    )
-    log.to_file(paths.log(run))
-    files.write_text(paths.config(run), fields.write_yaml(settings))
-    log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
-    return loop.train(run, training, length)
+    with run_folder.opened(plan, settings) as run:
+        files.write_text(paths.config(run), fields.write_yaml(settings))
+        log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
+        return loop.train(run, training, length)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The journal of an unfinished build, from which it can be resumed. The partial files lie beside the target file."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from glo.runtime import files, paths
+from glo.runtime import files, lock, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 
@@ -53,10 +52,8 @@ class BuildJournal:
     def __enter__(self) -> "BuildJournal":
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = self.file.open("ab")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
+            self._lock = lock.acquire(self.file)
+        except lock.HeldError:
             raise UserError(f"another process is building {self._target}: wait until it has finished") from None
         except OSError as error:
             raise files.cannot_write(self._target, error) from error
