@@ -1,4 +1,4 @@
-"""The run folder while a run trains: locked, checked, and with the log in it."""
+"""The run folder while a run trains: locked, so that no other process trains there, and with the log in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,14 @@ from pathlib import Path
 from glo.runtime import files, lock, log, paths
 from glo.runtime.errors import UserError
 from glo.settings import TrainSettings
-from glo.training.resume import Plan
 
 
 @contextmanager
-def opened(plan: Plan, settings: TrainSettings) -> Iterator[Path]:
-    """Yield the run folder that the plan resumes, or a new one, in which no other process trains meanwhile.
+def locked(run: Path) -> Iterator[None]:
+    """Lock a run folder by its log.txt.
 
-    The log goes to its log.txt as well, which carries the lock.
-    Raises `UserError` if another process trains in the folder or has continued the run since the plan was made, and
-    `files.WriteError` if the folder cannot be written to.
+    Raises `UserError` if another process trains there, and `files.WriteError` if the folder cannot be written to.
     """
-    run = plan.run or paths.new_run_folder(
-        settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
-    )
     files.require_writable(run)
     try:
         held = lock.acquire(paths.log(run))
@@ -29,11 +23,27 @@ def opened(plan: Plan, settings: TrainSettings) -> Iterator[Path]:
     except OSError as error:
         raise files.cannot_write(paths.log(run), error) from None
     with held:
-        if plan.run and (newest := paths.steps(run)[-1:]) != [plan.manifest.step]:
-            raise UserError(
-                f"another process has changed {run}, whose newest checkpoint was {plan.start.name} and is now "
-                f"{f'model-{newest[0]}' if newest else 'gone'}: type the same command again"
-            )
         files.require_writable(paths.grids(run))
-        log.to_file(paths.log(run))
+        yield
+
+
+@contextmanager
+def resumed(settings: TrainSettings) -> Iterator[None]:
+    """Lock the run folder that --checkpoint names, if it names one. Raises as `locked`.
+
+    It is locked before its newest checkpoint is looked up, which another process might replace.
+    """
+    run = Path(settings.checkpoint or "")
+    if settings.checkpoint is None or settings.dry_run or not run.is_dir() or not paths.steps(run):
+        yield
+    else:
+        with locked(run):
+            yield
+
+
+@contextmanager
+def created(settings: TrainSettings) -> Iterator[Path]:
+    """Create and lock the folder of a new run. Raises as `locked`."""
+    run = paths.new_run_folder(settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate)
+    with locked(run):
         yield run

@@ -128,6 +128,8 @@ def test_any_change_of_the_run_folder_may_fail(folder, gate, k):
     prefix = f"gate{k}"
     with gate.refusing(folder / "train_dir", k, 1 if k % 2 == 0 else 10**6):
         result = train(folder, "--dataset", "TOY", "--prefix", prefix, "--dump_result", "--max_steps", STEPS)
+    print(k, gate.changes, gate.refused[:1], result.stderr)
+    assert gate.refused
     assert_in_order(result)
     assert result.stderr.count("Training continues") <= 1
     if list((folder / "train_dir").glob(f"{prefix}-*")):
@@ -177,8 +179,8 @@ def test_few_and_tiny_images(folder, n, shape, dimension, held_out):
     """More than ten epochs: the caption of a grid becomes wider."""
     name = f"FEW{n}-{shape[0]}-{held_out}"
     write(folder, name, n, shape, dimension, held_out)
-    assert_ok(train(folder, "--dataset", name, "--prefix", "few", "--max_steps", 12))
-    run = newest(folder, f"few-{name}")
+    assert_ok(train(folder, "--dataset", name, "--prefix", name, "--max_steps", 12))
+    run = newest(folder, name)
     frames = imageio.imread(paths.animation(run), index=None)
     assert len(frames) >= 1
     assert len(list(paths.grids(run).iterdir())) == 12
