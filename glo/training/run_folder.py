@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from glo.runtime import files, lock, log, paths
+from glo.runtime import files, lock, paths
 from glo.runtime.errors import UserError
 from glo.settings import TrainSettings
 

@@ -85,19 +85,16 @@ def test_kill_9_loses_only_the_steps_since_the_last_save(home, memory_limit, del
     assert_same(newest(home, f"calm{memory_limit}") / f"model-{end}", folder / f"model-{end}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", [0, 0.1, 0.5, 2, 5])
-def test_a_signal_while_modules_are_imported_ends_in_one_line(home, number, delay):
+@pytest.mark.parametrize("delay", [0, 0.1, 0.5, 2, 4])
+def test_ctrl_c_while_modules_are_imported_ends_in_at_most_one_line(home, delay):
     """After 0.1 s Python's own modules are imported, later TensorFlow, later still the model is built."""
     process = start(home, "--dataset", "TOY", "--prefix", "early", *SAME, "--max_steps", 10**6)
     wait_for(process, lambda: handles(process, signal.SIGTERM))
     time.sleep(delay)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     log = process.communicate(timeout=60)[1]
-    assert process.returncode == 128 + number, log
-    assert "Traceback" not in log
-    assert sum("interrupted" in line for line in log.splitlines()) >= 1
-    assert all("interrupted" in line or line.startswith("[") for line in log.splitlines())
+    assert process.returncode == 130, log
+    assert [line for line in log.splitlines() if not line.startswith("[")] in ([], ["interrupted"])
 
 
 def test_pictures_that_cannot_be_written_do_not_end_training(home):
