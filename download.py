@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
         build_own(settings)
 
 
-def _mode(settings: BuildSettings, known: str) -> str:
+def _mode(settings: "BuildSettings", known: str) -> str:
     """The one of `MODES` that is set. known: a sentence for the error message. Raises `UserError` if it is not one."""
     modes = [mode for mode in MODES if getattr(settings, mode)]
     if len(modes) != 1:

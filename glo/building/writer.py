@@ -13,8 +13,8 @@ from glo.building.build_journal import START_OVER, BuildProgress
 from glo.data import safe_hdf5
 from glo.data.array_layout import DTYPES, SCHEMA, Fingerprint
 from glo.data.block import Block
+from glo.runtime import interrupt
 from glo.runtime.errors import UserError
-from glo.runtime.interrupt import Interrupt
 
 CHUNK_BYTES = 1 << 16  # small, so that reading a random batch reads few bytes of other rows
 
@@ -95,12 +95,10 @@ class Writer:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A context for everything that may write: disk errors and Ctrl-C are raised at its end, not inside HDF5."""
-        with Interrupt() as interrupt:
+        """A context for everything that may write: disk errors and signals are raised at its end, not inside HDF5."""
+        with interrupt.delayed():
             yield
-        self._disk.check()
-        if interrupt.received:
-            raise KeyboardInterrupt
+            self._disk.check()
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -48,6 +48,25 @@ def raising() -> Iterator[None]:
             raise
 
 
+@contextmanager
+def delayed() -> Iterator[None]:
+    """Raise `Interrupted` at the end of a block that an exception in its midst would damage.
+
+    A second signal ends the process at once.
+    """
+    received: list[int] = []
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+
+    with _handlers(handle):
+        yield
+    if received:
+        raise Interrupted(received[0])
+
+
 class Interrupt:
     """A context manager that records the first signal instead of letting it end the program; the second one does.
 

@@ -28,7 +28,7 @@ from tests.support import ROOT
 KILLS = ("KILL", "TERM", "HUP", "INT", "STOP")
 TRAIN = ["--precision", "float32", "--channels", 1, "--batch_size", 8, "--log_every", 1, "--save_every", 3]
 EVALUATE = ["--generate", "--reconstruct", "--num_fit", 4, "--fit_steps", 5, "--force"]
-PICTURES, STEPS = 1500, 400
+PICTURES, STEPS = 600, 200
 
 
 class Campaign:

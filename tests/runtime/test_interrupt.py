@@ -86,6 +86,22 @@ with interrupt.Interrupt(announce) as pending:
     assert process.wait(timeout=60) == 128 + number
 
 
+def test_a_delayed_signal_is_raised_at_the_end_of_the_block():
+    done = []
+
+    def write():
+        with interrupt.delayed():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("rest of the block")
+
+    with pytest.raises(interrupt.Interrupted) as raised:
+        write()
+    assert raised.value.number == signal.SIGTERM
+    assert done
+    with pytest.raises(ValueError, match="disk"), interrupt.delayed():
+        raise ValueError("disk")
+
+
 def test_the_first_signal_is_recorded_and_handlers_are_restored():
     before = [signal.getsignal(number) for number in interrupt.SIGNALS]
     with interrupt.Interrupt(lambda: None) as pending:
