@@ -15,8 +15,8 @@ from glo.data import ids, safe_hdf5
 from glo.data.array_layout import DTYPES, IDS_CHECKSUM, SCHEMA, Fingerprint
 from glo.data.block import Block
 from glo.data.checksums import RunningChecksums
+from glo.runtime import interrupt
 from glo.runtime.errors import UserError
-from glo.runtime.interrupt import Interrupt
 
 CHUNK_BYTES = 1 << 16  # small, so that reading a random batch reads few bytes of other rows
 
@@ -102,12 +102,10 @@ class Writer:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A context for everything that may write: disk errors and Ctrl-C are raised at its end, not inside HDF5."""
-        with Interrupt() as interrupt:
+        """A context for everything that may write: disk errors and signals are raised at its end, not inside HDF5."""
+        with interrupt.delayed():
             yield
-        self._disk.check()
-        if interrupt.received:
-            raise KeyboardInterrupt
+            self._disk.check()
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -85,6 +85,16 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def remove_temporary(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder, which no other process may be writing to."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):  # it is ignored everywhere: a file that cannot be removed does no harm
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
 def require_writable(folder: Path) -> None:
     """Create a folder if it does not exist, and check that files can be written to it.
 
@@ -149,6 +159,11 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def system_error(message: str) -> OSError:
+    """The system's error in a message of TensorFlow, "{{function ...}} path; No space left on device [Op:SaveV2]"."""
+    return OSError(message.split("; ")[-1].split(" [Op:")[0])
 
 
 def cannot_write(path: Path, error: OSError) -> WriteError:

@@ -126,6 +126,12 @@ def grid(run: Path, epoch: int) -> Path:
     return grids(run) / f"epoch-{epoch:05d}.png"
 
 
+def existing_grids(run: Path) -> list[Path]:
+    """The reconstruction grids that a run has drawn, in the order of epochs."""
+    matches = ((re.fullmatch(r"epoch-(\d{5,})\.png", path.name), path) for path in grids(run).iterdir())
+    return [path for _, path in sorted((int(match[1]), path) for match, path in matches if match)]
+
+
 def animation(run: Path) -> Path:
     return run / "training.gif"
 
