@@ -1,7 +1,7 @@
 # make quickstart   a trained model of handwritten digits, with its pictures, in about a minute
 # make test         style, imports between rooms, and all tests
 # make test-fast    the same without the tests that train a run or start a command as a process
-# make test-faults  thousands of generated faults instead of the few hundred that `make test` tries
+# make test-faults  thousands of generated faults instead of some hundred, and 100 kills at random moments: about two hours
 # make test-browser shows pages in a headless Chromium, which it installs with apt-get if there is none
 # make bench        measures the toolkit, compared with PyTorch among others, in about half an hour
 PYTHON ?= python3
@@ -34,6 +34,7 @@ test-browser: $(VENV)/.installed-browser
 
 test-faults: $(VENV)/.installed-test
 	GLO_FAULTS=30 $(BIN)/python -m pytest -n 2 tests/faults
+	$(BIN)/python -m tests.faults.campaign --kills 100
 
 lint: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .

@@ -13,12 +13,17 @@ python evaler.py --dataset MNIST --encode --images photos
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glo.runtime import errors, terminal
-from glo.settings import EvalSettings, fields
+
+if TYPE_CHECKING:
+    from glo.settings import EvalSettings
 
 
 def main(argv: list[str] | None = None) -> None:
+    from glo.settings import EvalSettings, fields
+
     settings = fields.resolve(EvalSettings, fields.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     settings.check()
 
@@ -74,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     log.logger.info("written to %s", folder)
 
 
-def compare(settings: EvalSettings) -> None:
+def compare(settings: "EvalSettings") -> None:
     """Write and print a table of runs, with the metrics that earlier evaluations measured."""
     from glo.evaluation import compare
     from glo.runtime.log import logger

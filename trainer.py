@@ -6,25 +6,40 @@ python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --encoder
 """
 
+import contextlib
 import sys
+from typing import TYPE_CHECKING
 
 from glo.runtime import errors, terminal
-from glo.settings import TrainSettings, fields
+
+if TYPE_CHECKING:
+    from glo.settings import TrainSettings
+    from glo.settings.fields import Layer
 
 ENCODER_FLAGS = {"encoder", "checkpoint", "data_dir", "max_steps", "device", "memory_limit"}
 
 
 def main(argv: list[str] | None = None) -> int:
+    from glo.settings import TrainSettings, fields
+
     flags = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
     requested = fields.resolve(TrainSettings, flags)  # raises for invalid flags before anything slow is imported
-    if requested.encoder:
-        return train_encoder(requested, set(flags.values))
 
-    from glo.data.dataset import load_dataset
-    from glo.runtime import files, log, paths
-    from glo.training import resume
+    from glo.runtime import log
+    from glo.training import run_folder
 
     log.setup()
+    with run_folder.resumed(requested):
+        return train_encoder(requested, set(flags.values)) if requested.encoder else train(flags)
+
+
+def train(flags: "Layer") -> int:
+    """Train a new run, or continue the one that --checkpoint names. Returns the exit code."""
+    from glo.data.dataset import load_dataset
+    from glo.runtime import files, log, paths
+    from glo.settings import fields
+    from glo.training import resume, run_folder
+
     plan = resume.plan(flags)
     settings = plan.settings
     dataset = load_dataset(settings)
@@ -48,16 +63,14 @@ def main(argv: list[str] | None = None) -> int:
     settings = precision.decide(settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
     log.logger.info("building the model ...")
     training = prepare(settings, dataset, plan)
-    run = plan.run or paths.new_run_folder(
-        settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
-    )
-    log.to_file(paths.log(run))
-    files.write_text(paths.config(run), fields.write_yaml(settings))
-    log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
-    return loop.train(run, training, length)
+    with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings) as run:
+        log.to_file(paths.log(run))
+        files.write_text(paths.config(run), fields.write_yaml(settings))
+        log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
+        return loop.train(run, training, length)
 
 
-def train_encoder(settings: TrainSettings, given: set[str]) -> int:
+def train_encoder(settings: "TrainSettings", given: set[str]) -> int:
     """Train the encoder of the checkpoint of --checkpoint. given: names of the flags on the command line."""
     import dataclasses
 
@@ -71,7 +84,6 @@ def train_encoder(settings: TrainSettings, given: set[str]) -> int:
         raise errors.UserError(
             f"--{excess[0]} has no effect with --encoder, which uses the settings of the run: drop it"
         )
-    log.setup()
     prefix, _ = manifest.locate(settings.checkpoint)
     saved = manifest.read(prefix)
     trained = saved.resolved(prefix)

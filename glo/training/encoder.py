@@ -31,6 +31,7 @@ from glo.samplers.gaussian import Gaussian
 from glo.settings import TrainSettings
 from glo.training import checkpoint, encoder_file
 from glo.training.encoder_file import EncoderManifest
+from glo.training.loop import ANNOUNCEMENT
 from glo.training.manifest import Manifest
 
 SHARE = 4  # the run has this many times as many steps; a step costs about as much in both
@@ -131,7 +132,7 @@ def train(prefix: Path, saved: Manifest, dataset: Dataset, max_steps: int | None
     end = training.steps if max_steps is None else min(max_steps, training.steps)
     logger.info("%s: steps %d to %d of %d", paths.encoder(prefix), training.step, end, training.steps)
     with (
-        Interrupt() as interrupt,
+        Interrupt(lambda: logger.warning(ANNOUNCEMENT)) as interrupt,
         contextlib.closing(batches(dataset.train_images, settings.batch_size, settings.seed, training.step)) as endless,
         tqdm(total=training.steps, initial=training.step, unit="step", desc="encoder", disable=None) as bar,
     ):

@@ -33,7 +33,8 @@ class EncoderManifest:
 
 def variables(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """What a file holds: the variables of the network, then the moments of its optimizer."""
-    moments = [variable for variable in optimizer.variables if variable.dtype == "float32" and variable.shape]
+    scalars = (optimizer.iterations, optimizer.learning_rate)
+    moments = [variable for variable in optimizer.variables if not any(variable is scalar for scalar in scalars)]
     return [*network.variables, *moments]
 
 
