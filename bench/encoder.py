@@ -43,8 +43,6 @@ def main() -> None:
     files.write_text(folder / "encoder_curve.json", json.dumps(points, indent=1) + "\n")
     with files.replacing(folder / "encoder_curve.png") as temporary:
         temporary.write_bytes(plot(points, f"{run.settings.dataset}, {len(rows)} held-out images"))
-    for name, point in points.items():
-        print(f"{name:16} {point['psnr']:7.2f} dB  {point['milliseconds']:8.3f} ms  {point['share']:6.1%} of today's")
 
 
 def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
@@ -80,7 +78,10 @@ def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
             "psnr": psnr(errors.mean()),
             "loss": float(run.losses(images, codes).mean()),
             "milliseconds": 1000 * seconds / len(images),
+            "share": 1000 * seconds / len(images) / points["today"]["milliseconds"] if points else 1.0,
         }
+        point = points[name]
+        print(f"{name:16} {point['psnr']:6.2f} dB {point['milliseconds']:8.2f} ms {point['share']:6.1%}", flush=True)
 
     for warm_up in (run.encoder.codes, run.fit_fast):  # compiles them
         warm_up(images[:2])
@@ -93,8 +94,6 @@ def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
         add(f"lbfgs {updates}", lambda updates=updates: run.fit_fast(images, updates))
     for updates in UPDATES[1:]:
         add(f"nearest lbfgs {updates}", lambda updates=updates: from_nearest(updates))
-    for point in points.values():
-        point["share"] = point["milliseconds"] / points["today"]["milliseconds"]
     return points
 
 
