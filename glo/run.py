@@ -185,7 +185,7 @@ class Run:
 
     def points(self, kind: str, codes: np.ndarray, rows: np.ndarray) -> projector.Points:
         """Points of images of the dataset: their codes float32 [n, d] and their rows in its file, int64 [n]."""
-        listed = ids.read(self.dataset.path.with_name(paths.ID_FILE))
+        listed = ids.read(self.dataset.path.with_name(paths.ID_FILE), len(self.dataset.images))
         names = [listed[row] if listed else str(row) for row in rows]
         return projector.Points(kind, codes, self.dataset.images[rows], names, projector.columns(self.dataset, rows))
 
