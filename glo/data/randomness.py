@@ -43,6 +43,7 @@ class Stream(IntEnum):
     MEASURED_HELD_OUT = 2**63 - 28
     MEASURED_TRAINING = 2**63 - 29
     DECODED_STARTS = 2**63 - 30
+    GRAPH_CODES = 2**63 - 45
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:
