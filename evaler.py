@@ -46,9 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     tasks, given = registry.requested(settings), len(pictures[0]) if pictures else 0
     requirements.check_memory(settings, trained, dataset, tasks, given, gpu=True)
     hole = None if settings.inpaint is None else picture.read_hole(Path(settings.inpaint), size)
-    analogy = (
-        picture.read_all(settings.analogy, size, channels) if settings.analogy and not settings.analogy_rows else None
-    )
+    named = settings.analogy_pictures
+    analogy = picture.read_all(named, size, channels) if named else None
     folder = Path(settings.output_dir) if settings.output_dir else paths.evaluation(prefix.parent, saved.step)
     if settings.output_dir and not settings.force:
         results.require_free(folder, settings.prefix)

@@ -1,7 +1,8 @@
 """How near the middles of paths are to the data: python -m bench.paths RUN [--data_dir DIR] [--num N]
 
-The Fréchet distance (classifier) of the images in the middle of paths between random pairs of learned codes, against as
-many held-out images; `floor` is that of as many training images.
+The images in the middle of paths between random pairs of learned codes are compared with as many held-out images by the
+Fréchet distance of the classifier's features. Beside it is the memorisation share, because a path through the graph passes
+learned codes. `floor` is the distance of as many training images.
 """
 
 import argparse
@@ -29,11 +30,12 @@ def main(argv: list[str] | None = None) -> None:
     print(json.dumps(measure(run, settings.num), indent=1))
 
 
-def measure(run: Run, num: int) -> dict[str, float | int]:
-    """Fréchet distances by path, the floor, and that of reconstructions of training images."""
+def measure(run: Run, num: int) -> dict[str, float | int | dict[str, float]]:
+    """Both measures for the middle of each path, and for reconstructions of training images, which a path ends with."""
     from glo.features import extractors
     from glo.features.classifier import Classifier
     from glo.inference.paths import PATHS
+    from glo.metrics import memorization
     from glo.metrics.distances import frechet
 
     dataset, random = run.dataset, np.random.default_rng(0)
@@ -41,14 +43,18 @@ def measure(run: Run, num: int) -> dict[str, float | int]:
     rows = random.permutation(len(run.codes))[: 2 * num].reshape(2, num)
     held_out = dataset.images[np.sort(random.permutation(dataset.test_rows)[:num])]
     classifier = Classifier(dataset)
-    middles = {path: run.interpolate(*run.codes[rows], path, steps=3)[1][:, 1] for path in PATHS}
-    images = middles | {
-        "floor": dataset.train_images[np.sort(rows[0])],
-        "reconstructions": run.decode(run.codes[rows[0]]),
-    }
     real = extractors.features(classifier, held_out)
-    distances = {name: frechet(real, extractors.features(classifier, shown)) for name, shown in images.items()}
-    return {"pairs": num, "classifier_accuracy": classifier.accuracy, **distances}
+    images = {path: run.interpolate(*run.codes[rows], path, steps=3)[1][:, 1] for path in PATHS}
+    images["reconstructions"] = run.decode(run.codes[rows[0]])
+    measured = {
+        name: {
+            "frechet": frechet(real, extractors.features(classifier, shown)),
+            "memorisation_share": memorization.share(shown, dataset.train_images, held_out),
+        }
+        for name, shown in images.items()
+    }
+    floor = frechet(real, extractors.features(classifier, dataset.train_images[np.sort(rows[0])]))
+    return {"pairs": num, "classifier_accuracy": classifier.accuracy, **measured, "floor": {"frechet": floor}}
 
 
 if __name__ == "__main__":

@@ -151,8 +151,8 @@ class Run:
 
         Returns
         -------
-        codes : float32 [steps, steps, d], projected as in training. A and B are the first and the last code of the first
-            row, C and D those of the last row. The others are interpolated bilinearly.
+        codes : float32 [steps, steps, d], projected as in training. A and B are the first and the last code of the
+            first row, C and D those of the last row. The others are interpolated bilinearly.
         images : uint8 [steps, steps, H, W, C].
 
         Raises

@@ -10,8 +10,7 @@ from glo.inference.analogy import parallelogram
 from glo.model.losses import build as build_loss
 
 SIDE = 7  # images on a side of the grid
-SOLUTION = "C + B - A"
-NAMES = ("A", "B", "C", SOLUTION)
+NAMES = ("A", "B", "C", "C + B - A")
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -29,19 +28,22 @@ def run(session: Session) -> dict[str, Any]:
         images, codes = session.analogy, session.fit(session.analogy, build_loss(run.settings.loss))
         result = {"pictures": list(settings.analogy)}
     _, cells = run.analogy(codes, SIDE)
-    corners = [pictures.captioned(name, pictures.grid(image[None], 1)) for name, image in zip(NAMES, images)]
-    caption = f"decoded: A and B above, C and {SOLUTION} below"
+    four = [*images, cells[-1, -1]]
+    column = [_captioned(name, image) for name, image in zip(NAMES, four, strict=True)]
+    caption = "decoded: from A to B above, from C to C + B - A below"
     filled = pictures.captioned(caption, pictures.grid(np.concatenate(cells), SIDE))
-    pictures.save(session.path("analogy", "png"), pictures.beside(pictures.below(*corners), filled))
+    pictures.save(session.path("analogy", "png"), pictures.beside(pictures.below(*column), filled))
     turn = 2 * np.pi * np.arange(pictures.GIF_FRAMES) / pictures.GIF_FRAMES
     faded = parallelogram(codes, np.array([0, 1]), (1 - np.cos(turn)) / 2, run.settings.projection)
     above, below = (run.decoder.images(row) for row in faded)
+    pairs = zip(above, below, strict=True)
     frames = [
-        pictures.beside(
-            pictures.captioned("A to B", pictures.grid(first[None], 1)),
-            pictures.captioned(f"C to {SOLUTION}", pictures.grid(second[None], 1)),
-        )
-        for first, second in zip(above, below, strict=True)
+        pictures.beside(_captioned("A to B", first), _captioned("C to C + B - A", second)) for first, second in pairs
     ]
     pictures.save_gif(session.path("analogy", "gif"), frames)
     return {"analogy": result}
+
+
+def _captioned(name: str, image: np.ndarray) -> np.ndarray:
+    """A captioned image, from uint8 [H, W, C]."""
+    return pictures.captioned(name, pictures.grid(image[None], 1))

@@ -21,8 +21,8 @@ SOURCES = 64  # ends from which paths are searched at once: their distances to a
 def shortest_paths(codes: np.ndarray, a: np.ndarray, b: np.ndarray, seed: int = 0) -> list[np.ndarray]:
     """Find the shortest path from each code of `a` to that of `b`, float32 [p, d] both, through learned codes.
 
-    codes: learned codes float32 [N, d], of which at most `NODES`, chosen by the seed, are nodes. The ends are nodes too,
-    and need not be learned codes.
+    codes: learned codes float32 [N, d], of which at most `NODES`, chosen by the seed, are nodes. The ends are nodes
+    too, and need not be learned codes.
     Returns the codes along each path, float32 [m, d], ends included; m is 1 if the ends are equal.
     """
     chosen = codes[np.sort(permutation(len(codes), seed, Stream.GRAPH_CODES)[:NODES])]

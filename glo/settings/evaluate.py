@@ -173,9 +173,14 @@ class EvalSettings:
 
     @property
     def analogy_rows(self) -> tuple[int, ...] | None:
-        """The three training images of --analogy; None without it, or if it names pictures."""
+        """The three training images that --analogy names, if it does."""
         words = ",".join(self.analogy or ())
         return tuple(map(int, words.split(","))) if re.fullmatch(r"[0-9]{1,12}(,[0-9]{1,12}){2}", words) else None
+
+    @property
+    def analogy_pictures(self) -> tuple[str, ...] | None:
+        """The pictures that --analogy names, if it does."""
+        return None if self.analogy_rows else self.analogy
 
     def sampler_of(self, trained: TrainSettings) -> str:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
@@ -197,7 +202,7 @@ class EvalSettings:
             raise UserError("--label generates one class, and --metrics compares with images of all classes: drop one")
         if self.inpaint is not None and self.denoise is not None:
             raise UserError("--inpaint and --denoise both restore images: drop one")
-        if self.analogy and not self.analogy_rows and len(self.analogy) != 3:
+        if self.analogy_pictures and len(self.analogy_pictures) != 3:
             raise UserError(
                 f"--analogy {shortened(' '.join(self.analogy))}: give three training images, such as 3,17,42, or three "
                 "pictures, such as a.png b.png c.png"
