@@ -1,8 +1,8 @@
 """How near the middles of paths are to the data: python -m bench.paths RUN [--data_dir DIR] [--num N]
 
 The images in the middle of paths between random pairs of learned codes are compared with as many held-out images by the
-Fréchet distance of the classifier's features. Beside it is the memorisation share, because a path through the graph passes
-learned codes. `floor` is the distance of as many training images.
+Fréchet distance of the classifier's features. Beside it is the memorisation share, because a path through the graph
+passes learned codes. `floor` is the distance of as many training images.
 """
 
 import argparse
