@@ -43,6 +43,7 @@ class Stream(IntEnum):
     MEASURED_HELD_OUT = 2**63 - 28
     MEASURED_TRAINING = 2**63 - 29
     DECODED_STARTS = 2**63 - 30
+    GRAPH_CODES = 2**63 - 45
     PROJECTED_CODES = 2**63 - 51
     LEFT_OUT_NEIGHBORS = 2**63 - 52
 
