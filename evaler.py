@@ -8,6 +8,8 @@ python evaler.py --compare train_dir
 python evaler.py --dataset MNIST --images photos --inpaint mask.png
 python evaler.py --dataset MNIST --generate --label 3
 python evaler.py --dataset MNIST --encode --images photos
+python evaler.py --dataset MNIST --analogy 3,17,42
+python evaler.py --dataset MNIST --interpolate --path graph
 """
 
 import dataclasses
@@ -52,6 +54,8 @@ def main(argv: list[str] | None = None) -> None:
     tasks, given = registry.requested(settings), len(pictures[0]) if pictures else 0
     requirements.check_memory(settings, trained, dataset, tasks, given, gpu=True)
     hole = None if settings.inpaint is None else picture.read_hole(Path(settings.inpaint), size)
+    named = settings.analogy_pictures
+    analogy = picture.read_all(named, size, channels) if named else None
     folder = Path(settings.output_dir) if settings.output_dir else paths.evaluation(prefix.parent, saved.step)
     if settings.output_dir and not settings.force:
         results.require_free(folder, settings.prefix)
@@ -67,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     from glo.run import Run
 
     run = Run(prefix, saved, dataset, settings.batch_size)
-    session = Session(run, dataset, settings, folder, pictures, hole, image_class)
+    session = Session(run, dataset, settings, folder, pictures, hole, image_class, analogy)
     measured = {}
     for task in tasks.values():
         measured |= task.run(session)

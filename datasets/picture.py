@@ -4,6 +4,7 @@ import io
 import logging
 import threading
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -150,6 +151,23 @@ def read_hole(path: Path, size: tuple[int, int]) -> np.ndarray:
             "paint the pixels to be filled white and all others black"
         )
     return white
+
+
+def read_all(paths: Sequence[str], size: tuple[int, int], channels: int) -> np.ndarray:
+    """Read pictures that show something, cropped and resized as in `decode`: uint8 [n, height, width, channels].
+
+    Raises `UserError` if one of them cannot be read, or if all its pixels are equal.
+    """
+    images = []
+    for path in paths:
+        try:
+            image = decode(Path(path), size, channels)
+        except PictureError as error:
+            raise UserError(f"cannot read the picture {path}: {error}") from None
+        if image.min() == image.max():
+            raise UserError(f"the picture {path} shows nothing: all its pixels are equal; choose another")
+        images.append(image)
+    return np.stack(images)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -7,25 +7,26 @@ import numpy as np
 from glo import pictures
 from glo.data.randomness import Stream, random_generator
 from glo.evaluation.session import Session
-from glo.inference.interpolation import PATHS
 
 PAIRS = 8  # number of pairs without --pairs
 PATH_STEPS = 10  # images on a path, ends included
+TITLES = {"line": "straight line", "arc": "arc", "graph": "nearest-neighbour graph"}
 
 
 def run(session: Session) -> dict[str, Any]:
     """Write a picture with a row for each pair, between the two training images, and an animation of the paths."""
     images, codes = session.images, session.run.codes
     pairs = _pairs(session, len(images))
-    positions = np.linspace(0, 1, PATH_STEPS)
     panels, frames = [], []
-    for name, path in PATHS.items():
-        decoded = np.stack([session.run.decoder.images(path(codes[a], codes[b], positions)) for a, b in pairs])
+    for path, title in TITLES.items():
+        if path != "line" and session.settings.path not in (path, "all"):
+            continue
+        _, decoded = session.run.interpolate(*codes[pairs.T], path, PATH_STEPS, session.settings.seed)
         rows = np.concatenate([images[pairs[:, 0]][:, None], decoded, images[pairs[:, 1]][:, None]], axis=1)
-        caption = f"{name}: training image, {PATH_STEPS} images of interpolated codes, training image"
+        caption = f"{title}: training image, {PATH_STEPS} images of interpolated codes, training image"
         panels.append(pictures.captioned(caption, pictures.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1])))
         grids = [pictures.grid(decoded[:, t], pictures.columns(len(pairs))) for t in range(PATH_STEPS)]
-        frames.append([pictures.captioned(name, grid) for grid in grids])
+        frames.append([pictures.captioned(title, grid) for grid in grids])
     pictures.save(session.path("interpolate", "png"), pictures.below(*panels))
     forward = [pictures.beside(*frame) for frame in zip(*frames, strict=True)]
     pictures.save_gif(session.path("interpolate", "gif"), forward + forward[::-1])

@@ -44,6 +44,7 @@ TASKS = {
     "generate": Task("generate", ("generate", "label", "export_samples"), default=True),
     "per_class": Task("per_class", ("per_class",)),
     "interpolate": Task("interpolate", ("interpolate",), default=True),
+    "analogy": Task("analogy", ("analogy",)),
     "projector": Task("projector", ("projector",)),
     "neighbors": Task("neighbors", ("neighbors",)),
     "metrics": Task("measure", ("metrics",)),

@@ -56,6 +56,8 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
     for pair in settings.pairs:
         if max(map(int, pair.split(","))) >= n:
             raise UserError(f"--pairs {pair}: training images are numbered 0 to {n - 1}")
+    if settings.analogy_rows and max(settings.analogy_rows) >= n:
+        raise UserError(f"--analogy {','.join(settings.analogy)}: training images are numbered 0 to {n - 1}")
     if settings.metrics:
         _check_metrics(settings, dataset)
     if settings.per_class:

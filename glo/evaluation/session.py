@@ -24,6 +24,7 @@ class Session:
     run: a run restored from a checkpoint. dataset: the dataset that it was trained on. settings: settings of evaler.py.
     folder: the output folder. pictures: pictures of --images, uint8 [n, H, W, C], and their names.
     hole: mask of --inpaint, bool [H, W, 1]. image_class: class of --label.
+    analogy: pictures of --analogy, uint8 [3, H, W, C]; None if it names training images.
     """
 
     run: Run
@@ -33,6 +34,7 @@ class Session:
     pictures: tuple[np.ndarray, list[str]] | None = None
     hole: np.ndarray | None = None
     image_class: ImageClass | None = None
+    analogy: np.ndarray | None = None
 
     @property
     def images(self) -> Rows:

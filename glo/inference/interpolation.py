@@ -28,5 +28,12 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     return (direction * ((1 - t) * norm_a + t * norm_b)).astype(np.float32)
 
 
-# By the names that the pictures and files of the task `interpolate` show.
-PATHS = {"linear": linear, "slerp": slerp}
+def polyline(knots: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Points of the open polygon through the knots, codes float32 [m, d]; segments take equal shares of t.
+
+    t: positions [n] in [0, 1]. Returns codes float32 [n, d].
+    """
+    scaled = t * (len(knots) - 1)
+    start = np.clip(np.ceil(scaled).astype(int) - 1, 0, None)
+    share = (scaled - start)[:, None]
+    return ((1 - share) * knots[start] + share * knots[np.minimum(start + 1, len(knots) - 1)]).astype(np.float32)

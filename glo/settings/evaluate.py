@@ -1,10 +1,11 @@
 """The settings of evaler.py, with their defaults, limits and help texts."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from glo.runtime.errors import UserError
+from glo.runtime.errors import UserError, shortened
 from glo.settings.shared import (
     COMPONENTS,
     DEVICE,
@@ -57,6 +58,11 @@ class EvalSettings:
         None,
         "generate from the codes of one class: a label's name or number, an attribute's name, or not:ATTRIBUTE",
         metavar="NAME",
+    )
+    analogy: tuple[str, ...] | None = task_setting(
+        None,
+        "A is to B as C is to D: compute D for the training images 3,17,42, or for three pictures, and fill the grid",
+        metavar="A,B,C",
     )
     metrics: bool = task_setting(
         False, "measure how samples differ from held-out images, and how well images are reconstructed"
@@ -128,6 +134,12 @@ class EvalSettings:
         example="3,17",
         metavar="A,B",
     )
+    path: str = fitting_setting(
+        "arc",
+        "path of --interpolate beside the straight line: arc, graph (through the nearest neighbours of learned codes), "
+        "all, or line for none",
+        choices=("line", "arc", "graph", "all"),
+    )
     # sampling
     sampler: str = sampling_setting(
         "auto", "distribution of new codes; auto: the one in the run's settings", choices=("auto", *SAMPLERS)
@@ -181,6 +193,17 @@ class EvalSettings:
         default = DENOISING_PRIOR if self.denoise is not None else INPAINTING_PRIOR if self.inpaint is not None else 0.0
         return default if self.prior is None else self.prior
 
+    @property
+    def analogy_rows(self) -> tuple[int, ...] | None:
+        """The three training images that --analogy names, if it does."""
+        words = ",".join(self.analogy or ())
+        return tuple(map(int, words.split(","))) if re.fullmatch(r"[0-9]{1,12}(,[0-9]{1,12}){2}", words) else None
+
+    @property
+    def analogy_pictures(self) -> tuple[str, ...] | None:
+        """The pictures that --analogy names, if it does."""
+        return None if self.analogy_rows else self.analogy
+
     def sampler_of(self, trained: TrainSettings) -> str:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
         return trained.sampler if self.sampler == "auto" else self.sampler
@@ -212,5 +235,10 @@ class EvalSettings:
         if self.encode and (self.inpaint is not None or self.denoise is not None):
             task = "--inpaint" if self.denoise is None else "--denoise"
             raise UserError(f"--encode is for undamaged images, and {task} damages them: drop one")
+        if self.analogy_pictures and len(self.analogy_pictures) != 3:
+            raise UserError(
+                f"--analogy {shortened(' '.join(self.analogy))}: give three training images, such as 3,17,42, or three "
+                "pictures, such as a.png b.png c.png"
+            )
         if not (self.compare or self.checkpoint or self.dataset):
             raise UserError("give --checkpoint, or --dataset to evaluate its newest run")
