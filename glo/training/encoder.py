@@ -127,7 +127,7 @@ def train(prefix: Path, saved: Manifest, dataset: Dataset, max_steps: int | None
     values = encoder_file.variables(training.network, training.optimizer)
     if paths.encoder(prefix).exists():
         training.optimizer.iterations.assign(encoder_file.read(prefix, saved, values).step)
-    else:  # the first prediction is the mean code, up to small initial weights
+    else:  # predictions are spread around the mean code at first
         training.network.get_layer("code").bias.assign(codes.mean(axis=0))
     end = training.steps if max_steps is None else min(max_steps, training.steps)
     logger.info("%s: steps %d to %d of %d", paths.encoder(prefix), training.step, end, training.steps)
