@@ -1,11 +1,4 @@
-"""Encoding with a trained encoder e and its generator g, in batches, with moving statistics of batch normalisation.
-
-    z = e(x), then z <- z + e(x) - e(g(z)) a few times
-
-Where e errs, it errs alike for an image and for a reconstruction that is close to it: the difference of the two
-predictions corrects z. ReStyle (Alaluf, Patashnik, Cohen-Or, ICCV 2021) trains a second input of the encoder to this
-end; here e has learned e(g(z)) = z from generated pairs, which suffices.
-"""
+"""Encoding with a trained encoder, in batches, with the moving statistics of batch normalisation."""
 
 import keras
 import numpy as np
@@ -13,8 +6,6 @@ import tensorflow as tf
 
 from glo.model.codes import project
 from glo.model.glo_model import GloModel, normalize_pixels
-
-CORRECTIONS = 2  # each takes about as long as a step of fast fitting, and is worth several
 
 
 class Encoder:
@@ -26,12 +17,7 @@ class Encoder:
 
         @tf.function(input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)])
         def encode(images: tf.Tensor) -> tf.Tensor:
-            predicted = network(normalize_pixels(images), training=False)
-            codes = project(predicted, projection)
-            for _ in range(CORRECTIONS):
-                error = network(model.decode(codes), training=False) - predicted
-                codes = project(codes - error, projection)
-            return codes
+            return project(network(normalize_pixels(images), training=False), projection)
 
         self._encode = encode
 

@@ -90,9 +90,10 @@ class EncoderTraining:
         ):
             target = tf.concat([target, self._model.decode(generated_codes), shifted], axis=0)
             codes = tf.concat([codes, generated_codes], axis=0)
-            predicted = project(self.network(target, training=True), self._projection)
+            predicted = self.network(target, training=True)
+            # Before the projection, whose gradient along the code is 0: a code outside the ball would stay there.
             errors = tf.reduce_sum(tf.square(predicted[: tf.shape(codes)[0]] - codes), axis=1) / self._variance
-            losses = self._loss(self._model.decode(predicted), target)
+            losses = self._loss(self._model.decode(project(predicted, self._projection)), target)
             loss = tf.reduce_mean(losses) + CODE_WEIGHT * tf.reduce_mean(errors)
         weights = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)

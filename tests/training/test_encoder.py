@@ -72,6 +72,20 @@ def test_the_loss_falls_and_the_generator_is_unchanged():
         np.testing.assert_array_equal(weight.numpy(), values)
 
 
+def test_predictions_return_into_the_ball():
+    images, codes = samples(32, (8, 8, 1), 5)
+    model = GloModel((8, 8, 1), codes, TrainSettings(channels=8))
+    images = np.rint((model.decode(codes).numpy() + 1) * 127.5).astype(np.uint8)
+    training = encoder.EncoderTraining(model, TrainSettings(), codes, 60)
+    training.network.get_layer("code").bias.assign(np.full(5, 2.0))
+    norms = []
+    for _ in range(60):
+        training.update(images, codes)
+        norms.append(np.linalg.norm(training.network(normalize_pixels(images), training=True), axis=1).mean())
+    assert norms[0] > 3
+    assert norms[-1] < norms[0] - 0.05
+
+
 def test_shifted_images_are_moved_and_their_border_is_repeated():
     images = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4, 1)
     moved = encoder._shifted(images, np.array([1, -2], np.int32)).numpy()
