@@ -14,12 +14,17 @@ python evaler.py --dataset MNIST --interpolate --path graph
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from glo.runtime import errors
-from glo.settings import EvalSettings, fields
+from glo.runtime import errors, terminal
+
+if TYPE_CHECKING:
+    from glo.settings import EvalSettings
 
 
 def main(argv: list[str] | None = None) -> None:
+    from glo.settings import EvalSettings, fields
+
     settings = fields.resolve(EvalSettings, fields.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     settings.check()
 
@@ -52,6 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     if settings.output_dir and not settings.force:
         results.require_free(folder, settings.prefix)
     files.require_writable(folder)
+    requirements.check_projector(settings, prefix.parent)
     log.logger.info("evaluating %s on %s", prefix, dataset.path)
 
     from glo.runtime import device
@@ -70,18 +76,18 @@ def main(argv: list[str] | None = None) -> None:
     if "metrics" in measured:
         from glo.evaluation import measure
 
-        print(measure.table(measured["metrics"]))
+        terminal.show(measure.table(measured["metrics"]))
     log.logger.info("written to %s", folder)
 
 
-def compare(settings: EvalSettings) -> None:
+def compare(settings: "EvalSettings") -> None:
     """Write and print a table of runs, with the metrics that earlier evaluations measured."""
     from glo.evaluation import compare
     from glo.runtime.log import logger
 
     runs = compare.read(settings.compare)
     written = compare.write(runs, Path(settings.output_dir or settings.train_dir), settings.prefix, settings.force)
-    print(compare.table(runs))
+    terminal.show(compare.table(runs))
     logger.info("written to %s and %s", *written)
 
 

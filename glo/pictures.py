@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import imageio.v3 as imageio
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from glo.runtime import files
 
@@ -19,7 +19,12 @@ CAPTION = 22  # height of a caption in pixels
 GIF_FRAMES = 40  # at most
 GIF_WIDTH = 480  # pixels; wider frames are shrunk, since colour GIFs would take tens of megabytes
 GIF_SECONDS = 8  # at most
+SOFTWARE = "GLO toolkit"  # written into PNG files
 PAPER, INK = 255, 40  # grey levels of the background and of text
+
+
+class UnreadableError(Exception):
+    """A file does not hold a whole picture."""
 
 
 def columns(n: int) -> int:
@@ -70,9 +75,34 @@ def save(path: Path, picture: np.ndarray) -> None:
     """Write a picture uint8 [h, w, 3] in the format of the suffix. Raises `files.WriteError`."""
     # One channel for grey pictures, and a low compression level: the files are as large but take a third of the time.
     grey = (picture == picture[..., :1]).all()
-    options = {"compress_level": 3} if path.suffix == ".png" else {}
+    options = {}
+    if path.suffix == ".png":
+        options = {"compress_level": 3, "pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_text("Software", SOFTWARE)
     encoded = imageio.imwrite("<bytes>", picture[..., 0] if grey else picture, extension=path.suffix, **options)
     _write(path, encoded)
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a file is a PNG that `save` has written."""
+    try:
+        if not path.is_file():
+            return False
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == SOFTWARE
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def read(path: Path) -> np.ndarray:
+    """Read a picture that `save` wrote, uint8 [h, w, 3]. Raises `UnreadableError`."""
+    try:
+        if not path.is_file():  # reading a named pipe would wait for ever
+            raise UnreadableError
+        with Image.open(path, formats=["PNG"]) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
+        raise UnreadableError from error
 
 
 def evenly(frames: Sequence[T]) -> list[T]:
@@ -82,9 +112,12 @@ def evenly(frames: Sequence[T]) -> list[T]:
 
 
 def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write an endless animation of pictures uint8 [h, w, 3] of equal size. Raises `files.WriteError`."""
+    """Write an endless animation of pictures uint8 [h, w, 3]. Smaller ones are padded. Raises `files.WriteError`."""
     milliseconds = min(500, 1000 * GIF_SECONDS // len(frames))
-    height, width = frames[0].shape[:2]
+    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
+    frames = [_pad(frame, height, width) for frame in frames]
+    if all((frame == frame[..., :1]).all() for frame in frames):
+        frames = [frame[..., 0] for frame in frames]
     if width > GIF_WIDTH:
         size = GIF_WIDTH, round(height * GIF_WIDTH / width)
         frames = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in frames]
@@ -126,8 +159,14 @@ def _join(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
     length = max(picture.shape[other] for picture in pictures)
     padded = []
     for picture in pictures:
-        widths = [(0, 0)] * 3
-        widths[axis] = (0, 8 if picture is not pictures[-1] else 0)
-        widths[other] = (0, length - picture.shape[other])
-        padded.append(np.pad(picture, widths, constant_values=PAPER))
+        size = [0, 0]
+        size[axis] = picture.shape[axis] + (8 if picture is not pictures[-1] else 0)
+        size[other] = length
+        padded.append(_pad(picture, *size))
     return np.concatenate(padded, axis)
+
+
+def _pad(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Widen a picture uint8 [h, w, 3] to the right and below."""
+    widths = [(0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0)]
+    return np.pad(picture, widths, constant_values=PAPER)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glo.data.dataset import Dataset
+from glo.runtime import terminal
 from glo.runtime.errors import UserError, did_you_mean
 
 MIN_IMAGES = 10  # training images of a class: a distribution cannot be fitted to fewer codes
@@ -100,7 +101,7 @@ def printable(name: str) -> str:
 
     Names come with the data and may contain line breaks or terminal escape codes.
     """
-    return "".join(character if character.isprintable() else "?" for character in name[:MAX_LENGTH])
+    return terminal.printable(name[:MAX_LENGTH])
 
 
 def _class(dataset: Dataset, kind: str, number: int) -> ImageClass:

@@ -44,6 +44,8 @@ class Stream(IntEnum):
     MEASURED_TRAINING = 2**63 - 29
     DECODED_STARTS = 2**63 - 30
     GRAPH_CODES = 2**63 - 45
+    PROJECTED_CODES = 2**63 - 51
+    LEFT_OUT_NEIGHBORS = 2**63 - 52
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

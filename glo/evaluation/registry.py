@@ -44,6 +44,8 @@ TASKS = {
     "per_class": Task("per_class", ("per_class",)),
     "interpolate": Task("interpolate", ("interpolate",), default=True),
     "analogy": Task("analogy", ("analogy",)),
+    "projector": Task("projector", ("projector",)),
+    "neighbors": Task("neighbors", ("neighbors",)),
     "metrics": Task("measure", ("metrics",)),
     "export": Task("export", ("export",)),
 }

@@ -97,5 +97,5 @@ class BuildSettings:
     )
     # output
     data_dir: str = output_setting("datasets", "folder of all datasets", metavar="DIR")
-    force: bool = output_setting(False, "replace an existing dataset")
+    force: bool = output_setting(False, "replace an existing dataset, or with --info any contact_sheet.png")
     resume: bool = output_setting(False, "continue an interrupted build")

@@ -9,7 +9,7 @@ PLAIN = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:bool")
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what a flat file needs not: duplicate keys, of which YAML keeps the last, anchors, aliases and tags.
+    """Refuses what a flat file does not need: anchors, aliases, tags, and duplicate keys, of which YAML keeps the last.
 
     Numbers and dates stay text, so that a file and a flag mean the same: YAML reads 010 as 8 and 1:30 as 90.
     """

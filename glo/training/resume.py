@@ -50,12 +50,12 @@ def plan(flags: Layer) -> Plan:
     saved = manifest.read(start)
     before = saved.resolved(start)
     saved_settings = fields.stored(before)
-    if "epochs" in flags.values:
-        del saved_settings["max_steps"]  # it would end the run before the new number of epochs
-    layers = [Layer(str(start), saved_settings)]
+    changes = [flags]
     if requested.config:
-        layers.append(fields.read_yaml(Path(requested.config)))
-    settings = fields.resolve(TrainSettings, *layers, flags)
+        changes.insert(0, fields.read_yaml(Path(requested.config)))
+    if any("epochs" in layer.values for layer in changes):
+        del saved_settings["max_steps"]  # it would end the run before the new number of epochs
+    settings = fields.resolve(TrainSettings, Layer(str(start), saved_settings), *changes)
     if resume and settings.precision == "auto":  # a run keeps the precision that was chosen when it began
         settings = dataclasses.replace(settings, precision=before.precision)
     for field in dataclasses.fields(TrainSettings):

@@ -15,7 +15,7 @@ from PIL import Image
 from datasets import lsun, lsun_archive
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
-from tests.support import assert_ok, assert_one_line_error, call
+from tests.support import assert_ok, assert_one_line_error, attributes_of, call
 
 BUILD = ("--datasets", "LSUN", "--category", "bedroom", "--distribution", "Gaussian", "--dimension", 2)
 
@@ -51,7 +51,7 @@ def files(tmp_path, monkeypatch):
 
 def built():
     with h5py.File("datasets/lsun_bedroom/data.hdf5") as file:
-        return {name: file[name][:] for name in file}, dict(file.attrs)
+        return {name: file[name][:] for name in file}, attributes_of(file)
 
 
 def test_both_databases(files):
