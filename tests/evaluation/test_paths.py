@@ -1,5 +1,7 @@
 """evaler.py --interpolate --path and --analogy: their files, their numbers of images, and invalid input."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +9,7 @@ from PIL import Image
 import glo
 from bench import paths as bench
 from glo.features import classifier
+from glo.runtime import errors
 from tests.runs import evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
@@ -103,13 +106,16 @@ def test_from_python(toy, home):
         run.interpolate(run.codes[:2], run.codes[2:4], "grpah")
 
 
-def test_middles_of_paths_are_measured(toy, home, monkeypatch):
+def test_middles_of_paths_are_measured(toy, home, monkeypatch, capsys):
     monkeypatch.setattr(classifier, "MIN_STEPS", 2)
     (folder,) = home.glob("train_dir/*")
-    measured = bench.measure(glo.load(folder), 20)
+    assert errors.run(lambda: bench.main([str(folder), "--num", "20"])) == 0
+    measured = json.loads(capsys.readouterr().out)
     assert measured["pairs"] == 12  # as many as there are held-out images
     assert all(np.isfinite(measured[path]["frechet"]) for path in ("line", "arc", "graph", "reconstructions", "floor"))
     assert all(0 <= measured[path]["memorisation_share"] <= 1 for path in ("line", "arc", "graph", "reconstructions"))
+    assert errors.run(lambda: bench.main([str(folder), "--data_dir", "nowhere"])) == 2
+    assert "--data_dir" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
