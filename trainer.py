@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     from glo.training import loop
     from glo.training.state import prepare
 
-    settings = precision.decide(settings, dataset.image_shape, dataset.dimension)
+    settings = precision.decide(settings, dataset.image_shape, dataset.dimension, dataset.conditions.shape[1])
     training = prepare(settings, dataset, plan)
     run = plan.run or paths.new_run_folder(
         settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate

@@ -1,10 +1,12 @@
 """A trained run: generator and learned codes, ready to sample, encode and decode. `glo.load` gives one."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from glo.data.conditions import Conditions
 from glo.data.dataset import Dataset, load_dataset
 from glo.data.labels import ImageClass
 from glo.data.lazy_array import Rows
@@ -47,8 +49,12 @@ class Run:
         self._manifest, self._given_dataset, self._batch_size = saved, dataset, batch_size
         self._n = saved.training_images
         rows = self._n * (1 + self.settings.copies(self._n))
-        self.model = GloModel(saved.image_shape, unset(rows, saved.dimension), self.settings)
+        conditions = saved.conditions()
+        self.model = GloModel(saved.image_shape, unset(rows, saved.dimension), self.settings, conditions)
         checkpoint.restore(self.model, prefix)
+        if self.model.conditions is not None:
+            conditions = replace(conditions, values=self.model.conditions.numpy())
+        self.conditions: Conditions = conditions
         self.image_shape: tuple[int, int, int] = self.model.image_shape
         self.decoder = Decoder(self.model, batch_size)
 

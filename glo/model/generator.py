@@ -13,16 +13,20 @@ from glo.model.film import modulation
 from glo.settings import TrainSettings
 
 COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
+EMBEDDING = 32  # dimension of the embedding of a condition
 
 
 class Projection(layers.Dense):
     """Dense layer from the code to the first map. Its own class lets `glo.model.precision` choose its precision."""
 
 
-def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings) -> keras.Model:
+def build(
+    image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings, condition_size: int = 0
+) -> keras.Model:
     """Build the model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1].
 
-    image_shape: (H, W, C). dimension: d.
+    image_shape: (H, W, C). dimension: d. condition_size: k; if positive, the model takes codes and conditions
+    float32 [B, k], and a linear embedding of the condition is appended to the code everywhere.
     A dense layer maps the code to a small map, which is batch-normalised, doubled in size `blocks` times by the layers
     of `UPSAMPLING`, and cropped to H x W. With `film`, the code modulates every map before its activation.
     Activations are leaky ReLUs, as in DCGAN's discriminator: at the learning rates that suit GLO, many plain ReLUs die,
@@ -33,9 +37,15 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
     rows, columns = math.ceil(height / 2**blocks), math.ceil(width / 2**blocks)
     # Channels of the hidden maps, from the coarsest to the finest.
     widths = [min(settings.channels << i, settings.max_channels) for i in reversed(range(max(blocks, 1)))]
-    seeds = iter(np.random.SeedSequence(settings.seed).generate_state(blocks + 3).tolist())
+    *layer_seeds, embedding_seed = np.random.SeedSequence(settings.seed).generate_state(blocks + 4).tolist()
+    seeds = iter(layer_seeds)
 
-    z = x = keras.Input((dimension,), name="code")
+    inputs = z = keras.Input((dimension,), name="code")
+    if condition_size:
+        condition = keras.Input((condition_size,), name="condition")
+        embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(embedding_seed), name="embedding")
+        inputs, z = [z, condition], layers.Concatenate(name="conditional_code")([z, embed(condition)])
+    x = z
     x = Projection(rows * columns * widths[0], use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project")(
         x
     )
@@ -53,7 +63,7 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
         x = modulate(x, "out")
     x = layers.Activation("tanh", name="tanh", dtype="float32")(x)
     x = layers.Cropping2D(_margins((rows << blocks) - height, (columns << blocks) - width), name="crop")(x)
-    return keras.Model(z, x, name="generator")
+    return keras.Model(inputs, x, name="generator")
 
 
 def upsampling_blocks(height: int, width: int) -> int:

@@ -51,11 +51,13 @@ def _makes_hidden_map(layer: keras.Layer) -> bool:
     return activates_map or isinstance(layer, MAP_LAYERS)
 
 
-def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> TrainSettings:
+def decide(
+    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, condition_size: int = 0
+) -> TrainSettings:
     """Return the settings with a precision of `auto` replaced by the faster type on this device.
 
     The result is saved with the run, so that a resumed run computes in the same type.
-    image_shape: (H, W, C). dimension: d.
+    image_shape: (H, W, C). dimension: d. condition_size: k.
     """
     native = device.has_bfloat16()
     if settings.precision == "bfloat16" and not native:
@@ -64,7 +66,7 @@ def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension
         return settings
     chosen = "float32"
     if native:
-        speed = measure(settings, image_shape, dimension)
+        speed = measure(settings, image_shape, dimension, condition_size)
         if speed["bfloat16"] > GAIN * speed["float32"]:
             chosen = "bfloat16"
         reason = ", ".join(f"{name} passes {rate:.0f} images/s" for name, rate in speed.items())
@@ -74,34 +76,40 @@ def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension
     return dataclasses.replace(settings, precision=chosen)
 
 
-def measure(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int) -> dict[str, float]:
+def measure(
+    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, condition_size: int = 0
+) -> dict[str, float]:
     """Time forward and backward passes of a newly built generator; returns images per second by precision."""
-    model = generator.build(image_shape, dimension, settings)
-    codes = tf.constant(np.random.default_rng(0).standard_normal((settings.batch_size, dimension)), tf.float32)
+    model = generator.build(image_shape, dimension, settings, condition_size)
+    random = np.random.default_rng(0)
+    inputs = [
+        tf.constant(random.standard_normal((settings.batch_size, *shape[1:])), tf.float32)
+        for shape in [tensor.shape for tensor in model.inputs]
+    ]
     passes = {name: _training_pass(model, name) for name in POLICIES}
     for training_pass in passes.values():
-        training_pass(codes)  # compiles it
+        training_pass(inputs)  # compiles it
     seconds: dict[str, list[float]] = {name: [] for name in passes}
     start = time.perf_counter()
     for _ in range(ROUNDS):
         for name, training_pass in passes.items():  # in turn, so that other load on the machine slows both alike
             before = time.perf_counter()
-            training_pass(codes).numpy()
+            training_pass(inputs).numpy()
             seconds[name].append(time.perf_counter() - before)
         if time.perf_counter() - start > SECONDS:
             break
     return {name: settings.batch_size / min(times) for name, times in seconds.items()}
 
 
-def _training_pass(model: keras.Model, precision: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Compile a pass from codes float32 [B, d] to a scalar that depends on the gradients of all weights and codes."""
+def _training_pass(model: keras.Model, precision: str) -> Callable[[list[tf.Tensor]], tf.Tensor]:
+    """Compile a pass from inputs float32 [B, .] to a scalar that depends on the gradients of all weights and inputs."""
 
     @tf.function
-    def training_pass(codes: tf.Tensor) -> tf.Tensor:
+    def training_pass(inputs: list[tf.Tensor]) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            tape.watch(codes)
+            tape.watch(inputs)
             with computing_in(model, precision):
-                total = tf.reduce_mean(tf.abs(model(codes, training=True)))
-        return tf.add_n([tf.reduce_sum(g) for g in tape.gradient(total, [*model.trainable_variables, codes])])
+                total = tf.reduce_mean(tf.abs(model(inputs, training=True)))
+        return tf.add_n([tf.reduce_sum(g) for g in tape.gradient(total, [*model.trainable_variables, *inputs])])
 
     return training_pass

@@ -95,6 +95,14 @@ class TrainSettings:
         high=65536,
         architecture=True,
     )
+    conditional: str | None = model_setting(
+        None,
+        "give the generator the label of an image (without a value), or attributes (NAME,NAME), besides the code, which "
+        "is then left to hold the rest",
+        const="label",
+        metavar="NAMES",
+        architecture=True,
+    )
     ema: float = model_setting(
         0.0,
         "decay of an exponential moving average of the generator's weights, which evaluation uses (0: no average)",

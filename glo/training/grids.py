@@ -49,7 +49,7 @@ class Grids:
     def observe(self, step: int, rows: np.ndarray) -> None:
         """Draw the grid, and measure how far training is. Raises `files.WriteError`."""
         epoch = math.ceil(step / self._training.steps_per_epoch)
-        shown = self._decoder.images(self._training.codes(self._rows))
+        shown = self._decoder.images(self._training.codes(self._rows), self._training.conditions(self._rows))
         reconstructions = pictures.grid(shown, pictures.columns(len(shown)))
         drawn = pictures.beside(self._originals, pictures.captioned(f"reconstructions, epoch {epoch}", reconstructions))
         pictures.save(paths.grid(self._run, epoch), drawn)
@@ -71,12 +71,14 @@ class Grids:
     def psnr_of_many(self) -> tuple[float, int]:
         """PSNR [dB] of up to `SAMPLED` training images, and their number."""
         images, loss = Rows(self._training.originals, self._sampled), build_loss(self._training.settings.loss)
-        measured = self._decoder.measure(self._training.codes(self._sampled), images, loss)
+        codes, conditions = self._training.codes(self._sampled), self._training.conditions(self._sampled)
+        measured = self._decoder.measure(codes, images, loss, conditions)
         return measured.result()["psnr"], len(self._sampled)
 
     def _samples(self) -> np.ndarray:
         """Images uint8 [GRID, H, W, C] of the cheapest sampler: those of evaluation take longer to fit."""
         seed = self._training.settings.seed
         gaussian = Gaussian.fit(self._training.codes(self._sampled), seed)
-        codes = gaussian.draw(GRID, random_generator(seed, Stream.PROGRESS_SAMPLES))
-        return self._decoder.images(project(codes, self._training.settings.projection))
+        random = random_generator(seed, Stream.PROGRESS_SAMPLES)
+        codes = project(gaussian.draw(GRID, random), self._training.settings.projection)
+        return self._decoder.images(codes, self._training.conditions(random.choice(self._sampled, GRID)))

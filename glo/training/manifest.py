@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from glo.data.conditions import Conditions, blank
 from glo.data.dataset import Dataset
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
@@ -23,6 +24,7 @@ MAX_BYTES = 1 << 20
 
 # What `data` holds, by the words that errors use.
 IMAGE_SHAPE, DIMENSION, TRAINING_IMAGES = "image shape", "code dimension", "training images"
+CLASSES, ATTRIBUTES, LABELS = "classes", "attributes", "labels of the classes"
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,28 @@ class Manifest:
         """n, of the images that codes were learned for, without altered copies."""
         return self.data[TRAINING_IMAGES]
 
+    def conditions(self) -> Conditions:
+        """The names of the condition, with blank values for the training images."""
+        names, numbers = self.data.get(CLASSES) or self.data.get(ATTRIBUTES) or [], self.data.get(LABELS)
+        return blank(names, numbers, self.training_images)
+
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """What ties a code table to a dataset: the images and their order, the code dimension, and the rows trained on."""
-    return {
+    """What ties a code table to a dataset: images and their order, code dimension, rows trained on, and conditions."""
+    data = {
         "fingerprint of the images": dataset.fingerprint,
         IMAGE_SHAPE: list(dataset.image_shape),
         DIMENSION: dataset.dimension,
         TRAINING_IMAGES: len(dataset.train_rows),
         "training rows": hashlib.sha256(dataset.train_rows.astype("<i8").tobytes()).hexdigest(),
     }
+    conditions = dataset.conditions
+    if conditions.names:
+        data[ATTRIBUTES if conditions.numbers is None else CLASSES] = list(conditions.names)
+        if conditions.numbers is not None:
+            data[LABELS] = list(conditions.numbers)
+        data["fingerprint of the conditions"] = conditions.fingerprint()
+    return data
 
 
 def difference(manifest: Manifest, dataset: Dataset) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from glo.data.augmentation import Augmented
 from glo.data.batches import batches, steps_per_epoch
+from glo.data.conditions import residuals
 from glo.data.dataset import Dataset
 from glo.data.lazy_array import Rows
 from glo.model.codes import unset
@@ -59,6 +60,10 @@ class Training:
         """The codes of rows int64 [n] of the table, float32 [n, d]."""
         return self.model.table.gather(rows).numpy()
 
+    def conditions(self, rows: np.ndarray) -> np.ndarray:
+        """The conditions of rows int64 [n] of the table, float32 [n, k]."""
+        return self.model.condition(rows).numpy()
+
 
 def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
     """Build the model and fill it: with initial codes, or from the checkpoint that the plan starts from.
@@ -74,7 +79,10 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
         codes = unset(len(images), dataset.dimension)
     elif isinstance(images, Augmented):
         codes = images.codes(codes)
-    model = GloModel(dataset.image_shape, codes, settings)
+    conditions = dataset.train_conditions
+    if settings.conditional and not plan.start:  # what the condition tells, the codes need not hold
+        codes = residuals(codes[:], conditions[np.arange(len(codes)) % len(conditions)])
+    model = GloModel(dataset.image_shape, codes, settings, conditions)
     if plan.start:
         checkpoint.restore(model, plan.start, partial=plan.run is None)
         before, now = plan.manifest.numerics, device.numerics()

@@ -53,14 +53,20 @@ PASSES = {"joint": (("generator", "codes"),), "alternate": (("generator",), ("co
 
 
 def gradients(
-    model: GloModel, loss: Loss, precision: str, inputs: tf.Tensor, images: tf.Tensor, moved: tuple[str, ...]
+    model: GloModel,
+    loss: Loss,
+    precision: str,
+    inputs: tf.Tensor,
+    condition: tf.Tensor,
+    images: tf.Tensor,
+    moved: tuple[str, ...],
 ) -> tuple[tf.Tensor, Gradients]:
-    """Losses float32 [B] and gradients of what is `moved`, of the generator's inputs [B, d] and images uint8."""
+    """Losses float32 [B] and gradients of what is `moved`, of noisy codes [B, d], conditions [B, k] and images uint8."""
     weights = model.generator.trainable_variables if "generator" in moved else []
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         with computing_in(model.generator, precision):
-            losses = loss(model.decode(inputs, training=True), normalize_pixels(images))
+            losses = loss(model.decode(inputs, condition, training=True), normalize_pixels(images))
         mean = tf.reduce_mean(losses)
     *to_weights, to_codes = tape.gradient(mean, [*weights, inputs])
     # The mean divides each sample's own gradient by the batch size, which must not reach the codes.
@@ -88,20 +94,22 @@ def make_step(model: GloModel, settings: TrainSettings, learned: int) -> Step:
 
     # XLA may compile this part, which holds all that is costly; the code table is not on the device.
     @tf.function(jit_compile=device.jit(settings.jit))
-    def compiled_gradients(inputs: tf.Tensor, images: tf.Tensor, moved: tuple[str, ...]) -> tuple[tf.Tensor, Gradients]:
+    def compiled_gradients(
+        inputs: tf.Tensor, condition: tf.Tensor, images: tf.Tensor, moved: tuple[str, ...]
+    ) -> tuple[tf.Tensor, Gradients]:
         if "generator" in moved:
-            return gradients(model, loss, settings.precision, inputs, images, moved)
+            return gradients(model, loss, settings.precision, inputs, condition, images, moved)
         with frozen_statistics(model.generator):  # they have moved with the generator
-            return gradients(model, loss, settings.precision, inputs, images, moved)
+            return gradients(model, loss, settings.precision, inputs, condition, images, moved)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        codes = model.table.gather(rows)
+        codes, condition = model.table.gather(rows), model.condition(rows)
         noise, rates = _noise(model, settings, learned, tf.shape(codes)), _rates(model, settings, learned)
         inputs = codes if noise is None else codes + noise
         reported = None
         for moved in PASSES[settings.update]:
-            losses, own = compiled_gradients(inputs, images, moved)
+            losses, own = compiled_gradients(inputs, condition, images, moved)
             reported = losses if reported is None else reported
             if own.codes is not None:
                 own = own._replace(codes=own.codes + 2 * settings.code_decay * codes)
@@ -123,20 +131,20 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
     loss = build_loss(settings.loss)
 
     @tf.function(jit_compile=device.jit(settings.jit))
-    def code_gradients(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def code_gradients(codes: tf.Tensor, condition: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(codes)
             with computing_in(model.evaluated, settings.precision):
-                losses = loss(model.decode(codes), target)
+                losses = loss(model.decode(codes, condition), target)
         return losses, tape.gradient(losses, codes)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        target, codes = normalize_pixels(images), model.table.gather(rows)
+        target, codes, condition = normalize_pixels(images), model.table.gather(rows), model.condition(rows)
         first = second = tf.zeros_like(codes)
         before = tf.zeros_like(codes[:, 0])
         for update in tf.range(settings.refine_steps):
-            losses, to_codes = code_gradients(codes, target)
+            losses, to_codes = code_gradients(codes, condition, target)
             before = tf.where(update == 0, losses, before)
             to_codes += 2 * settings.code_decay * codes
             move, first, second = adam(first, second, tf.fill(tf.shape(losses), update + 1), to_codes)

@@ -16,7 +16,7 @@ def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
     """The text of --dry_run."""
     originals = len(dataset.train_rows)
     n = originals * (1 + settings.copies(originals))
-    model = GloModel(dataset.image_shape, unset(n, dataset.dimension), settings)
+    model = GloModel(dataset.image_shape, unset(n, dataset.dimension), settings, dataset.train_conditions)
     layers: list[str] = []
     model.generator.summary(print_fn=layers.append)
     lines = [
