@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtri
 
 from glo.data.block import Block
 from glo.data.names import MAX_LISTED, label_name, printable
+from glo.data.randomness import Stream, random_generator
 from glo.runtime.errors import UserError, did_you_mean
 
 LABEL = "label"  # the value of --conditional that means labels; any other value lists attributes
 UNKNOWN = -1  # in place of a class that no training image has: its vector is zero
 MAX_CANDIDATES = 100  # combinations of attributes under which an image without a condition is fitted
+
+ROTATIONS = 60  # of the codes, until a network hardly finds the group of a code any more
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
 
@@ -91,8 +95,12 @@ class Conditions:
 
     def determine(self, members: np.ndarray) -> bool:
         """Whether the condition of an image tells if it is a member. members: bool [n]."""
-        _, condition = np.unique(self.values, axis=0, return_inverse=True)
-        return bool(self.names) and not np.isin(condition[members], condition[~members]).any()
+        groups = self.groups()
+        return bool(self.names) and not np.isin(groups[members], groups[~members]).any()
+
+    def groups(self) -> np.ndarray:
+        """The number of the condition of each image among the different ones, int64 [n]."""
+        return np.unique(self.values, axis=0, return_inverse=True)[1].reshape(-1)
 
     def _class(self, label: int | str) -> int:
         """The position of a class. Raises `ValueError` if there is none of that number or name."""
@@ -190,15 +198,23 @@ def of_block(
         raise UserError(f"--conditional {printable(conditional)}: {error}") from None
 
 
-def residuals(codes: np.ndarray, conditions: np.ndarray) -> np.ndarray:
-    """The part of codes float32 [n, d] that their conditions, float32 [n, k], do not explain by linear regression.
+def independent(codes: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Transform codes so that they are distributed alike in every group: codes float32 [n, d], groups int [n].
 
-    With one-hot conditions, the mean code of each class is removed. The result has mean 0 and is scaled to the root
-    mean square norm of the centred codes.
+    The codes of each group are mapped to a standard normal distribution by rotation-based iterative Gaussianization
+    (Laparra, Camps-Valls, Malo, 2011): in turn, the codes are rotated, and each coordinate of a group is replaced by the
+    normal quantiles of its ranks. The result has the means and standard deviations of `codes`, coordinate by
+    coordinate. Removing the mean of each group alone would leave its covariance, in which a network still finds it.
     """
-    centred = codes - codes.mean(axis=0)
-    inputs = np.concatenate([np.ones((len(codes), 1), np.float32), conditions], axis=1).astype(np.float64)
-    weights = np.linalg.lstsq(inputs.T @ inputs, inputs.T @ centred, rcond=None)[0]
-    rest = centred - inputs @ weights
-    scale = np.sqrt(np.square(centred).sum() / max(np.square(rest).sum(), np.finfo(np.float32).tiny))
-    return (rest * scale).astype(np.float32)
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    quantiles = [ndtri((np.arange(len(rows)) + 0.5) / len(rows)).astype(np.float32) for rows in members]
+    random, d = random_generator(seed, Stream.CODE_ROTATIONS), codes.shape[1]
+    normal, rotation = codes.astype(np.float32), np.eye(d, dtype=np.float32)
+    for _ in range(ROTATIONS):
+        rotated = normal @ rotation
+        for rows, values in zip(members, quantiles, strict=True):
+            np.put_along_axis(block := np.empty((len(rows), d), np.float32), rotated[rows].argsort(axis=0), values[:, None], axis=0)
+            rotated[rows] = block
+        normal = rotated @ rotation.T
+        rotation = np.linalg.qr(random.standard_normal((d, d)))[0].astype(np.float32)
+    return normal * codes.std(axis=0) + codes.mean(axis=0)
