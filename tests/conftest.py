@@ -1,12 +1,18 @@
 """All tests run with oneDNN's kernels, as the commands do."""
 
 import os
+import signal
 
 import pytest
 
 from glo.runtime import device
 
 os.environ.setdefault(device.ONEDNN, "1")
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, which the commands that they start would
+# inherit. A handler in this process is the default again in those commands.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Folders whose tests train runs, or start commands as processes: `make test-fast` leaves them out.
 SLOW = {"commands", "evaluation", "features"}

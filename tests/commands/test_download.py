@@ -354,7 +354,7 @@ def test_convert(tmp_path, name):
     told = {"name": "CATS", "source": name, "distribution": "given", "dimension": 3}
     assert told.items() <= attributes.items()
     converted = (tmp_path / "CATS" / "data.hdf5").read_bytes()
-    assert "has the fast layout already" in assert_ok(run(tmp_path, "--convert", "CATS/", "--force"))
+    assert "already has the fast layout" in assert_ok(run(tmp_path, "--convert", "CATS/", "--force"))
     assert (tmp_path / "CATS" / "data.hdf5").read_bytes() == converted
 
 
