@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     saved = manifest.read(prefix)
     trained = saved.resolved(prefix)
     requirements.check_sampler(settings, trained)
+    requirements.check_condition(settings, trained)
     place = {"dataset": settings.dataset or trained.dataset, "data_dir": settings.data_dir or trained.data_dir}
     dataset = load_dataset(dataclasses.replace(trained, **place, memory_limit=settings.memory_limit))
     manifest.check_dataset(saved, dataset, prefix)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glo.data.conditions import Conditions
+from glo.data.conditions import Conditions, Label
 from glo.data.dataset import Dataset, load_dataset
 from glo.data.labels import ImageClass
 from glo.data.lazy_array import Rows
@@ -78,7 +78,12 @@ class Run:
         return dataset
 
     def sample(
-        self, n: int, seed: int = 0, sampler: str | None = None, temperature: float | None = None
+        self,
+        n: int,
+        seed: int = 0,
+        sampler: str | None = None,
+        temperature: float | None = None,
+        label: Label | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw new images.
 
@@ -89,6 +94,7 @@ class Run:
         sampler : the distribution that is fitted to the learned codes, one of `glo.samplers.SAMPLERS`. By default the
             one that the run's settings name. The fit is kept in the run folder.
         temperature : factor on the noise that codes are made of. By default the run's own with its own sampler, else 1.
+        label : of a conditional model, as in `decode`. By default labels are drawn as they are distributed in training.
 
         Returns
         -------
@@ -98,7 +104,7 @@ class Run:
         Raises
         ------
         ValueError
-            For an unknown sampler, and for a temperature or number that is not positive.
+            For an unknown sampler or label, and for a temperature or number that is not positive.
         """
         sampler = sampler or self.settings.sampler
         if sampler not in SAMPLERS:
@@ -107,9 +113,10 @@ class Run:
         if n < 1 or not temperature > 0:
             raise ValueError(f"n and temperature must be positive, not {n} and {temperature}")
         codes = self.fit_sampler(sampler).draw(n, seed, self.settings.projection, temperature)
-        return self.decoder.images(codes), codes
+        conditions = self.draw_conditions(n, seed) if label is None else self.conditions.of(label, n)
+        return self.decoder.images(codes, conditions), codes
 
-    def encode(self, images: np.ndarray, label: int | None = None, steps: int = 200) -> np.ndarray:
+    def encode(self, images: np.ndarray, label: Label | None = None, steps: int = 200) -> np.ndarray:
         """Find the codes of images by fitting: the generator stands still, codes descend on the run's own loss.
 
         Each image starts from several codes, and the best is kept: the mean code, and the codes of the nearest
@@ -119,7 +126,8 @@ class Run:
         Parameters
         ----------
         images : uint8 [n, H, W, C] of the run's image shape.
-        label : the class of the images, for models that are conditioned on one.
+        label : of a conditional model, as in `decode`. Without it, each image is fitted under every class at first, and
+            the class with the least loss goes on.
         steps : updates of each code.
 
         Returns
@@ -129,22 +137,103 @@ class Run:
         Raises
         ------
         ValueError
-            For images of another shape or dtype, and for a label, since this model has no condition.
+            For images of another shape or dtype, for an unknown label, and for a label of an unconditional model.
         """
-        if label is not None:
-            raise ValueError("this model is not conditioned on labels: leave label out")
-        return self.fit(self._checked(images), build_loss(self.settings.loss), steps)
+        images = self._checked(images)
+        conditions = None if label is None else self.conditions.of(label, len(images))
+        return self.fit(images, build_loss(self.settings.loss), steps, conditions=conditions).codes
 
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Generate the images uint8 [n, H, W, C] of codes float32 [n, d]. Raises `ValueError` for another shape."""
+    def classify(self, images: np.ndarray, steps: int = 200) -> np.ndarray:
+        """Find the labels of images uint8 [n, H, W, C]: those under which a conditional model fits them best.
+
+        Returns labels int32 [n] as in the dataset, or attributes int32 [n, k]. steps: updates of each code.
+        Raises `ValueError` if the model is not conditional, and for images of another shape or dtype.
+        """
+        if not self.conditions.names:
+            raise ValueError("this model is not conditional: it cannot classify")
+        fit = self.fit(self._checked(images), build_loss(self.settings.loss), steps)
+        return self.conditions.labels(fit.conditions)
+
+    def decode(self, codes: np.ndarray, label: Label | None = None) -> np.ndarray:
+        """Generate images of codes.
+
+        Parameters
+        ----------
+        codes : float32 [n, d].
+        label : of a conditional model, for all images or for each: a class by its number or name. If the condition
+            consists of attributes: the names of those that are present, as in "Male,Smiling", or 0 and 1 for each
+            attribute, [k] or [n, k].
+
+        Returns
+        -------
+        images : uint8 [n, H, W, C].
+
+        Raises
+        ------
+        ValueError
+            For codes of another shape, for an unknown label, and without a label for a conditional model.
+        """
         codes = np.asarray(codes, np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.model.dimension:
             raise ValueError(f"codes must be [n, {self.model.dimension}], not {list(codes.shape)}")
-        return self.decoder.images(codes)
+        if label is None and self.conditions.names:
+            raise ValueError(f"this model is conditional: give label, {', '.join(self.conditions.names)}")
+        return self.decoder.images(codes, None if label is None else self.conditions.of(label, len(codes)))
 
-    def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """The images uint8 [n, H, W, C] of the codes that `encode` finds for images of that shape and dtype."""
-        return self.decode(self.encode(images))
+    def reconstruct(self, images: np.ndarray, label: Label | None = None) -> np.ndarray:
+        """The images uint8 [n, H, W, C] that the codes of `encode` decode to. images, label: as in `encode`."""
+        images = self._checked(images)
+        conditions = None if label is None else self.conditions.of(label, len(images))
+        fit = self.fit(images, build_loss(self.settings.loss), conditions=conditions)
+        return self.decoder.images(fit.codes, fit.conditions)
+
+    def class_sweep(self, codes: np.ndarray, label: Label) -> np.ndarray:
+        """Decode each code under every class, or with each attribute of its label in turn absent, then present.
+
+        codes: float32 [n, d]. label: as in `decode`; it matters for attributes alone.
+        Returns images uint8 [n, m, H, W, C]; m is the number of classes, or twice the number of attributes.
+        Raises `ValueError` for an unconditional model and an unknown label.
+        """
+        _, swept = self.conditions.variations(self.conditions.of(label, len(codes)))
+        n, m, k = swept.shape
+        images = self.decoder.images(np.repeat(codes, m, axis=0), swept.reshape(n * m, k))
+        return images.reshape(n, m, *self.image_shape)
+
+    def style_sweep(
+        self, label: Label | None = None, directions: int = 6, steps: int = 11, strength: float = 2.0
+    ) -> np.ndarray:
+        """Decode codes along the leading principal directions of the learned codes, through their mean.
+
+        label: of a conditional model, as in `decode`; by default the first class, or the most frequent attributes.
+        steps: positions from -strength to strength, in standard deviations along the direction.
+        Returns images uint8 [directions, steps, H, W, C]. Raises `ValueError` for an unknown label.
+        """
+        condition = self.conditions.candidates()[0] if label is None else self.conditions.of(label, 1)[0]
+        return self.sweep(self.codes, condition, strength * np.linspace(-1, 1, steps), directions)
+
+    def sweep(self, codes: np.ndarray, condition: np.ndarray, positions: np.ndarray, directions: int) -> np.ndarray:
+        """Images uint8 [min(directions, d), p, H, W, C] under one condition float32 [k], see `style_sweep`.
+
+        codes: float32 [n, d], whose principal directions are taken. positions: [p], in standard deviations.
+        """
+        gaussian = Gaussian.fit(codes, 0)
+        variances, axes = np.linalg.eigh(gaussian.covariance)
+        leading = (axes * np.sqrt(np.maximum(variances, 0))).T[::-1][:directions]
+        swept = gaussian.mean + positions[:, None] * leading[:, None]
+        swept = project(swept.reshape(-1, codes.shape[1]).astype(np.float32), self.settings.projection)
+        images = self.decoder.images(swept, np.tile(condition, (len(swept), 1)))
+        return images.reshape(len(leading), len(positions), *self.image_shape)
+
+    def style_codes(self, image_class: ImageClass | None) -> np.ndarray:
+        """The learned codes that describe what differs between the images of a class, float32 [m, d].
+
+        They are the codes of the class, or those of all images (also for None) if the condition determines the class,
+        because the codes then hold the rest alone.
+        """
+        rows = self.dataset.train_rows if image_class else None
+        if image_class is None or self.conditions.determine(image_class.members[rows]):
+            return self.codes
+        return self.codes[image_class.among(rows)]
 
     def temperature(self, sampler: str) -> float:
         """The run's own temperature with its own sampler, 1 with any other, which it was not chosen for."""
@@ -153,47 +242,60 @@ class Run:
     def fit_sampler(
         self, name: str, components: int | None = None, image_class: ImageClass | None = None, seed: int = 0
     ) -> Fitted:
-        """A sampler fitted to the learned codes, those of one class if it is given; kept in the run folder.
+        """A sampler fitted to the learned codes, or to `style_codes` of a class; kept in the run folder.
 
         components: of `gmm`. By default those of the run's settings, fewer for a class with few codes.
         """
-        codes = self.codes if image_class is None else self.codes[image_class.among(self.dataset.train_rows)]
+        codes = self.style_codes(image_class)
         if self.settings.components and not components:
             components = components_for(len(codes), len(self.codes), self.settings.components)
         options = {"components": components} if components and name == "gmm" else {}
-        key = image_class.key if image_class else None
+        key = image_class.key if image_class and len(codes) < len(self.codes) else None
         file = paths.sampler(self.prefix.parent, name, self.step, key)
         return fitted(file, name, codes, seed, self.settings.projection, options)
+
+    def draw_conditions(self, n: int, seed: int, image_class: ImageClass | None = None) -> np.ndarray:
+        """Conditions float32 [n, k] of random training images, those of one class if it is given."""
+        rows = np.arange(self._n) if image_class is None else image_class.among(self.dataset.train_rows)
+        return self.conditions[random_generator(seed, Stream.SAMPLED_CONDITIONS).choice(rows, n)]
 
     def fit(
         self,
         images: np.ndarray,
         loss: fitting.Loss,
-        steps: int,
+        steps: int = 200,
         hole: np.ndarray | None = None,
         prior: float = 0.0,
         draws: int = 0,
         seed: int = 0,
-    ) -> np.ndarray:
-        """Fit codes, float32 [n, d], to images uint8 [n, H, W, C].
+        conditions: np.ndarray | None = None,
+    ) -> fitting.Fit:
+        """Fit codes to images uint8 [n, H, W, C].
 
         hole: bool [H, W, 1], pixels that the loss does not see. prior: weight of `GaussianPrior`. draws: further
-        starts, drawn from the Gaussian of the learned codes by `seed`.
+        starts, drawn from the Gaussian of the learned codes by `seed`. conditions: of the images, float32 [n, k]; if
+        None, each image starts under every condition of a conditional model.
         """
         projection = self.settings.projection
         gaussian = Gaussian.fit(self.codes, seed)
         drawn = project(gaussian.draw(draws, random_generator(seed, Stream.FITTING_STARTS)), projection)
         starts = fitting.starts(images, *self._known, drawn, hole)
+        if conditions is None:
+            starts, of_starts = fitting.under_each(starts, self.conditions.candidates())
+        else:
+            of_starts = np.repeat(conditions[:, None], starts.shape[1], axis=1)
         unlikely = GaussianPrior(gaussian, prior) if prior else None
-        return fitting.fit(self.model, loss, projection, images, starts, steps, self._batch_size, unlikely, hole)[0]
+        return fitting.fit(
+            self.model, loss, projection, images, starts, steps, self._batch_size, unlikely, hole, of_starts
+        )
 
     @cached_property
     def _known(self) -> tuple[Rows | np.ndarray, np.ndarray]:
         """Images uint8 [m, H, W, C] whose codes are known, and these codes, for fitting to start from."""
         if self.dataset:
             return self.dataset.train_images, self.codes
-        codes = self.codes[np.sort(permutation(self._n, 0, Stream.DECODED_STARTS)[:DECODED])]
-        return self.decoder.images(codes), codes
+        rows = np.sort(permutation(self._n, 0, Stream.DECODED_STARTS)[:DECODED])
+        return self.decoder.images(self.codes[rows], self.conditions[rows]), self.codes[rows]
 
     def _dataset_exists(self) -> bool:
         return paths.dataset_file(paths.dataset_folder(self.settings.data_dir, self.settings.dataset)) is not None

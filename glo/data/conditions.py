@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from glo.data.block import Block
-from glo.data.names import MAX_LISTED, label_name, printable
+from glo.data.names import ABSENT, MAX_LISTED, label_name, printable
 from glo.data.randomness import Stream, random_generator
 from glo.runtime.errors import UserError, did_you_mean
 
@@ -97,6 +97,27 @@ class Conditions:
         """Whether the condition of an image tells if it is a member. members: bool [n]."""
         groups = self.groups()
         return bool(self.names) and not np.isin(groups[members], groups[~members]).any()
+
+    def common(self) -> np.ndarray:
+        """The most frequent condition among these images, float32 [k]."""
+        _, first, counts = np.unique(self.values, axis=0, return_index=True, return_counts=True)
+        return self[first[counts.argmax()][None]][0]
+
+    def present(self, vector: np.ndarray) -> tuple[str, ...]:
+        """The names of the class or the attributes that a vector float32 [k] stands for."""
+        return tuple(name for name, value in zip(self.names, vector, strict=True) if value > 0.5)
+
+    def variations(self, vectors: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+        """All classes, or vectors float32 [n, k] with each attribute in turn absent, then present.
+
+        Returns names of the m variations, and their vectors float32 [n, m, k].
+        """
+        if self.numbers is not None:
+            return self.names, np.broadcast_to(self.candidates(), (len(vectors), *[len(self.names)] * 2))
+        varied = np.repeat(vectors[:, None], 2 * len(self.names), axis=1)
+        for column in range(len(self.names)):
+            varied[:, 2 * column, column], varied[:, 2 * column + 1, column] = 0, 1
+        return tuple(name for attribute in self.names for name in (ABSENT + attribute, attribute)), varied
 
     def groups(self) -> np.ndarray:
         """The number of the condition of each image among the different ones, int64 [n]."""
@@ -202,8 +223,8 @@ def independent(codes: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     """Transform codes so that they are distributed alike in every group: codes float32 [n, d], groups int [n].
 
     The codes of each group are mapped to a standard normal distribution by rotation-based iterative Gaussianization
-    (Laparra, Camps-Valls, Malo, 2011): in turn, the codes are rotated, and each coordinate of a group is replaced by the
-    normal quantiles of its ranks. The result has the means and standard deviations of `codes`, coordinate by
+    (Laparra, Camps-Valls, Malo, 2011): codes are rotated, and each coordinate of a group is replaced by the normal
+    quantiles of its ranks. The result has the means and standard deviations of `codes`, coordinate by
     coordinate. Removing the mean of each group alone would leave its covariance, in which a network still finds it.
     """
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -213,8 +234,8 @@ def independent(codes: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     for _ in range(ROTATIONS):
         rotated = normal @ rotation
         for rows, values in zip(members, quantiles, strict=True):
-            np.put_along_axis(block := np.empty((len(rows), d), np.float32), rotated[rows].argsort(axis=0), values[:, None], axis=0)
-            rotated[rows] = block
+            ranks = rotated[rows].argsort(axis=0).argsort(axis=0)
+            rotated[rows] = values[ranks]
         normal = rotated @ rotation.T
         rotation = np.linalg.qr(random.standard_normal((d, d)))[0].astype(np.float32)
     return normal * codes.std(axis=0) + codes.mean(axis=0)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from glo.data.dataset import Dataset
-from glo.data.names import MAX_LISTED, label_name, printable
+from glo.data.names import ABSENT, MAX_LISTED, label_name, printable
 from glo.runtime.errors import UserError, did_you_mean
 
 MIN_IMAGES = 10  # training images of a class: a distribution cannot be fitted to fewer codes
 MAX_CLASSES = 100  # that `every` returns
-ABSENT = "not:"  # prefix of an attribute's name that selects the images without the attribute
 
 
 @dataclass(frozen=True)

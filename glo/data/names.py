@@ -1,5 +1,6 @@
 """Names of labels and attributes as text that is safe to print."""
 
+ABSENT = "not:"  # prefix of an attribute's name that selects the images without the attribute
 MAX_LISTED = 20  # names in an error message
 MAX_LENGTH = 64  # of a printed name, in characters
 

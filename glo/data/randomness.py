@@ -45,6 +45,7 @@ class Stream(IntEnum):
     DECODED_STARTS = 2**63 - 30
     CODE_ROTATIONS = 2**63 - 31
     SAMPLED_CONDITIONS = 2**63 - 32
+    SWEPT_IMAGES = 2**63 - 33
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -27,10 +27,10 @@ SHOWN = 1024  # samples of the picture, at most
 def run(session: Session) -> dict[str, Any]:
     """A picture of samples, some of them above their nearest training image; an .npz; with --export_samples, PNGs."""
     settings, sampler, decoder = session.settings, session.sampler, session.run.decoder
-    codes = session.draw(sampler, max(settings.num_samples, COMPARED))
-    memorised = _memorised(session, codes[:COMPARED])
-    codes = codes[: settings.num_samples]
-    images = decoder.images(codes)
+    codes, conditions = session.draw(sampler, max(settings.num_samples, COMPARED), session.image_class)
+    images = decoder.images(codes, conditions)
+    memorised = _memorised(session, images[:COMPARED])
+    codes, images = codes[: settings.num_samples], images[: settings.num_samples]
     title = describe(session, session.image_class)
     compared = images[:NEIGHBORS]
     closest = session.images[nearest(compared, session.images)[1][:, 0]]
@@ -89,12 +89,12 @@ def _export(images: np.ndarray, folder: Path, force: bool) -> None:
     logger.info("%d samples written to %s", len(images), folder)
 
 
-def _memorised(session: Session, codes: np.ndarray) -> float | None:
-    """The memorisation share of the images of codes [n, d]; None where no image, of their class, was held out."""
+def _memorised(session: Session, images: np.ndarray) -> float | None:
+    """The memorisation share of images uint8 [n, H, W, C]; None where no image, of their class, was held out."""
     rows = session.dataset.test_rows
     if session.image_class:
         rows = rows[session.image_class.among(rows)]
     if not len(rows):
         return None
     held_out = session.dataset.images[session.choose(rows, COMPARED, Stream.MEMORIZATION_IMAGES)]
-    return memorization.share(session.run.decoder.images(codes), session.images, held_out)
+    return memorization.share(images, session.images, held_out)

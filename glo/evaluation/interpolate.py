@@ -7,19 +7,20 @@ import numpy as np
 from glo import pictures
 from glo.data.randomness import Stream, random_generator
 from glo.evaluation.session import Session
-from glo.inference.interpolation import PATHS
+from glo.inference.interpolation import PATHS, linear
 
 PAIRS, PATH_STEPS = 8, 10
 
 
 def run(session: Session) -> dict[str, Any]:
     """A row for each pair of --pairs, the real images at both ends; as a picture, and as an animation."""
-    images, codes = session.images, session.run.codes
+    images, codes, conditions = session.images, session.run.codes, session.run.conditions
     pairs = _pairs(session, len(images))
     positions = np.linspace(0, 1, PATH_STEPS)
     panels, frames = [], []
     for name, between in PATHS.items():
-        decoded = np.stack([session.run.decoder.images(between(codes[a], codes[b], positions)) for a, b in pairs])
+        paths = [(between(*codes[pair], positions), linear(*conditions[pair], positions)) for pair in pairs]
+        decoded = np.stack([session.run.decoder.images(*path) for path in paths])
         rows = np.concatenate([images[pairs[:, 0]][:, None], decoded, images[pairs[:, 1]][:, None]], axis=1)
         caption = f"{name}: a real image, {PATH_STEPS} codes from its own to the other's, the other image"
         panels.append(pictures.captioned(caption, pictures.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1])))

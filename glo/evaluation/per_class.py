@@ -16,14 +16,15 @@ EACH = 10  # samples of a class
 def run(session: Session) -> dict[str, Any]:
     """Labels are the classes, or attributes where there are no labels; the most frequent ones if there are many."""
     classes = labels.every(session.dataset)
-    codes, measured = [], []
+    codes, images, measured = [], [], []
     for image_class in classes:
         sampler = session.fit_sampler(image_class)
-        codes.append(session.draw(sampler, EACH))
+        drawn, conditions = session.draw(sampler, EACH, image_class)
+        codes.append(drawn)
+        images.append(session.run.decoder.images(drawn, conditions))
         n = len(image_class.among(session.dataset.train_rows))
         measured.append({"label": image_class.name, "training_images": n, **session.scores(sampler)})
         log_scores(session, describe(session, image_class), sampler)
-    images = [session.run.decoder.images(part) for part in codes]
     rows = [
         pictures.captioned(image_class.name, pictures.grid(part, EACH))
         for image_class, part in zip(classes, images, strict=True)

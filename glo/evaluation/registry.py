@@ -37,6 +37,8 @@ TASKS = {
     "restore": Task("restore", ("images", "inpaint", "denoise")),
     "reconstruct": Task("reconstruct", ("reconstruct",), default=True),
     "generate": Task("generate", ("generate", "label", "export_samples"), default=True),
+    "class_sweep": Task("class_sweep", ("class_sweep",)),
+    "style_sweep": Task("style_sweep", ("style_sweep",)),
     "per_class": Task("per_class", ("per_class",)),
     "interpolate": Task("interpolate", ("interpolate",), default=True),
     "metrics": Task("measure", ("metrics",)),
@@ -49,4 +51,6 @@ def requested(settings: EvalSettings) -> dict[str, Task]:
     tasks = {name: task for name, task in TASKS.items() if task.requested(settings)}
     if "restore" in tasks:  # it reconstructs what it is given
         tasks.pop("reconstruct", None)
+    if "style_sweep" in tasks and not (settings.generate or settings.export_samples is not None):
+        tasks.pop("generate", None)  # --label names the class of the sweep
     return tasks or {name: task for name, task in TASKS.items() if task.default}

@@ -19,8 +19,14 @@ def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
         raise UserError(
             f"--components {settings.components} is for --sampler gmm, and the sampler is {sampler}: drop one"
         )
-    if sampler == "unit" and (settings.label is not None or settings.per_class):
+    if sampler == "unit" and trained.conditional is None and (settings.label is not None or settings.per_class):
         raise UserError("the sampler unit is the same for every class: choose another, such as --sampler gaussian")
+
+
+def check_condition(settings: EvalSettings, trained: TrainSettings) -> None:
+    """Raise `UserError` for a sweep over classes if the run has no condition."""
+    if settings.class_sweep and trained.conditional is None:
+        raise UserError("--class_sweep needs a conditional model: train one with --conditional")
 
 
 def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None:

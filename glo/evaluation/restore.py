@@ -35,8 +35,9 @@ def run(session: Session) -> dict[str, Any]:
     hole, sigma = session.hole, session.settings.denoise
     task = "inpaint" if hole is not None else "images" if sigma is None else "denoise"
     given = noisy(images, sigma, random_generator(session.settings.seed, Stream.ADDED_NOISE)) if sigma else images
-    codes = session.fit(given, build_loss(DENOISING_LOSS if task == "denoise" else session.run.settings.loss), hole)
-    restored = session.run.decoder.images(codes)
+    loss = build_loss(DENOISING_LOSS if task == "denoise" else session.run.settings.loss)
+    fit = session.fit(given, loss, hole, None if session.pictures else session.dataset.conditions[session.held_out])
+    restored = session.run.decoder.images(fit.codes, fit.conditions)
     if hole is not None:
         given, restored = np.where(hole, np.uint8(UNKNOWN), images), np.where(hole, restored, images)
     errors = squared_errors(restored, images, hole)
@@ -55,7 +56,12 @@ def run(session: Session) -> dict[str, Any]:
         session.path(task, "png"), pictures.beside(*(pictures.panel(text, shown[:SHOWN]) for text, shown in panels))
     )
     results.save_arrays(
-        session.path(task, "npz"), image=images, given=given, reconstruction=restored, code=codes, name=np.array(names)
+        session.path(task, "npz"),
+        image=images,
+        given=given,
+        reconstruction=restored,
+        code=fit.codes,
+        name=np.array(names),
     )
     logger.info("%s (%d images)", caption, len(images))
     return {task: result}

@@ -33,7 +33,7 @@ class Decoder:
     def measure(
         self, codes: np.ndarray, images: np.ndarray, loss: Loss, conditions: np.ndarray | Conditions | None = None
     ) -> Reconstruction:
-        """Measure how well codes float32 [n, d] with conditions float32 [n, k] reconstruct images uint8 [n, H, W, C]."""
+        """Measure how well codes float32 [n, d] under conditions [n, k] reconstruct images uint8 [n, H, W, C]."""
         quality, conditions = Reconstruction(), unconditional(len(codes)) if conditions is None else conditions
         for batch in self._batches(len(codes)):
             generated = self._decode(codes[batch], conditions[batch])

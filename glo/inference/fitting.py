@@ -24,6 +24,7 @@ from glo.model.losses import Loss
 from glo.model.schedules import descent_factor
 
 NEAREST = 3  # besides the mean code, fitting starts from the codes of this many nearest training images
+RACING = 2  # starts under each condition, where the condition of an image is unknown: the mean code and the nearest
 RACE = 0.15  # share of the steps for which all starts are optimized
 CHECK = 10  # steps between checks of convergence
 TOLERANCE = 1e-3  # an image has converged if its loss fell by at most this share since the last check
@@ -32,7 +33,7 @@ ALPHA = 20.0  # step size as in --alpha; larger than in training, since the gene
 
 
 class Fit(NamedTuple):
-    """The best code of each image, float32 [n, d], its loss including the prior, float32 [n], and its condition [n, k]."""
+    """The best code of each image, float32 [n, d], its loss with the prior, float32 [n], and its condition [n, k]."""
 
     codes: np.ndarray
     losses: np.ndarray
@@ -57,6 +58,19 @@ def starts(
     shared = mean if drawn is None else np.concatenate([mean, drawn])
     shared = np.broadcast_to(shared, (len(images), *shared.shape))
     return np.concatenate([shared, nearest_codes], axis=1).astype(np.float32)
+
+
+def under_each(starts: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Combine the starts of images, float32 [n, s, d], with candidate conditions, float32 [c, k].
+
+    Of several candidates, each takes the first `RACING` starts alone, so that the race stays short.
+    Returns the starts float32 [n, c r, d] and their conditions float32 [n, c r, k].
+    """
+    if len(candidates) > 1:
+        starts = starts[:, :RACING]
+    n, r, _ = starts.shape
+    conditions = np.repeat(candidates, r, axis=0)
+    return np.tile(starts, (1, len(candidates), 1)), np.broadcast_to(conditions, (n, *conditions.shape))
 
 
 def fit(
@@ -137,8 +151,8 @@ def make_descent(
 ) -> Callable[[list[np.ndarray], np.ndarray, np.ndarray, int, int, int], list[np.ndarray]]:
     """Compile the descent (state, images, conditions, done, count, steps) -> state after `count` more updates.
 
-    images: uint8 [B, H, W, C]. conditions: float32 [B, k]. state: see `begin`. steps: planned number of updates, over which the step size falls to 0. done: how many of them
-    are reflected in the state.
+    images: uint8 [B, H, W, C]. conditions: float32 [B, k]. state: see `begin`. steps: planned number of updates, over
+    which the step size falls to 0. done: how many of them are reflected in the state.
     """
 
     rows = tf.TensorSpec([None, model.dimension], tf.float32)

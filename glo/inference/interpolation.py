@@ -28,5 +28,16 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     return (direction * ((1 - t) * norm_a + t * norm_b)).astype(np.float32)
 
 
+def loop(keys: np.ndarray, frames: int) -> np.ndarray:
+    """Points of the closed polygon through the keys, float [m, ...], from the first on: float32 [frames, ...].
+
+    They are equally spaced from key to key, and the last one precedes the first.
+    """
+    positions = len(keys) * np.arange(frames) / frames
+    start = positions.astype(int)
+    share = (positions - start).reshape(-1, *[1] * (keys.ndim - 1))
+    return ((1 - share) * keys[start] + share * keys[(start + 1) % len(keys)]).astype(np.float32)
+
+
 # By the names that the pictures and files of the task `interpolate` show.
 PATHS = {"linear": linear, "slerp": slerp}

@@ -49,6 +49,12 @@ class EvalSettings:
     per_class: bool = task_setting(
         False, "a row of samples for each label, or for each attribute if there are no labels; at most 100"
     )
+    class_sweep: bool = task_setting(
+        False, "codes of held-out images under every class of a conditional model, or with and without each attribute"
+    )
+    style_sweep: bool = task_setting(
+        False, "one class, that of --label or the first one, along the principal directions of the codes"
+    )
     label: str | None = task_setting(
         None,
         "generate from the codes of one class: a label's name or number, an attribute's name, or not:ATTRIBUTE",
@@ -177,5 +183,6 @@ class EvalSettings:
 
     def _requests_other_task(self) -> bool:
         flags = (self.reconstruct, self.generate, self.interpolate, self.per_class, self.metrics)
+        flags += (self.class_sweep, self.style_sweep)
         values = (self.label, self.images, self.inpaint, self.denoise, self.export, self.export_samples)
         return any(flags) or any(value is not None for value in values)

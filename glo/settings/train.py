@@ -97,8 +97,7 @@ class TrainSettings:
     )
     conditional: str | None = model_setting(
         None,
-        "give the generator the label of an image (without a value), or attributes (NAME,NAME), besides the code, which "
-        "is then left to hold the rest",
+        "give the generator, besides the code, the label of the image (--conditional alone) or attributes (NAME,NAME)",
         const="label",
         metavar="NAMES",
         architecture=True,

@@ -61,7 +61,10 @@ def gradients(
     images: tf.Tensor,
     moved: tuple[str, ...],
 ) -> tuple[tf.Tensor, Gradients]:
-    """Losses float32 [B] and gradients of what is `moved`, of noisy codes [B, d], conditions [B, k] and images uint8."""
+    """Losses float32 [B] of images uint8 and gradients of what is `moved`.
+
+    inputs: codes with their noise, float32 [B, d]. condition: float32 [B, k].
+    """
     weights = model.generator.trainable_variables if "generator" in moved else []
     with tf.GradientTape() as tape:
         tape.watch(inputs)
