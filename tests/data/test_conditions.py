@@ -1,0 +1,119 @@
+"""Conditions: vectors of labels and attributes, what a label means, and codes that do not tell the class."""
+
+import numpy as np
+import pytest
+
+from glo.data import conditions
+from glo.data.conditions import Conditions, independent
+
+LABELS = np.array([7, 3, 3, 9, 7, 5], np.int32)  # 5 is in no training image
+TRAIN = np.arange(5)
+NAMES = ("Male", "Smiling", "Hat")
+ATTRIBUTES = np.array([[0, 1, 1], [1, 1, 0], [0, 1, 1], [0, 0, 0]], np.int8)
+
+
+@pytest.fixture
+def labels():
+    return conditions.of_labels(LABELS, (), TRAIN)
+
+
+@pytest.fixture
+def attributes():
+    return conditions.of_attributes(ATTRIBUTES, NAMES, np.arange(4), ["Smiling", "Male"])
+
+
+def test_labels_are_one_hot_vectors_of_the_training_classes(labels):
+    assert (labels.numbers, labels.names, labels.shape) == ((3, 7, 9), ("3", "7", "9"), (6, 3))
+    expected = [[0, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0]]
+    np.testing.assert_array_equal(labels[:], np.array(expected, np.float32))
+    np.testing.assert_array_equal(labels[np.array([3, 0])], [[0, 0, 1], [0, 1, 0]])
+    assert labels[:].dtype == np.float32
+    assert labels.labels(labels[:5]).tolist() == LABELS[:5].tolist()
+
+
+def test_labels_are_named_where_the_dataset_names_them():
+    named = conditions.of_labels(np.array([0, 1, 4], np.int32), ("cat", "1", "0"), np.arange(3))
+    assert named.names == ("cat", "1", "4")
+    np.testing.assert_array_equal(named.of(["cat", 0, "4"], 3), np.eye(3)[[0, 0, 2]])
+
+
+def test_attributes_are_vectors_in_the_order_of_their_names(attributes):
+    np.testing.assert_array_equal(attributes[:], [[1, 0], [1, 1], [1, 0], [0, 0]])
+    np.testing.assert_array_equal(attributes.of("Male", 2), [[0, 1], [0, 1]])
+    np.testing.assert_array_equal(attributes.of([1, 0], 2), [[1, 0], [1, 0]])
+    np.testing.assert_array_equal(attributes.candidates()[0], [1, 0])  # the most frequent combination
+    names, varied = attributes.variations(attributes[:2])
+    assert names == ("not:Smiling", "Smiling", "not:Male", "Male")
+    np.testing.assert_array_equal(varied[0], [[0, 0], [1, 0], [1, 0], [1, 1]])
+    np.testing.assert_array_equal(varied[1], [[0, 1], [1, 1], [1, 0], [1, 1]])
+
+
+@pytest.mark.parametrize("label", [4, "4", "cat", [3, 7], [3] * 5])
+def test_other_labels_are_errors(labels, label):
+    with pytest.raises(ValueError, match="label"):
+        labels.of(label, 4)
+
+
+@pytest.mark.parametrize("label", ["Hat", "Smilling", [0, 1, 1], [0, 0.5], [[[0, 1]]]])
+def test_other_attributes_are_errors(attributes, label):
+    with pytest.raises(ValueError, match=r"attribute|label"):
+        attributes.of(label, 1)
+
+
+def test_the_condition_determines_its_own_classes(labels, attributes):
+    assert labels.determine(LABELS == 7)
+    assert not labels.determine(np.arange(6) < 2)
+    assert attributes.determine(ATTRIBUTES[:, 0] == 1)
+    assert not attributes.determine(ATTRIBUTES[:, 2] == 1) or (ATTRIBUTES[:, 2] == ATTRIBUTES[:, 1]).all()
+    assert not conditions.unconditional(4).determine(np.arange(4) < 2)
+
+
+def test_the_fingerprint_changes_with_one_label(labels):
+    changed = LABELS.copy()
+    changed[1] = 9
+    assert labels.fingerprint() == conditions.of_labels(LABELS.copy(), (), TRAIN).fingerprint()
+    assert labels.fingerprint() != conditions.of_labels(changed, (), TRAIN).fingerprint()
+
+
+def test_independent_codes_are_distributed_alike_in_every_group():
+    """Groups that differ in mean, in covariance, and in the shape of their distribution alone."""
+    random = np.random.default_rng(0)
+    groups = np.arange(6000) % 3
+    codes = random.standard_normal((6000, 4)) * [1, 0.7, 0.5, 0.3]
+    codes[groups == 1] = codes[groups == 1] @ np.linalg.qr(random.standard_normal((4, 4)))[0] + 1
+    codes[groups == 2, 0] = np.sign(codes[groups == 2, 0]) + 0.1 * codes[groups == 2, 1]
+    new = independent(codes.astype(np.float32), groups, seed=1)
+    np.testing.assert_allclose(new.mean(axis=0), codes.mean(axis=0), atol=0.02)
+    np.testing.assert_allclose(new.std(axis=0), codes.std(axis=0), rtol=0.05)
+    pooled = np.cov(new.T)
+    for group in range(3):
+        np.testing.assert_allclose(new[groups == group].mean(axis=0), new.mean(axis=0), atol=0.03)
+        np.testing.assert_allclose(np.cov(new[groups == group].T), pooled, atol=0.06 * pooled.max())
+        kurtosis = np.mean(((new[groups == group] - new.mean(axis=0)) / new.std(axis=0)) ** 4, axis=0)
+        np.testing.assert_allclose(kurtosis, 3, atol=0.3)  # of a normal distribution; 1 for two points
+    same = independent(codes.astype(np.float32), groups, seed=1)
+    np.testing.assert_array_equal(new, same)
+
+
+def test_independent_codes_keep_the_order_along_a_direction_within_a_group():
+    codes = np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
+    groups = np.arange(500) % 2
+    codes[groups == 1] = 0.2 * codes[groups == 1] + 2
+    new = independent(codes, groups, seed=0)
+    for group in range(2):
+        for axis in range(3):
+            assert np.corrcoef(codes[groups == group, axis], new[groups == group, axis])[0, 1] > 0.9
+
+
+def test_groups_of_one_image_have_finite_codes():
+    codes = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    assert np.isfinite(independent(codes, np.arange(4), seed=0)).all()
+
+
+def test_unconditional_models_have_conditions_of_no_coordinates():
+    empty = conditions.unconditional(5)
+    assert empty[np.array([4, 0])].shape == (2, 0)
+    assert empty.candidates().shape == (1, 0)
+    with pytest.raises(ValueError, match="not conditional"):
+        empty.of(3, 5)
+    assert isinstance(conditions.blank(("a", "b"), None, 3), Conditions)
