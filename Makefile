@@ -1,12 +1,12 @@
 # make quickstart   a trained model of handwritten digits, with its pictures, in about a minute
 # make test         style, imports between rooms, and all tests
 # make test-fast    the same without the tests that train a run or start a command as a process
-# make bench        measures the toolkit, against PyTorch among others, in about half an hour
+# make bench        measures the toolkit, compared with PyTorch among others, in about half an hour
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# uv installs in seconds what takes pip a minute; it is used if it is there. Compiled, as by pip, TensorFlow loads twice
-# as fast wherever Python may not write the bytecode itself.
+# uv is used if it is installed, because it needs seconds where pip needs a minute. --compile-bytecode does what pip does
+# by default: without it, TensorFlow loads half as fast where Python cannot write bytecode.
 UV := $(shell command -v uv 2>/dev/null)
 ifdef UV
 INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
@@ -49,7 +49,7 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 	$(INSTALL) -r requirements-test.txt -c constraints.txt
 	@touch $@
 
-# By pip: it also takes a CPU build of PyTorch that its configuration points to.
+# Installed with pip, whose configuration may name an index of CPU builds of PyTorch.
 $(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check -r requirements-bench.txt -c constraints.txt
 	@touch $@

@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import datasets
 from glo.runtime import errors
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings, fields
 
 # The flags that have an effect only with some of the modes. A mode may be restricted to a dataset.
-PICTURES = ("--images", "--datasets CELEBA", "--datasets LSUN")
+PICTURES = ("--images", *(f"--datasets {name}" for name in datasets.COLLECTIONS))
 MODES_OF_FLAG = {
     "name": ("--images", "--npz"),
     "size": PICTURES,
@@ -38,8 +39,6 @@ MODES = ("datasets", "images", "npz", "convert", "info", "verify")
 
 
 def main(argv: list[str] | None = None) -> None:
-    import datasets
-
     known = f"Known datasets: {', '.join(datasets.SOURCES | datasets.COLLECTIONS)}."
     typed = fields.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
     settings = fields.resolve(BuildSettings, typed)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reconstruct, generate, interpolate with and measure a trained model, from its checkpoint alone; compare runs.
+"""Evaluate a trained model: reconstruct, generate and interpolate images, measure metrics, and compare runs.
 
 python evaler.py --dataset MNIST
 python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --prefix mnist --reconstruct
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = fields.resolve(EvalSettings, fields.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     settings.check()
 
-    from datasets import folder as own
+    from datasets import folder as picture_folder
     from datasets import picture
     from glo.data.dataset import load_dataset
     from glo.evaluation import registry, requirements, results
@@ -36,12 +36,12 @@ def main(argv: list[str] | None = None) -> None:
     trained = saved.resolved(prefix)
     requirements.check_sampler(settings, trained)
     requirements.check_condition(settings, trained)
-    place = {"dataset": settings.dataset or trained.dataset, "data_dir": settings.data_dir or trained.data_dir}
-    dataset = load_dataset(dataclasses.replace(trained, **place, memory_limit=settings.memory_limit))
+    location = {"dataset": settings.dataset or trained.dataset, "data_dir": settings.data_dir or trained.data_dir}
+    dataset = load_dataset(dataclasses.replace(trained, **location, memory_limit=settings.memory_limit))
     manifest.check_dataset(saved, dataset, prefix)
     image_class = requirements.check_dataset(settings, dataset)
     size, channels = dataset.image_shape[:2], dataset.image_shape[2]
-    pictures = None if settings.images is None else own.read(Path(settings.images), size, channels)
+    pictures = None if settings.images is None else picture_folder.read(Path(settings.images), size, channels)
     hole = None if settings.inpaint is None else picture.read_hole(Path(settings.inpaint), size)
     folder = Path(settings.output_dir) if settings.output_dir else paths.evaluation(prefix.parent, saved.step)
     if settings.output_dir and not settings.force:
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def compare(settings: EvalSettings) -> None:
-    """Put runs side by side, from what was measured before."""
+    """Write and print a table of runs, with the metrics that earlier evaluations measured."""
     from glo.evaluation import compare
     from glo.runtime.log import logger
 

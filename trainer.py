@@ -13,7 +13,7 @@ from glo.settings import TrainSettings, fields
 
 def main(argv: list[str] | None = None) -> int:
     flags = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
-    fields.resolve(TrainSettings, flags)  # bad flags are refused before anything heavy is imported
+    fields.resolve(TrainSettings, flags)  # raises for invalid flags before anything slow is imported
 
     from glo.data.dataset import load_dataset
     from glo.runtime import files, log, paths

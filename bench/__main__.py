@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data_dir", default="datasets", help="folder of all datasets, with MNIST (default datasets)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"run these comparisons only: {', '.join(ALL)}")
     parser.add_argument(
-        "--tiny", action="store_true", help="take a few images and steps, to test that all runs, and record nothing"
+        "--tiny", action="store_true", help="use a few images and steps, to test that all runs, and record nothing"
     )
     options = parser.parse_args(argv)
     if unknown := set(options.only or ()) - ALL.keys():
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def measure(name: str, rounds: int, data_dir: str, tiny: bool) -> list[Row]:
-    """Run a comparison, each contender in a process of its own. Raises `UserError` if there is no dataset for it."""
+    """Run a comparison, each contender in a process of its own. Raises `UserError` if its dataset is missing."""
     comparison = ALL[name]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         setup = Setup(data_dir, Path(folder), tiny)

@@ -1,4 +1,4 @@
-"""What a comparison is: contenders that take turns, and the rows of the table that their figures make."""
+"""Comparisons: contenders that take turns, and the rows of the table that are computed from their figures."""
 
 import dataclasses
 import importlib.util
@@ -15,10 +15,10 @@ TINY_IMAGES, TINY_STEPS = 32, 2
 
 @dataclass(frozen=True)
 class Setup:
-    """What a contender is built from.
+    """The arguments from which a contender is built.
 
     data_dir: the folder of datasets. folder: a temporary folder that the contenders of a comparison share.
-    tiny: take a few images and steps and a small model, to test that everything runs; the figures mean nothing.
+    tiny: use a small model and a few images and steps, to test that everything runs; the figures mean nothing.
     """
 
     data_dir: str
@@ -38,18 +38,18 @@ class Setup:
         return dataclasses.replace(settings, channels=1, loss="mse") if self.tiny else settings
 
 
-# What a contender measures in one round: a number, or several numbers by name.
+# The figures of a contender, one for each round: a number, or several numbers by name.
 Figures = Iterator[float] | Iterator[dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One of the things that a comparison measures, in a process of its own.
+    """One side of a comparison, which is measured in a process of its own.
 
-    figures: builds the contender, then measures one round for each next figure.
-    library: "tensorflow" or "torch", or None if its process needs neither. Where the library is not installed, the
+    figures: builds the contender, then measures one round for each figure that it yields.
+    library: "tensorflow" or "torch", or None if its process needs neither. If the library is not installed, the
         contender is left out.
-    environment: variables that are set in its process.
+    environment: environment variables of its process.
     """
 
     figures: Callable[[Setup], Figures]
@@ -64,12 +64,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Contenders, and what is said about them.
+    """Contenders, and the rows of the table that report them.
 
-    about: the heading of its rows.
-    rows: makes the rows of the figures of each contender that is installed, one figure per round.
-    turns: rounds of this comparison for each round of the bench; at least one is measured.
-    warm_up: rounds before those whose figures count.
+    about: heading of the rows.
+    rows: computes the rows from the figures of the installed contenders, one figure per round.
+    turns: number of rounds for each round of the bench; at least one is measured.
+    warm_up: number of first rounds whose figures are dropped.
     """
 
     about: str

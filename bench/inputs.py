@@ -1,4 +1,4 @@
-"""What contenders are measured on: random images, or MNIST."""
+"""The data on which contenders are measured: random images, or MNIST."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""bench/results.json: the newest rows of every comparison, for each kind of CPU that the bench has run on."""
+"""bench/results.json: the newest rows of every comparison, for each kind of CPU on which the bench has run."""
 
 import dataclasses
 import importlib.metadata
@@ -14,7 +14,7 @@ from glo.runtime import device, files
 
 PATH = Path(__file__).with_name("results.json")
 PACKAGES = ("keras", "numpy", "h5py", "pillow", "scikit-learn", "torch")
-# The kernels that oneDNN and TensorFlow choose, by the flag of the processor that they need.
+# Instructions that decide which kernels oneDNN and TensorFlow use, by their flags in /proc/cpuinfo, best first.
 INSTRUCTIONS = {"avx512_bf16": "AVX512 with bfloat16", "avx512f": "AVX512", "avx2": "AVX2"}
 
 
@@ -44,7 +44,7 @@ def cpu_kind(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def machine() -> dict[str, object]:
-    """What the figures depend on besides the kind of CPU, and when they were measured."""
+    """Facts on which the figures depend besides the kind of CPU, and the time of the measurement."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""Contenders take turns, A B A B, so that whatever else the machine does slows all of them alike."""
+"""Timing in turns, A B A B, so that other load on the machine slows all contenders alike."""
 
 import statistics
 import time
@@ -51,11 +51,11 @@ def ratio(numerators: list[float], denominators: list[float]) -> Range:
     return Range.of([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
-def rate(act: Callable[[], object], count: int, repeats: int = 1) -> float:
-    """Units per second, where one call handles `count` units: the median of `repeats` calls."""
+def rate(action: Callable[[], object], count: int, repeats: int = 1) -> float:
+    """Units per second of an action that handles `count` units: the median of `repeats` calls."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
-        act()
+        action()
         seconds.append(time.perf_counter() - start)
     return count / statistics.median(seconds)

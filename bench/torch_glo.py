@@ -1,4 +1,4 @@
-"""The toolkit's model, loss and updates as a compact PyTorch loop, against which its speed is measured."""
+"""The toolkit's model, loss and updates as a compact PyTorch loop, with which its speed is compared."""
 
 import functools
 import itertools
@@ -46,7 +46,7 @@ def lap_l1(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return total + rest.abs().mean((1, 2, 3))
 
 
-# The toolkit has both matrices, in a module that loads TensorFlow, which must not be in the process of PyTorch.
+# The toolkit has both matrices, but in a module that imports TensorFlow, which must not share a process with PyTorch.
 @functools.cache
 def blurring(n: int, sigma: float) -> np.ndarray:
     """float32 [n, n]: a Gaussian up to 2 sigma, with the pixels at the ends repeated beyond the border."""
@@ -63,7 +63,7 @@ def halving(n: int) -> np.ndarray:
 
 
 class Loop:
-    """Joint update, SGD on both sides, codes in the unit ball. `channels_last` is the faster layout on most CPUs."""
+    """Joint updates by SGD of generator and codes, codes in the unit ball. On most CPUs `channels_last` is faster."""
 
     def __init__(
         self, images: np.ndarray, codes: np.ndarray, channels: int, rate: float, alpha: float, channels_last: bool
@@ -87,8 +87,8 @@ class Loop:
         losses.mean().backward()
         self.optimizer.step()
         with torch.no_grad():
-            moved = codes - self.alpha * len(rows) * codes.grad
-            self.codes[rows] = moved / moved.norm(dim=1, keepdim=True).clamp(min=1)
+            updated = codes - self.alpha * len(rows) * codes.grad
+            self.codes[rows] = updated / updated.norm(dim=1, keepdim=True).clamp(min=1)
 
 
 def step_rates(loop: Loop, batch_size: int, steps: int) -> Iterator[float]:

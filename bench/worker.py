@@ -1,4 +1,4 @@
-"""A contender in a process of its own: threads and allocators of two libraries in one process disturb each other.
+"""A contender in a process of its own, because threads and allocators of two libraries disturb each other.
 
 python -m bench.worker COMPARISON CONTENDER
 
@@ -18,20 +18,20 @@ from bench.comparison import Contender, Figures, Setup
 from glo.runtime import device, errors, log
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 10  # that a process gets to end by itself
+GRACE_SECONDS = 10  # time for a process to end by itself
 
 
 def figures(comparison: str, name: str, contender: Contender, setup: Setup) -> Figures:
     """Measure a contender in a new process, one round for each figure. Close the iterator to end the process.
 
-    Raises `UserError` with the message of the process if that is one, and `RuntimeError` if it fails otherwise.
+    If the process fails with a `UserError`, the same error is raised here; for any other failure, `RuntimeError`.
     """
-    line = [sys.executable, "-m", "bench.worker", comparison, name]
-    line += ["--data_dir", os.path.abspath(setup.data_dir), "--folder", os.path.abspath(setup.folder)]
-    line += ["--tiny"] if setup.tiny else []
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as messages:  # log and progress bars would break the table
+    command = [sys.executable, "-m", "bench.worker", comparison, name]
+    command += ["--data_dir", os.path.abspath(setup.data_dir), "--folder", os.path.abspath(setup.folder)]
+    command += ["--tiny"] if setup.tiny else []
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as messages:  # logs and progress bars would disrupt the table
         process = subprocess.Popen(
-            line,
+            command,
             cwd=ROOT,
             env={**os.environ, **contender.environment},
             stdin=subprocess.PIPE,
@@ -44,15 +44,15 @@ def figures(comparison: str, name: str, contender: Contender, setup: Setup) -> F
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.write("\n")
                     process.stdin.flush()
-                answer = process.stdout.readline()
-                if not answer:
+                figure = process.stdout.readline()
+                if not figure:
                     code = process.wait()
                     messages.seek(0)
                     text = messages.read()
                     if code == 2:
                         raise errors.UserError(text.rpartition("error: ")[2])
                     raise RuntimeError(f"{comparison}, {name}: the process ended with exit code {code}\n{text}")
-                yield json.loads(answer)
+                yield json.loads(figure)
         finally:
             _end(process)
 
@@ -62,7 +62,7 @@ def _end(process: subprocess.Popen) -> None:
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
     try:
-        process.wait(SECONDS)
+        process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -74,8 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("comparison")
     parser.add_argument("contender")
     parser.add_argument("--data_dir", default="datasets", help="folder of all datasets (default datasets)")
-    parser.add_argument("--folder", help="where the contenders of a comparison keep files (default: a temporary one)")
-    parser.add_argument("--tiny", action="store_true", help="a few images and steps: tests that it runs")
+    parser.add_argument("--folder", help="folder that the contenders of a comparison share (default: a temporary one)")
+    parser.add_argument("--tiny", action="store_true", help="use a few images and steps, to test that it runs")
     options = parser.parse_args(argv)
     from bench.comparisons import ALL
 
@@ -88,13 +88,13 @@ def main(argv: list[str] | None = None) -> None:
     log.setup()
     if contender.library == "tensorflow":
         device.select("cpu")
-    answers, sys.stdout = sys.stdout, sys.stderr  # a print of a library is no figure
+    figure_stream, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not be read as a figure
     with contextlib.ExitStack() as stack:
         folder = options.folder or stack.enter_context(tempfile.TemporaryDirectory())
         setup = Setup(options.data_dir, Path(folder), options.tiny)
         measured = stack.enter_context(contextlib.closing(contender.figures(setup)))
         for _ in sys.stdin:
-            print(json.dumps(next(measured)), file=answers, flush=True)
+            print(json.dumps(next(measured)), file=figure_stream, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A walk through the latent space of a trained run: sample, encode, edit a code, decode.
+"""A walk through the latent space of a trained run: sample, encode, move along a direction, decode.
 
 python examples/latent_space.py train_dir/default-MNIST_lr_0.005-20260101-120000 walk.png
 """
@@ -19,18 +19,18 @@ def main(path: str, picture: str) -> None:
     images, codes = run.sample(STEPS, seed=0)
     print(f"{len(run.codes)} learned codes of {run.codes.shape[1]}, images {run.image_shape}")
 
-    # Fitting finds a code of an image that the model made, and reconstructs it.
+    # Fit codes to two generated images, and decode them.
     fitted = run.encode(images[:2])
     reconstructed = run.decode(fitted)
     print(
         f"mean error of the reconstruction: {np.abs(reconstructed.astype(float) - images[:2]).mean():.1f} grey levels"
     )
 
-    # A straight line between two codes.
+    # Decode codes on a straight line between two codes.
     positions = np.linspace(0, 1, STEPS, dtype=np.float32)[:, None]
     walk = run.decode((1 - positions) * codes[:1] + positions * codes[1:2])
 
-    # The direction in which the learned codes vary most, from the mean code.
+    # Move from the mean code along the direction in which the learned codes vary most.
     centred = run.codes - run.codes.mean(axis=0)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     spread = (centred @ direction).std()

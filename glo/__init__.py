@@ -1,4 +1,4 @@
-"""Generative Latent Optimization (Bojanowski, Joulin, Lopez-Paz, Szlam, ICML 2018): trained runs, from Python.
+"""Generative Latent Optimization (Bojanowski, Joulin, Lopez-Paz, Szlam, ICML 2018). `load` loads a trained run.
 
     import glo
 
@@ -6,7 +6,7 @@
     images, codes = run.sample(64, seed=0)
     codes = run.encode(images)
 
-TensorFlow is loaded by `load`, not by the import.
+TensorFlow is imported by `load`, not by `import glo`.
 """
 
 import dataclasses
@@ -26,25 +26,25 @@ def load(path: str | PathLike[str], data_dir: str | PathLike[str] | None = None)
 
     Parameters
     ----------
-    path : a run folder, of which the newest checkpoint is taken, or a checkpoint RUN/model-STEP.
-    data_dir : the folder of all datasets. By default the one that the run was trained with. The dataset itself is
-        optional: `Run.encode` uses it if it is there.
+    path : a run folder, whose newest checkpoint is loaded, or a checkpoint RUN/model-STEP.
+    data_dir : the folder that contains the datasets. The default is that of the run's settings. The dataset is
+        optional; `Run.encode` uses it if it exists.
 
     Returns
     -------
     Run
-        With `sample`, `encode`, `decode`, `reconstruct`, `codes` and `settings`.
+        An object with `sample`, `encode`, `decode`, `reconstruct`, `codes` and `settings`.
 
     Raises
     ------
     glo.runtime.errors.UserError
-        If there is no checkpoint, or it is damaged. Its text says what to do.
+        If there is no checkpoint, or if it is damaged. The message says what to do.
     """
     from glo.training import manifest
 
     prefix, _ = manifest.locate(fspath(path))
     saved = manifest.read(prefix)
-    # Before the import below, which imports TensorFlow with its start-up messages, and on some CPUs without oneDNN.
+    # Hides start-up messages and turns oneDNN on, and must therefore precede the import of `glo.run`.
     device.load_tensorflow()
     from glo.run import Run
 

@@ -1,4 +1,4 @@
-"""A trained run: generator and learned codes, ready to sample, encode and decode. `glo.load` gives one."""
+"""A trained run, which samples, encodes and decodes. `glo.load` returns it."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -28,7 +28,7 @@ from glo.settings import TrainSettings
 from glo.training import checkpoint, manifest
 from glo.training.manifest import Manifest
 
-DECODED = 4096  # learned codes whose images are compared with new ones, where the training images are not there
+DECODED = 4096  # without the dataset, new images are compared with decoded images of this many learned codes
 
 
 class Run:
@@ -37,13 +37,13 @@ class Run:
     Attributes
     ----------
     prefix : Path of the checkpoint, RUN/model-STEP.
-    settings : TrainSettings, all of them, as the run was trained.
-    step : training steps taken.
-    image_shape : (H, W, C) of the images, C is 1 or 3.
+    settings : TrainSettings of the run.
+    step : number of training steps of the checkpoint.
+    image_shape : (H, W, C) of the images, where C is 1 or 3.
     """
 
     def __init__(self, prefix: Path, saved: Manifest, dataset: Dataset | None = None, batch_size: int = 256):
-        """dataset: the one that the run was trained on, already checked; None looks for it when it is needed."""
+        """dataset: the checked dataset that the run was trained on; None: it is searched for when it is needed."""
         self.prefix, self.step = prefix, saved.step
         self.settings: TrainSettings = saved.resolved(prefix)
         self._manifest, self._given_dataset, self._batch_size = saved, dataset, batch_size
@@ -68,12 +68,14 @@ class Run:
 
     @cached_property
     def dataset(self) -> Dataset | None:
-        """The dataset that the run was trained on, or None, with a warning, if another one is in its place."""
+        """The dataset that the run was trained on, or None if there is none, or (with a warning) if it has changed."""
         if self._given_dataset or not self._dataset_exists():
             return self._given_dataset
         dataset = load_dataset(self.settings)
         if difference := manifest.difference(self._manifest, dataset):
-            logger.warning("%s is not what this run was trained on, and is not used: %s", dataset.path, difference)
+            logger.warning(
+                "%s is not the dataset that this run was trained on, and is not used: %s", dataset.path, difference
+            )
             return None
         return dataset
 
@@ -85,15 +87,15 @@ class Run:
         temperature: float | None = None,
         label: Label | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw new images.
+        """Generate new images from codes drawn by a sampler.
 
         Parameters
         ----------
         n : number of images.
-        seed : equal seeds give equal images.
-        sampler : the distribution that is fitted to the learned codes, one of `glo.samplers.SAMPLERS`. By default the
-            one that the run's settings name. The fit is kept in the run folder.
-        temperature : factor on the noise that codes are made of. By default the run's own with its own sampler, else 1.
+        seed : seed of the codes; the same seed gives the same images.
+        sampler : name of the distribution that is fitted to the learned codes, one of `glo.samplers.SAMPLERS`. The
+            default is the sampler of the run's settings. The fitted sampler is saved in the run folder.
+        temperature : factor on the noise of the sampler. The default is `Run.temperature` of the sampler.
         label : of a conditional model, as in `decode`. By default labels are drawn as they are distributed in training.
 
         Returns
@@ -104,7 +106,7 @@ class Run:
         Raises
         ------
         ValueError
-            For an unknown sampler or label, and for a temperature or number that is not positive.
+            If the sampler or the label is unknown, or if `n` or `temperature` is not positive.
         """
         sampler = sampler or self.settings.sampler
         if sampler not in SAMPLERS:
@@ -117,10 +119,10 @@ class Run:
         return self.decoder.images(codes, conditions), codes
 
     def encode(self, images: np.ndarray, label: Label | None = None, steps: int = 200) -> np.ndarray:
-        """Find the codes of images by fitting: the generator stands still, codes descend on the run's own loss.
+        """Fit a code to each image: gradient descent on the loss of the run, with the generator frozen.
 
-        Each image starts from several codes, and the best is kept: the mean code, and the codes of the nearest
-        training images. Where the dataset is not there, those learned codes take their place whose decoded images are
+        The descent of each image starts from several codes, and the best result is returned. The starts are the mean
+        code and the codes of the nearest training images or, without the dataset, the codes whose decoded images are
         nearest.
 
         Parameters
@@ -128,7 +130,7 @@ class Run:
         images : uint8 [n, H, W, C] of the run's image shape.
         label : of a conditional model, as in `decode`. Without it, each image is fitted under every class at first, and
             the class with the least loss goes on.
-        steps : updates of each code.
+        steps : number of updates of each code.
 
         Returns
         -------
@@ -139,7 +141,7 @@ class Run:
         ValueError
             For images of another shape or dtype, for an unknown label, and for a label of an unconditional model.
         """
-        images = self._checked(images)
+        images = self._validate(images)
         conditions = None if label is None else self.conditions.of(label, len(images))
         return self.fit(images, build_loss(self.settings.loss), steps, conditions=conditions).codes
 
@@ -151,7 +153,7 @@ class Run:
         """
         if not self.conditions.names:
             raise ValueError("this model is not conditional: it cannot classify")
-        fit = self.fit(self._checked(images), build_loss(self.settings.loss), steps)
+        fit = self.fit(self._validate(images), build_loss(self.settings.loss), steps)
         return self.conditions.labels(fit.conditions)
 
     def decode(self, codes: np.ndarray, label: Label | None = None) -> np.ndarray:
@@ -182,7 +184,7 @@ class Run:
 
     def reconstruct(self, images: np.ndarray, label: Label | None = None) -> np.ndarray:
         """The images uint8 [n, H, W, C] that the codes of `encode` decode to. images, label: as in `encode`."""
-        images = self._checked(images)
+        images = self._validate(images)
         conditions = None if label is None else self.conditions.of(label, len(images))
         fit = self.fit(images, build_loss(self.settings.loss), conditions=conditions)
         return self.decoder.images(fit.codes, fit.conditions)
@@ -236,15 +238,15 @@ class Run:
         return self.codes[image_class.among(rows)]
 
     def temperature(self, sampler: str) -> float:
-        """The run's own temperature with its own sampler, 1 with any other, which it was not chosen for."""
+        """The default temperature of a sampler: for the sampler of the run's settings, theirs; for any other, 1."""
         return self.settings.temperature if sampler == self.settings.sampler else 1.0
 
     def fit_sampler(
         self, name: str, components: int | None = None, image_class: ImageClass | None = None, seed: int = 0
     ) -> Fitted:
-        """A sampler fitted to the learned codes, or to `style_codes` of a class; kept in the run folder.
+        """Fit a sampler to the learned codes, or to `style_codes` of a class, and save it in the run folder.
 
-        components: of `gmm`. By default those of the run's settings, fewer for a class with few codes.
+        components: number of components of `gmm`. The default is that of the run's settings, or fewer for a class.
         """
         codes = self.style_codes(image_class)
         if self.settings.components and not components:
@@ -272,26 +274,26 @@ class Run:
     ) -> fitting.Fit:
         """Fit codes to images uint8 [n, H, W, C].
 
-        hole: bool [H, W, 1], pixels that the loss does not see. prior: weight of `GaussianPrior`. draws: further
-        starts, drawn from the Gaussian of the learned codes by `seed`. conditions: of the images, float32 [n, k]; if
-        None, each image starts under every condition of a conditional model.
+        hole: bool [H, W, 1], pixels that the loss ignores. prior: weight of `GaussianPrior`. draws: number of further
+        starts, drawn from a Gaussian fitted to the learned codes. seed: seed of these draws. conditions: of the images,
+        float32 [n, k]; if None, each image starts under every condition of a conditional model.
         """
         projection = self.settings.projection
         gaussian = Gaussian.fit(self.codes, seed)
         drawn = project(gaussian.draw(draws, random_generator(seed, Stream.FITTING_STARTS)), projection)
-        starts = fitting.starts(images, *self._known, drawn, hole)
+        starts = fitting.starts(images, *self._start_candidates, drawn, hole)
         if conditions is None:
             starts, of_starts = fitting.under_each(starts, self.conditions.candidates())
         else:
             of_starts = np.repeat(conditions[:, None], starts.shape[1], axis=1)
-        unlikely = GaussianPrior(gaussian, prior) if prior else None
+        gaussian_prior = GaussianPrior(gaussian, prior) if prior else None
         return fitting.fit(
-            self.model, loss, projection, images, starts, steps, self._batch_size, unlikely, hole, of_starts
+            self.model, loss, projection, images, starts, steps, self._batch_size, gaussian_prior, hole, of_starts
         )
 
     @cached_property
-    def _known(self) -> tuple[Rows | np.ndarray, np.ndarray]:
-        """Images uint8 [m, H, W, C] whose codes are known, and these codes, for fitting to start from."""
+    def _start_candidates(self) -> tuple[Rows | np.ndarray, np.ndarray]:
+        """Images uint8 [m, H, W, C] that new images are compared with, and their codes float32 [m, d]."""
         if self.dataset:
             return self.dataset.train_images, self.codes
         rows = np.sort(permutation(self._n, 0, Stream.DECODED_STARTS)[:DECODED])
@@ -300,7 +302,7 @@ class Run:
     def _dataset_exists(self) -> bool:
         return paths.dataset_file(paths.dataset_folder(self.settings.data_dir, self.settings.dataset)) is not None
 
-    def _checked(self, images: np.ndarray) -> np.ndarray:
+    def _validate(self, images: np.ndarray) -> np.ndarray:
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
             shape = ", ".join(map(str, self.image_shape))

@@ -1,4 +1,4 @@
-"""All tests run with oneDNN's kernels, as the commands do."""
+"""Settings of all tests: oneDNN's kernels are on, as in the commands, and slow tests are marked."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ os.environ.setdefault(device.ONEDNN, "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Folders whose tests train runs, or start commands as processes: `make test-fast` leaves them out.
+# Folders whose tests train runs or start commands as processes; `make test-fast` leaves them out.
 SLOW = {"commands", "evaluation", "features"}
 
 

@@ -1,6 +1,6 @@
 """The comparisons of the bench, a file each.
 
-Their modules import TensorFlow and PyTorch inside the contenders alone, since a process loads only what it measures.
+The modules import TensorFlow and PyTorch only inside the contenders, so that a process loads no more than it measures.
 """
 
 from bench.comparison import Comparison

@@ -1,4 +1,4 @@
-"""Building a dataset of 20,000 images of 28x28 against h5py and scikit-learn's PCA alone."""
+"""Building a dataset of 20,000 images of 28x28, compared with h5py and scikit-learn's PCA alone."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,19 +19,19 @@ from glo.settings import BuildSettings
 def _rates(setup: Setup, write: Callable[[np.ndarray, int, Path], None]) -> Figures:
     images, _ = random_data(setup.images(20_000), (28, 28, 1), 1)
 
-    def act() -> None:
+    def build_once() -> None:
         with tempfile.TemporaryDirectory() as folder:
             write(images, min(64, len(images) // 2), Path(folder))
 
     while True:
-        yield rate(act, len(images))
+        yield rate(build_once, len(images))
 
 
 def _whole_build(images: np.ndarray, dimension: int, folder: Path) -> None:
     build(folder, "random", "random", lambda _: [Block(images)], BuildSettings(dimension=dimension))
 
 
-def _alone(images: np.ndarray, dimension: int, folder: Path) -> None:
+def _h5py_and_pca(images: np.ndarray, dimension: int, folder: Path) -> None:
     from sklearn.decomposition import PCA
 
     pixels = images.reshape(len(images), -1).astype(np.float32) / 255
@@ -47,6 +47,6 @@ def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:
 
 CONTENDERS = {
     "whole build": Contender(partial(_rates, write=_whole_build), library=None),
-    "h5py and PCA": Contender(partial(_rates, write=_alone), library=None),
+    "h5py and PCA": Contender(partial(_rates, write=_h5py_and_pca), library=None),
 }
 COMPARISON = Comparison("building a dataset from an array", CONTENDERS, _rows)

@@ -1,4 +1,4 @@
-"""Building a dataset from JPEGs against Pillow alone, which only decodes and resizes, in threads and in processes."""
+"""Building a dataset from JPEGs, compared with decoding and resizing them by Pillow alone, in threads or processes."""
 
 import os
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from glo.settings import BuildSettings
 
 SIDE = 64  # pixels of the images that are made
 CORES = os.cpu_count() or 1
-SIZES = {(178, 218): 12_000, (1500, 1000): 400}  # (width, height) of the JPEGs: how many
-SHIFT = 256  # pixels by which the JPEGs of one size are shifted against each other, at most
+SIZES = {(178, 218): 12_000, (1500, 1000): 400}  # (width, height) of the JPEGs: number of JPEGs
+SHIFT = 256  # largest shift between the JPEGs of one size, in pixels
 PILLOW = ("Pillow alone, threads", "Pillow alone, processes")
 
 
@@ -29,24 +29,24 @@ def _whole_build(setup: Setup, width: int, height: int) -> Figures:
     photos = _photos(setup, width, height)
     settings = BuildSettings(distribution="Gaussian", dimension=64, size=str(SIDE))
 
-    def act() -> None:
+    def build_once() -> None:
         collection = pictures.collection(photos[0].parent, (SIDE, SIDE))
         build(setup.folder / f"built-{width}x{height}", "photos", "photos", collection.blocks, settings)
 
     while True:
-        yield rate(act, len(photos))
+        yield rate(build_once, len(photos))
 
 
 def _threads(setup: Setup, width: int, height: int) -> Figures:
     photos = _photos(setup, width, height)
 
-    def share(first: int) -> None:
+    def decode_share(first: int) -> None:
         for path in photos[first::CORES]:
             decode(path)
 
     with ThreadPoolExecutor(CORES) as pool:
-        while True:  # one task for each thread: a task for each picture would cost time
-            yield rate(lambda: list(pool.map(share, range(CORES))), len(photos))
+        while True:  # one task per thread: a task per picture would have an overhead
+            yield rate(lambda: list(pool.map(decode_share, range(CORES))), len(photos))
 
 
 def _processes(setup: Setup, width: int, height: int) -> Figures:
@@ -57,7 +57,7 @@ def _processes(setup: Setup, width: int, height: int) -> Figures:
 
 
 def decode(path: Path) -> None:
-    """The least that any program must do: open, decode as little of a JPEG as the toolkit does, crop and resize."""
+    """Do the least that any program must do: decode a JPEG at the reduced size that the toolkit uses, crop, resize."""
     with Image.open(path) as image:
         image.draft(None, (REDUCE * SIDE, REDUCE * SIDE))
         side = min(image.size)
@@ -66,9 +66,9 @@ def decode(path: Path) -> None:
 
 
 def _photos(setup: Setup, width: int, height: int) -> list[Path]:
-    """JPEGs of coloured clouds, no two alike, with about as many bytes per pixel as photographs.
+    """Paths of JPEGs of coloured clouds, all different, with about as many bytes per pixel as photographs have.
 
-    They are written unless another contender has written them.
+    The files are written unless another contender has already written them.
     """
     folder = setup.folder / f"{width}x{height}"
     paths = [folder / f"{number:06d}.jpg" for number in range(setup.images(SIZES[width, height]))]

@@ -1,4 +1,4 @@
-"""Fitting the codes of held-out images against training on as many images: 200 steps each."""
+"""Fitting codes to held-out images, 200 updates each, compared with training steps on as many images."""
 
 import contextlib
 import itertools
@@ -10,12 +10,12 @@ from bench.timing import Row, rate, ratio
 from glo.data.batches import batches
 
 IMAGES, STEPS = 512, 200
-TRAINED = 500  # steps that the generator is trained for
+TRAINED = 500  # training steps of the generator
 BATCH = 256  # images that are fitted together
 
 
 def _fitting_rates(setup: Setup) -> Figures:
-    """Images/s times the steps of each."""
+    """Yield the rate of fitting: images/s times the number of updates of each image."""
     from glo.inference import fitting
     from glo.model.glo_model import GloModel
     from glo.model.losses import build as build_loss

@@ -1,4 +1,4 @@
-"""The training step as the number of images grows."""
+"""The speed of the training step as the number of images grows."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -29,5 +29,5 @@ def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:
         )
 
 
-# Many short turns: whatever else runs on the machine comes in bursts.
+# Many short turns, because other load on the machine comes in bursts.
 COMPARISON = Comparison("the training step, by the number of images of 8x8", CONTENDERS, _rows, turns=12)

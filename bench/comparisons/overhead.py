@@ -1,6 +1,6 @@
-"""What logs, pictures, TensorBoard and checkpoints cost: runs of MNIST against their steps alone.
+"""The cost of logs, pictures, TensorBoard and checkpoints: runs of MNIST compared with their steps alone.
 
-The time between two steps tells what grows with the number of steps from what every run pays once.
+The time between two steps separates the costs that grow with the number of steps from those of the start and the end.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from bench.inputs import mnist
 from bench.timing import Range, Row
 from glo.data.batches import batches
 
-EARLY, LAST = 400, 1600  # steps; a checkpoint lies between them, as in any 1,000 steps by default
+EARLY, LAST = 400, 1600  # steps; a checkpoint is saved between them, since --save_every is 1,000
 
 
 def _steps_alone(setup: Setup) -> Figures:
-    """Seconds from step EARLY to step LAST, and of all steps."""
+    """Yield the seconds from step EARLY to step LAST, and of all steps."""
     from glo.model.glo_model import GloModel
     from glo.training.step import make_step
 
@@ -41,7 +41,7 @@ def _steps_alone(setup: Setup) -> Figures:
 
 
 def _whole_run(setup: Setup) -> Figures:
-    """Seconds from step EARLY to step LAST, as the run records them, and of the whole run."""
+    """Yield the seconds from step EARLY to step LAST, as the run records them, and of the whole run."""
     from glo.training import history, loop
     from glo.training.resume import Length, Plan
     from glo.training.state import prepare

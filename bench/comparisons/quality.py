@@ -14,11 +14,11 @@ from glo.data.randomness import Stream, permutation
 from glo.training import resume
 
 TARGET = 27.0  # dB
-EPOCHS = 8  # the planned length, over which the schedule runs
+EPOCHS = 8  # planned, over which the schedule runs
 
 
 def _training(setup: Setup) -> Figures:
-    """Seconds of training without the measuring, the steps it took, and the PSNR it reached in dB."""
+    """Yield the seconds of training, without those of the measurements, the number of steps, and the PSNR in dB."""
     from glo.inference.decoder import Decoder
     from glo.model.glo_model import GloModel
     from glo.model.losses import build as build_loss
@@ -50,5 +50,5 @@ def _rows(figures: dict[str, list[dict[str, float]]]) -> Iterator[Row]:
     yield Row(f"time to {reached} on MNIST (--epochs {EPOCHS}, step {run['step']})", Range.of([run["seconds"]]), "s")
 
 
-# The start counts, so there is no round to warm up; a second round would take another minute.
+# The start is part of the time, so that there is no warm-up; a second round would take another minute.
 COMPARISON = Comparison("training on MNIST", {"training": Contender(_training)}, _rows, turns=0, warm_up=0)

@@ -1,4 +1,4 @@
-"""How long training pauses for a checkpoint of 200,000 codes of 128 dimensions with Adam's moments."""
+"""The pause of training for a checkpoint of 200,000 codes of 128 dimensions with Adam's moments."""
 
 import tempfile
 import time
@@ -14,7 +14,7 @@ from glo.settings import TrainSettings
 
 
 def _pauses(setup: Setup) -> Figures:
-    """Seconds of the save itself, and of what the slowest step while it is written takes longer than others."""
+    """Yield the pause in seconds: that of the copy, plus the delay of the slowest step while the copy is written."""
     from glo.model.glo_model import GloModel
     from glo.training.checkpoint import Saver
     from glo.training.step import make_step
@@ -34,13 +34,13 @@ def _pauses(setup: Setup) -> Figures:
     with tempfile.TemporaryDirectory() as run:
         saver = Saver(Path(run), settings, {})
         while True:
-            usual = np.median([step_seconds() for _ in range(setup.steps(50))])
+            usual_seconds = np.median([step_seconds() for _ in range(setup.steps(50))])
             start = time.perf_counter()
             saver.save(model)
             copying = time.perf_counter() - start
             slowest = max(step_seconds() for _ in range(setup.steps(200)))
             saver.wait()
-            yield float(copying + slowest - usual)
+            yield float(copying + slowest - usual_seconds)
 
 
 def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:

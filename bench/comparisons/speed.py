@@ -1,4 +1,4 @@
-"""The training step against PyTorch, against its own options, and against the peak of the processor."""
+"""The speed of the training step, compared with PyTorch, between options, and with the peak of the processor."""
 
 import dataclasses
 from collections.abc import Iterator

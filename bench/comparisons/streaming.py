@@ -1,4 +1,4 @@
-"""Training on images in the file against training on images in memory, with the batches drawn in training's order."""
+"""Training on images in the file compared with training on images in memory, with batches in the order of training."""
 
 import contextlib
 import itertools
@@ -37,7 +37,7 @@ def _steps(setup: Setup, memory_limit: str) -> Figures:
 
 
 def _write(setup: Setup, path: Path) -> None:
-    """Write 100,000 images of 32x32x3, unless another contender has."""
+    """Write 100,000 images of 32x32x3, unless another contender has already written them."""
     if path.exists():
         return
     images, codes = random_data(setup.images(100_000), (32, 32, 3), 64)

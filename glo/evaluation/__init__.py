@@ -1,1 +1,1 @@
-"""The tasks of evaler.py, a file each, the session that they share, and their registry."""
+"""The tasks of evaler.py, one module each, their registry, and the session that they share."""

@@ -1,4 +1,4 @@
-"""The task `export`: the model as a TensorFlow SavedModel, which loads without this toolkit."""
+"""The task `export`: write the model as a TensorFlow SavedModel, which can be loaded without this toolkit."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from glo.samplers import Sampler
 
 
 class Exported(tf.Module):
-    """Two functions with the weights that they need.
+    """The content of the SavedModel: two functions and the weights that they use.
 
     decode: codes float32 [n, d] -> images uint8 [n, H, W, C].
-    sample: standard normal noise float32 [n, m] -> images uint8 [n, H, W, C] of new codes.
+    sample: standard normal noise float32 [n, m] -> images uint8 [n, H, W, C] of codes drawn by the sampler.
     Of a conditional model, both also take conditions float32 [n, k]: one-hot vectors of classes, or attributes.
     """
 
@@ -39,7 +39,7 @@ class Exported(tf.Module):
 
 
 def run(session: Session) -> dict[str, Any]:
-    """Write the generator, and the sampler before it, to --export."""
+    """Write the generator and the sampler to the folder of --export."""
     run, settings = session.run, session.settings
     sampler, folder = session.sampler.sampler, Path(settings.export)
     exported = Exported(run.model, sampler, run.settings.projection, session.temperature)

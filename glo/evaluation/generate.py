@@ -1,4 +1,4 @@
-"""The task `generate`: images of codes that are drawn from a distribution fitted to the learned ones."""
+"""The task `generate`: images of codes drawn from a sampler that is fitted to the learned codes."""
 
 from pathlib import Path
 from typing import Any
@@ -20,34 +20,37 @@ from glo.samplers import NEAR_MEMORISING
 from glo.samplers.cache import Fitted
 
 NEIGHBORS = 10  # samples that are shown with their nearest training image
-COMPARED = 1000  # samples, and held-out images, that the memorisation share is taken of
-SHOWN = 1024  # samples of the picture, at most
+COMPARED = 1000  # number of samples, and largest number of held-out images, for the memorisation share
+SHOWN = 1024  # at most this many samples are shown
 
 
 def run(session: Session) -> dict[str, Any]:
-    """A picture of samples, some of them above their nearest training image; an .npz; with --export_samples, PNGs."""
+    """Draw samples, show some of them with their nearest training images, and measure how many are near copies.
+
+    Writes a picture, an .npz with `image` and `code`, and numbered PNGs with --export_samples.
+    """
     settings, sampler, decoder = session.settings, session.sampler, session.run.decoder
     codes, conditions = session.draw(sampler, max(settings.num_samples, COMPARED), session.image_class)
     images = decoder.images(codes, conditions)
-    memorised = _memorised(session, images[:COMPARED])
+    memorisation_share = _memorisation_share(session, images[:COMPARED])
     codes, images = codes[: settings.num_samples], images[: settings.num_samples]
     title = describe(session, session.image_class)
-    compared = images[:NEIGHBORS]
-    closest = session.images[nearest(compared, session.images)[1][:, 0]]
+    some = images[:NEIGHBORS]
+    neighbors = session.images[nearest(some, session.images)[1][:, 0]]
     picture = pictures.below(
         pictures.captioned(f"samples, {title}", pictures.grid(images[:SHOWN], pictures.columns(len(images[:SHOWN])))),
-        pictures.captioned("some of them, above", pictures.grid(compared, len(compared))),
-        pictures.captioned("their nearest training images", pictures.grid(closest, len(compared))),
+        pictures.captioned("some of these samples", pictures.grid(some, len(some))),
+        pictures.captioned("their nearest training images", pictures.grid(neighbors, len(some))),
     )
     pictures.save(session.path("generate", "png"), picture)
     results.save_arrays(session.path("generate", "npz"), image=images, code=codes)
     if settings.export_samples:
         _export(images, Path(settings.export_samples), settings.force)
     log_scores(session, title, sampler)
-    if memorised is not None:
+    if memorisation_share is not None:
         logger.info(
             "memorisation: %.1f %% of samples are as near to a training image as the nearest %.0f %% of held-out "
-            "images are", 100 * memorised, 100 * memorization.QUANTILE,
+            "images", 100 * memorisation_share, 100 * memorization.QUANTILE,
         )  # fmt: skip
     return {
         "generate": {
@@ -56,14 +59,14 @@ def run(session: Session) -> dict[str, Any]:
             "temperature": session.temperature,
             "n": len(images),
             **session.scores(sampler),
-            "memorisation_share": memorised,
+            "memorisation_share": memorisation_share,
             "near_memorising": sampler.name in NEAR_MEMORISING,
         }
     }
 
 
 def describe(session: Session, image_class: ImageClass | None) -> str:
-    """What samples are drawn from, for captions and the log."""
+    """Name the class, the sampler and its temperature, for captions and the log."""
     title = session.sampler_name + ", near-memorising" * (session.sampler_name in NEAR_MEMORISING)
     if session.temperature != 1:
         title += f", temperature {session.temperature:g}"
@@ -71,15 +74,15 @@ def describe(session: Session, image_class: ImageClass | None) -> str:
 
 
 def log_scores(session: Session, title: str, sampler: Fitted) -> None:
-    """Log how a sampler does on held-out codes."""
+    """Log the scores of a sampler on held-out codes."""
     scores = {name: value for name, value in session.scores(sampler).items() if value is not None}
     names = [name for name in ("log_likelihood", "energy_distance") if name in scores]
     text = ", ".join(f"{name.replace('_', ' ')} {scores[name]:.4g}" for name in names)
-    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, text or "too few")
+    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, text or "no scores")
 
 
 def _export(images: np.ndarray, folder: Path, force: bool) -> None:
-    """Write images uint8 [n, H, W, C] as 00000.png, 00001.png and so on, the form that tools for FID read."""
+    """Write images uint8 [n, H, W, C] as 00000.png, 00001.png and so on, as tools that compute FID read them."""
     digits = max(5, len(str(len(images) - 1)))
     with files.replacing_folder(folder, marker="*.png", force=force) as temporary:
         for index, image in enumerate(tqdm(images, desc="writing PNGs", unit="image", disable=None, leave=False)):
@@ -89,8 +92,8 @@ def _export(images: np.ndarray, folder: Path, force: bool) -> None:
     logger.info("%d samples written to %s", len(images), folder)
 
 
-def _memorised(session: Session, images: np.ndarray) -> float | None:
-    """The memorisation share of images uint8 [n, H, W, C]; None where no image, of their class, was held out."""
+def _memorisation_share(session: Session, images: np.ndarray) -> float | None:
+    """Memorisation share of images uint8 [n, H, W, C]; None without held-out images (of the class)."""
     rows = session.dataset.test_rows
     if session.image_class:
         rows = rows[session.image_class.among(rows)]

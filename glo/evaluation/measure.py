@@ -1,4 +1,4 @@
-"""The task `metrics`: how good reconstructions and samples are, in numbers, each beside what real images would get."""
+"""The task `metrics`: numbers for the quality of reconstructions and samples, with those of real images beside them."""
 
 from typing import Any
 
@@ -17,31 +17,33 @@ from glo.metrics.similarity import similarities
 from glo.model.losses import mse
 from glo.runtime.log import logger
 
-BATCH = 256  # images whose similarities are taken at once
+BATCH = 256  # number of images whose similarities are computed at once
 
 
 def run(session: Session) -> dict[str, Any]:
-    """Train and held-out reconstruction; samples against held-out images, in the features of a named extractor.
+    """Measure reconstructions of training and held-out images, and compare samples with held-out images.
 
-    As many samples are drawn as --num_metric_samples, but no more than there are held-out or training images, and are
-    compared with as many held-out ones. `floor` is the same metric with training images in place of the samples, which
-    is what a perfect generator would reach; that of the memorisation share has held-out images in their place.
-    Deterministic.
+    The number of samples is --num_metric_samples, but at most the number of held-out or training images; they are
+    compared with the same number of held-out images. `floor` is each metric with training images in place of samples,
+    the value of a perfect generator. For the memorisation share, which training images cannot provide, the floor is
+    that of held-out images. Results depend only on the checkpoint, the dataset and the settings.
     """
     dataset, settings, decoder = session.dataset, session.settings, session.run.decoder
     n = min(settings.num_metric_samples, len(dataset.test_rows), len(session.images))
     real = dataset.images[session.choose(dataset.test_rows, n, Stream.MEASURED_HELD_OUT)]
-    known = session.images[session.choose(np.arange(len(session.images)), n, Stream.MEASURED_TRAINING)]
+    training = session.images[session.choose(np.arange(len(session.images)), n, Stream.MEASURED_TRAINING)]
     generated = decoder.images(*session.draw(session.sampler, n, None))
     extractor = extractors.make(settings, dataset)
-    of_real, of_known, of_generated = (extractors.features(extractor, images) for images in (real, known, generated))
-    if n <= of_real.shape[1]:
+    real_features, training_features, generated_features = (
+        extractors.features(extractor, images) for images in (real, training, generated)
+    )
+    if n <= real_features.shape[1]:
         logger.warning(
-            "%d images and %d features: frechet_%s is too large; compare it with its floor alone",
-            n, of_real.shape[1], extractor.name,
+            "%d images are too few for %d features: frechet_%s is too large, and can only be compared with its floor",
+            n, real_features.shape[1], extractor.name,
         )  # fmt: skip
-    sampled = _compare(extractor, real, of_real, generated, of_generated)
-    floor = _compare(extractor, real, of_real, known, of_known)
+    sampled = _compare(extractor, real, real_features, generated, generated_features)
+    floor = _compare(extractor, real, real_features, training, training_features)
     logger.info("comparing samples with their nearest training images")
     share, control = memorization.share_and_control(generated, session.images, real)
     sampled["memorisation_share"], floor["memorisation_share"] = share, control
@@ -62,16 +64,16 @@ def run(session: Session) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The results for people: a line for each metric."""
+    """Format results as text for the terminal, with one line per metric."""
     extractor = results["extractor"]
-    about = ", ".join(f"{key} {_short(value)}" for key, value in extractor.items() if key != "name")
+    details = ", ".join(f"{key} {_short(value)}" for key, value in extractor.items() if key != "name")
     return "\n".join(
         [
             f"reconstruction of {results['train']['n']} training and {results['test']['n']} held-out images",
             *_lines(results, "train", "test"),
             "",
-            f"{results['n']} samples ({results['sampler']}) against as many held-out images, in features of "
-            f"{extractor['name']} ({about}); floor: as many training images in the place of the samples",
+            f"{results['n']} samples ({results['sampler']}) against the same number of held-out images, with the "
+            f"extractor {extractor['name']} ({details}); floor: training images in place of the samples",
             *_lines(results, "samples", "floor"),
         ]
     )
@@ -87,26 +89,26 @@ def _lines(results: dict[str, Any], left: str, right: str) -> list[str]:
 def _reconstruction(
     decoder: Decoder, codes: np.ndarray, conditions: np.ndarray | Conditions, images: np.ndarray | Rows
 ) -> dict[str, float | int]:
-    """PSNR as the task `reconstruct` gives it, and means of the similarities, of images uint8 [n, H, W, C]."""
+    """PSNR of images uint8 [n, H, W, C], as the task `reconstruct` computes it, and the means of their similarities."""
     psnr = decoder.measure(codes, images, mse, conditions).result()["psnr"]
     parts = [slice(start, start + BATCH) for start in range(0, len(codes), BATCH)]
-    measured = [similarities(images[part], decoder.images(codes[part], conditions[part])) for part in parts]
-    values = {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
+    batches = [similarities(images[part], decoder.images(codes[part], conditions[part])) for part in parts]
+    values = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     means = {name: float(array.mean(dtype=np.float64)) for name, array in values.items()}
     return {"psnr": psnr, **means, "n": len(codes)}
 
 
 def _compare(
-    extractor: Extractor, real: np.ndarray, of_real: np.ndarray, images: np.ndarray, features: np.ndarray
+    extractor: Extractor, real: np.ndarray, real_features: np.ndarray, images: np.ndarray, features: np.ndarray
 ) -> dict[str, float]:
-    """Distances of images uint8 [n, H, W, C] and of their features [n, d] from the real ones."""
+    """Compare images uint8 [n, H, W, C] and their features float32 [n, d] with real ones, by metric name."""
     name = extractor.name
     return {
         "chi_square": distances.chi_square(real, images),
         "sliced_wasserstein": distances.sliced_wasserstein(real, images),
-        f"frechet_{name}": distances.frechet(of_real, features),
-        f"kid_{name}": distances.kid(of_real, features),
-        **{f"{key}_{name}": value for key, value in prdc(of_real, features).items()},
+        f"frechet_{name}": distances.frechet(real_features, features),
+        f"kid_{name}": distances.kid(real_features, features),
+        **{f"{key}_{name}": value for key, value in prdc(real_features, features).items()},
     }
 
 

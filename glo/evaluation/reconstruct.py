@@ -10,31 +10,35 @@ from glo.evaluation.session import Session
 from glo.model.losses import build as build_loss
 from glo.runtime.log import logger
 
-SHOWN = 32  # images of a panel
+SHOWN = 32  # images in a panel
 
 
 def run(session: Session) -> dict[str, Any]:
-    """All training images are measured, and at most --num_fit held-out ones, for which codes are fitted."""
+    """Measure reconstructions of all training images and of at most --num_fit held-out images.
+
+    Writes a picture with some of each.
+    """
     decoder, loss = session.run.decoder, build_loss(session.run.settings.loss)
     images, codes = session.images, session.run.codes
     conditions = session.run.conditions
     results = {"train": decoder.measure(codes, images, loss, conditions).result()}
-    shown = session.choose(np.arange(len(images)), SHOWN, Stream.SHOWN_RECONSTRUCTIONS)
-    panels = [_pair("train", results["train"], images[shown], decoder.images(codes[shown], conditions[shown]))]
+    rows = session.choose(np.arange(len(images)), SHOWN, Stream.SHOWN_RECONSTRUCTIONS)
+    panels = [_panels("train", results["train"], images[rows], decoder.images(codes[rows], conditions[rows]))]
     if len(session.dataset.test_rows):
         held_out, fit = session.held_out_fit
         results["test"] = decoder.measure(fit.codes, held_out, loss, fit.conditions).result()
         reconstructed = decoder.images(fit.codes[:SHOWN], fit.conditions[:SHOWN])
-        panels.append(_pair("held-out", results["test"], held_out[:SHOWN], reconstructed))
+        panels.append(_panels("held-out", results["test"], held_out[:SHOWN], reconstructed))
     else:
-        logger.warning("%s holds no held-out images: only training images are reconstructed", session.dataset.path)
+        logger.warning("%s has no held-out images: only training images are reconstructed", session.dataset.path)
     pictures.save(session.path("reconstruct", "png"), pictures.below(*panels))
     for name, result in results.items():
         logger.info("%s PSNR %.2f dB, l1 %.4f (%d images)", name, result["psnr"], result["l1"], result["n"])
     return results
 
 
-def _pair(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+def _panels(name: str, result: dict[str, Any], originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """A picture of originals beside their reconstructions, both uint8 [n, H, W, C]."""
     return pictures.beside(
         pictures.panel(f"{name}: originals", originals),
         pictures.panel(f"reconstructions, {result['psnr']:.1f} dB", reconstructions),

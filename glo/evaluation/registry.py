@@ -1,7 +1,7 @@
-"""The tasks of evaler.py by name. To add one: write a module with `run(session) -> dict`, and a line here.
+"""The tasks of evaler.py by name. To add a task, write a module with `run(session) -> dict` and add it to `TASKS`.
 
-The dict that a task returns is merged into metrics.json. A task is requested by any of its settings; those that are
-done by default are so only if none is requested.
+The dict that a task returns is merged into metrics.json. A task is requested by any of its flags. If no task is
+requested, the default tasks run.
 """
 
 import importlib
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """flags: settings of `EvalSettings` that request the task, if they are neither None nor False."""
+    """A task of evaler.py.
+
+    module: name of its module in `glo.evaluation`. flags: names of the settings that request it, if they are neither
+    None nor False. default: whether it runs if no task is requested.
+    """
 
     module: str
     flags: tuple[str, ...]
@@ -25,12 +29,12 @@ class Task:
 
     @property
     def run(self) -> Callable[["Session"], dict[str, Any]]:
-        """The task itself, imported now: it needs TensorFlow."""
+        """The function `run` of the module, which is imported only now, since it imports TensorFlow."""
         return importlib.import_module(f"glo.evaluation.{self.module}").run
 
     def requested(self, settings: EvalSettings) -> bool:
-        """Whether one of its flags is given."""
-        return any(getattr(settings, flag) not in (None, False) for flag in self.flags)
+        """Whether at least one of its flags is given."""
+        return any(map(settings.requests, self.flags))
 
 
 TASKS = {
@@ -47,10 +51,10 @@ TASKS = {
 
 
 def requested(settings: EvalSettings) -> dict[str, Task]:
-    """The tasks to do, in the order to do them in."""
+    """The tasks to run, in the order of `TASKS`."""
     tasks = {name: task for name, task in TASKS.items() if task.requested(settings)}
-    if "restore" in tasks:  # it reconstructs what it is given
+    if "restore" in tasks:  # which reconstructs the given pictures
         tasks.pop("reconstruct", None)
-    if "style_sweep" in tasks and not (settings.generate or settings.export_samples is not None):
+    if "style_sweep" in tasks and not any(map(settings.requests, ("generate", "export_samples"))):
         tasks.pop("generate", None)  # --label names the class of the sweep
     return tasks or {name: task for name, task in TASKS.items() if task.default}

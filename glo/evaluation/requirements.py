@@ -1,4 +1,4 @@
-"""What tasks need of a run and its dataset, checked before TensorFlow is loaded."""
+"""Checks that a run and its dataset suit the requested tasks. They do not import TensorFlow."""
 
 from pathlib import Path
 
@@ -9,18 +9,18 @@ from glo.features import weights
 from glo.runtime.errors import UserError
 from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
 
-LEAST_IMAGES = 10  # of either split, below which none of --metrics means anything
+MIN_IMAGES = 10  # of each split; metrics of fewer images are meaningless
 
 
 def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
-    """Raise `UserError` for options that the sampler has no use for."""
+    """Raise `UserError` for options that have no effect with the sampler."""
     sampler = settings.sampler_of(trained)
     if settings.components and sampler != "gmm":
         raise UserError(
-            f"--components {settings.components} is for --sampler gmm, and the sampler is {sampler}: drop one"
+            f"--components {settings.components} needs --sampler gmm, but the sampler is {sampler}: change one of them"
         )
     if sampler == "unit" and trained.conditional is None and (settings.label is not None or settings.per_class):
-        raise UserError("the sampler unit is the same for every class: choose another, such as --sampler gaussian")
+        raise UserError("the sampler unit is the same for all classes: choose another, such as --sampler gaussian")
 
 
 def check_condition(settings: EvalSettings, trained: TrainSettings) -> None:
@@ -30,7 +30,10 @@ def check_condition(settings: EvalSettings, trained: TrainSettings) -> None:
 
 
 def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None:
-    """Raise `UserError` for what the dataset does not have; returns the class that --label names, None without it."""
+    """Raise `UserError` if the dataset lacks something that a task needs.
+
+    Returns the class that --label names, or None without --label.
+    """
     n = len(dataset.train_rows)
     for pair in settings.pairs:
         if max(map(int, pair.split(","))) >= n:
@@ -41,14 +44,17 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
         labels.every(dataset)
     restores = settings.inpaint is not None or settings.denoise is not None
     if restores and settings.images is None and not len(dataset.test_rows):
-        raise UserError(f"{dataset.path} holds no held-out images: name a folder of pictures with --images DIR")
+        raise UserError(f"{dataset.path} has no held-out images: name a folder of pictures with --images DIR")
     return None if settings.label is None else labels.find(dataset, settings.label)
 
 
 def _check_metrics(settings: EvalSettings, dataset: Dataset) -> None:
-    least = min(len(dataset.train_rows), len(dataset.test_rows))
-    if least < LEAST_IMAGES:
-        raise UserError(f"--metrics needs {LEAST_IMAGES} training and held-out images, {dataset.path} has {least}")
+    train, held_out = len(dataset.train_rows), len(dataset.test_rows)
+    if min(train, held_out) < MIN_IMAGES:
+        raise UserError(
+            f"--metrics needs {MIN_IMAGES} training images and {MIN_IMAGES} held-out images; {dataset.path} has "
+            f"{train} and {held_out}"
+        )
     if settings.extractor not in EXTRACTORS:
         weights.verify(Path(settings.extractor), settings.extractor_sha256)
     elif settings.extractor == "classifier" and dataset.labels is None:

@@ -1,6 +1,7 @@
-"""The task `restore`: the generator makes neither noise nor what it has never seen.
+"""The task `restore`: reconstruct pictures, fill holes (inpainting) or remove noise (denoising).
 
-The code of a damaged image is fitted to what is known of it (`fitting.fit`); the image of that code has the rest.
+The code of a damaged image is fitted to its known pixels by `Run.fit`. The image of that code is free of noise and has
+no hole, since the generator was trained on undamaged images.
 """
 
 from typing import Any
@@ -15,9 +16,10 @@ from glo.inference.psnr import psnr
 from glo.model.losses import build as build_loss
 from glo.runtime.log import logger
 
-SHOWN = 32  # images of a panel in the picture
-UNKNOWN = 128  # the grey of a hole there
-# Clipped noise lightens black and darkens white. The coarse levels of a pyramid follow that, a median does not.
+SHOWN = 32  # images in a panel
+UNKNOWN = 128  # the grey value that holes are shown with
+# Clipped noise makes black lighter and white darker on average. The coarse levels of a Laplacian pyramid reproduce
+# this shift; l1 does not, since its minimum is the median.
 DENOISING_LOSS = "l1"
 CAPTIONS = {
     "images": "reconstructions, {:.1f} dB",
@@ -27,9 +29,10 @@ CAPTIONS = {
 
 
 def run(session: Session) -> dict[str, Any]:
-    """The user's pictures, or held-out images, from fitted codes: as they are, with a hole filled, or with less noise.
+    """Reconstruct the pictures of --images, or held-out images, with a hole (--inpaint) or noise (--denoise).
 
-    Writes a picture, and an .npz of image, given (what was fitted, a hole grey), reconstruction, code and name.
+    Writes a picture, and an .npz with `image`, `given` (the damaged image, with holes in grey), `reconstruction`, all
+    uint8 [n, H, W, C], `code` float32 [n, d] and `name`.
     """
     images, names = session.pictures or (session.dataset.images[session.held_out], list(map(str, session.held_out)))
     hole, sigma = session.hole, session.settings.denoise
@@ -68,15 +71,15 @@ def run(session: Session) -> dict[str, Any]:
 
 
 def noisy(images: np.ndarray, sigma: float, random: np.random.Generator) -> np.ndarray:
-    """Images uint8 [n, H, W, C] with normal noise of `sigma` (in 0 to 255) on every value, rounded and clipped."""
+    """Add normal noise of standard deviation `sigma`, in grey levels, to images uint8 [n, H, W, C]; round and clip."""
     noise = np.float32(sigma) * random.standard_normal(images.shape, np.float32)
     return np.rint(np.clip(images + noise, 0, 255)).astype(np.uint8)
 
 
 def squared_errors(restored: np.ndarray, images: np.ndarray, hole: np.ndarray | None = None) -> np.ndarray:
-    """The mean squared error of each image uint8 [n, H, W, C], pixels in [0, 1], float64 [n].
+    """Mean squared error of each image uint8 [n, H, W, C], with pixels scaled to [0, 1]: float64 [n].
 
-    If there is a hole, bool [H, W, 1], only its pixels count: the others are as they were.
+    hole: bool [H, W, 1]; if it is given, only its pixels count, since the others are unchanged.
     """
     difference = (restored.astype(np.float32) - images) / 255
     counted = difference if hole is None else difference[:, hole[..., 0]]

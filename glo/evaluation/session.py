@@ -1,4 +1,4 @@
-"""An evaluation under way: a loaded run, its dataset, and what is asked of it. No task is in here."""
+"""The session that the tasks of evaler.py share: a loaded run, its dataset, and the settings of the evaluation."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +20,11 @@ from glo.settings import EvalSettings
 
 @dataclass
 class Session:
-    """What every task is given.
+    """The argument of every task.
 
-    run: restored from a checkpoint. dataset: the one that it was trained on. settings: of evaler.py.
-    folder: the output folder. pictures: of --images, uint8 [n, H, W, C], and their names.
-    hole: of --inpaint, bool [H, W, 1]. image_class: of --label.
+    run: a run restored from a checkpoint. dataset: the dataset that it was trained on. settings: settings of evaler.py.
+    folder: the output folder. pictures: pictures of --images, uint8 [n, H, W, C], and their names.
+    hole: mask of --inpaint, bool [H, W, 1]. image_class: class of --label.
     """
 
     run: Run
@@ -42,21 +42,21 @@ class Session:
 
     @property
     def sampler_name(self) -> str:
-        """--sampler, or the run's own."""
+        """The sampler of --sampler, by default that of the run's settings."""
         return self.settings.sampler_of(self.run.settings)
 
     @property
     def temperature(self) -> float:
-        """--temperature, or the run's own with its own sampler, else 1."""
+        """The temperature of --temperature, by default `Run.temperature` of the sampler."""
         return self.settings.temperature or self.run.temperature(self.sampler_name)
 
     @cached_property
     def sampler(self) -> Fitted:
-        """The sampler fitted to the learned codes, those of --label if it is given."""
+        """The sampler fitted to the learned codes, with --label to those of the class."""
         return self.fit_sampler(self.image_class)
 
     def fit_sampler(self, image_class: ImageClass | None) -> Fitted:
-        """The sampler fitted to the learned codes of a class, or to all."""
+        """Fit the sampler to the learned codes of a class, or to all codes for None."""
         return self.run.fit_sampler(self.sampler_name, self.settings.components, image_class, self.settings.seed)
 
     def draw(self, sampler: Fitted, n: int, image_class: ImageClass | None) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +68,7 @@ class Session:
         return codes, self.run.draw_conditions(n, self.settings.seed, image_class)
 
     def scores(self, sampler: Fitted) -> dict[str, float | int | None]:
-        """How a sampler does on held-out codes, for metrics.json."""
+        """Scores of a sampler on held-out codes, for metrics.json."""
         distance = sampler.energy_distance(self.settings.seed, self.run.settings.projection, self.temperature)
         return {
             "components": sampler.components,
@@ -101,7 +101,7 @@ class Session:
         )
 
     def choose(self, rows: np.ndarray, n: int, stream: Stream) -> np.ndarray:
-        """A seeded choice of at most n of rows int64 [m], ascending."""
+        """Choose at most n of rows int64 [m] by the seed; the result is ascending."""
         return np.sort(rows[permutation(len(rows), self.settings.seed, stream)[:n]])
 
     def path(self, task: str, suffix: str) -> Path:

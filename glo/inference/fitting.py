@@ -22,6 +22,7 @@ from glo.model.codes import adam, project
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
 from glo.model.schedules import descent_factor
+from glo.runtime.log import progress_hidden
 
 NEAREST = 3  # besides the mean code, fitting starts from the codes of this many nearest training images
 RACING = 2  # starts under each condition, where the condition of an image is unknown: the mean code and the nearest
@@ -99,7 +100,8 @@ def fit(
     race = max(1, round(RACE * steps))
     winners, winner_losses = np.empty((n, d), np.float32), np.empty(n, np.float32)
     winner_conditions = np.empty((n, conditions.shape[2]), np.float32)
-    with tqdm(total=n * steps, desc="fitting", unit="step", unit_scale=True, disable=None, leave=False) as bar:
+    hidden = progress_hidden()
+    with tqdm(total=n * steps, desc="fitting", unit="step", unit_scale=True, disable=hidden, leave=False) as bar:
         race_batch = max(1, batch_size * (1 + NEAREST) // s)  # so that more starts need no more memory
         for start in range(0, n, race_batch):
             batch = slice(start, start + race_batch)

@@ -28,6 +28,14 @@ def setup() -> None:
     logger.propagate = False
 
 
+def progress_hidden() -> bool | None:
+    """The argument `disable` of a tqdm bar that users of Python see too: None, unless a Jupyter kernel runs.
+
+    With None, tqdm hides a bar if stderr is not a terminal. That of a kernel is not one, but it does show bars.
+    """
+    return False if "ipykernel" in sys.modules else None
+
+
 def to_file(path: Path) -> None:
     """Append the log to a file as well."""
     # With a full disk, logging would print a traceback for every line; the code that saves checkpoints reports it once.

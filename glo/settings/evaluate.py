@@ -1,5 +1,6 @@
 """The settings of evaler.py, with their defaults, limits and help texts."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from glo.runtime.errors import UserError
@@ -168,9 +169,15 @@ class EvalSettings:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
         return trained.sampler if self.sampler == "auto" else self.sampler
 
+    def requests(self, task_setting: str) -> bool:
+        """Whether a setting of the group `tasks` is given. `--denoise 0` is, although 0 == False."""
+        value = getattr(self, task_setting)
+        return value is not None and value is not False
+
     def check(self) -> None:
         """Raise `UserError` for settings that exclude each other."""
-        if self.compare and (self.checkpoint or self._requests_other_task()):
+        tasks = [field.name for field in dataclasses.fields(self) if field.metadata["group"] == "tasks"]
+        if self.compare and (self.checkpoint or any(self.requests(name) for name in tasks if name != "compare")):
             raise UserError("--compare reads the results of earlier evaluations: drop --checkpoint and the other tasks")
         if self.label is not None and self.per_class:
             raise UserError("--label generates one class and --per_class all of them: drop one")
@@ -180,9 +187,3 @@ class EvalSettings:
             raise UserError("--inpaint and --denoise both restore images: drop one")
         if not (self.compare or self.checkpoint or self.dataset):
             raise UserError("give --checkpoint, or --dataset to evaluate its newest run")
-
-    def _requests_other_task(self) -> bool:
-        flags = (self.reconstruct, self.generate, self.interpolate, self.per_class, self.metrics)
-        flags += (self.class_sweep, self.style_sweep)
-        values = (self.label, self.images, self.inpaint, self.denoise, self.export, self.export_samples)
-        return any(flags) or any(value is not None for value in values)

@@ -1,4 +1,4 @@
-"""What a run has taken so far: seconds of training and images seen."""
+"""The progress of a run: seconds of training and number of images seen."""
 
 import time
 from pathlib import Path
@@ -8,16 +8,16 @@ from glo.training.state import Training
 
 
 class Clock:
-    """Counts from the start of the run, over interruptions."""
+    """Measures from the start of a run. Time between an interruption and its continuation is not counted."""
 
     def __init__(self, run: Path, training: Training):
         self._training = training
-        before = history.clocked(history.read(run), training.settings.batch_size)
-        self._before = before[-1]["seconds"] if before else 0.0
+        records = history.clocked(history.read(run), training.settings.batch_size)
+        self._before = records[-1]["seconds"] if records else 0.0
         self._started = time.perf_counter()
 
     def at(self, step: int) -> dict[str, float]:
-        """`seconds` until now, and `images` seen in so many steps."""
+        """Return `seconds` of training until now and the number of `images` seen in the first `step` steps."""
         epochs, steps = divmod(step, self._training.steps_per_epoch)
         images = epochs * len(self._training.images) + steps * self._training.settings.batch_size
         return {"seconds": self._before + time.perf_counter() - self._started, "images": images}

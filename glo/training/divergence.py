@@ -1,4 +1,4 @@
-"""Divergence: training stops at a loss, weight or code that is not finite, before anything else uses the state."""
+"""Divergence: training stops at a loss, weight or code that is not finite, before the state is drawn or saved."""
 
 import contextlib
 
@@ -13,36 +13,39 @@ from glo.training.saves import Saves
 
 
 class LossWindow:
-    """The losses float32 [B] of the steps since the last line of metrics."""
+    """The losses of the steps since metrics were last logged."""
 
     def __init__(self) -> None:
         self._losses: list[tf.Tensor] = []
-        self._checked = 0  # so many of them are known to be finite
+        self._checked = 0  # number of steps whose losses are known to be finite
 
     def add(self, losses: tf.Tensor) -> None:
-        """Keep the losses of one step, without waiting for the device."""
+        """Add the losses float32 [B] of one step, without waiting for the device."""
         self._losses.append(losses)
 
     def finite(self) -> bool:
-        """Whether all are. A step reports NaN for a sample whose code is no longer finite."""
+        """Whether all losses are finite. The loss of a sample whose code is not finite is NaN, see `step.Step`."""
         new, self._checked = self._losses[self._checked :], len(self._losses)
         return not new or bool(np.isfinite(tf.concat(new, 0).numpy()).all())
 
     def pop_mean(self) -> tuple[float, int]:
-        """The mean loss and the number of images, and start anew."""
+        """Return the mean loss and the number of images, and empty the window."""
         values = tf.concat(self._losses, 0).numpy()
         self._losses, self._checked = [], 0
         return float(values.mean()), len(values)
 
 
 def require_finite(losses: LossWindow, model: GloModel, step: int, saves: Saves, settings: TrainSettings) -> None:
-    """Raise `UserError` if training has diverged: the last update may have broken weights before a loss shows it."""
+    """Raise `UserError` if training has diverged.
+
+    Weights are checked as well as losses, since the losses of a step are computed before its update.
+    """
     if losses.finite() and all(np.isfinite(weight.numpy()).all() for weight in model.generator.weights):
         return
     with contextlib.suppress(WriteError):
         saves.wait()
-    kept = f"the last good checkpoint is {saves.last}" if saves.last else "no checkpoint was saved before"
+    checkpoint = f"the last good checkpoint is {saves.last}" if saves.last else "no checkpoint was saved before"
     raise UserError(
-        f"the loss is not finite at step {step}: training stopped, {kept}; try a lower --learning_rate (now "
+        f"the loss is not finite at step {step}: training stopped, {checkpoint}; try a lower --learning_rate (now "
         f"{settings.learning_rate:g}) or a lower --alpha (now {settings.alpha:g})"
     )

@@ -1,4 +1,4 @@
-"""The pictures of a run: a grid of reconstructions each epoch, samples for TensorBoard, and an animation at the end."""
+"""Pictures drawn during training: a grid of reconstructions per epoch, samples for TensorBoard, and an animation."""
 
 import math
 import time
@@ -23,13 +23,16 @@ from glo.training.records import Records
 from glo.training.resume import Length
 from glo.training.state import Training
 
-GRID = 64  # images of the grid, the same ones each epoch
-SAMPLED = 4096  # training images that stand for all in samples and in the final figure, however many there are
-LOG_SECONDS = 10  # least time between two log lines, and pictures for TensorBoard: epochs can take milliseconds
+GRID = 64  # images in a grid, the same in every epoch
+SAMPLED = 4096  # at most this many training images are used for samples and for the final PSNR
+LOG_SECONDS = 10  # minimum time between two log lines or TensorBoard pictures, since epochs can take milliseconds
 
 
 class Grids:
-    """Draws the same images and their reconstructions each epoch, but no more often than an animation can show."""
+    """Draws fixed training images and their reconstructions once an epoch, or less often in long runs.
+
+    There are at most as many grids as an animation has frames.
+    """
 
     def __init__(self, run: Path, training: Training, decoder: Decoder, length: Length, clock: Clock, records: Records):
         self._run, self._training, self._decoder = run, training, decoder
@@ -47,16 +50,16 @@ class Grids:
         return step % self._every == 0 or step == self._length.end
 
     def observe(self, step: int, rows: np.ndarray) -> None:
-        """Draw the grid, and measure how far training is. Raises `files.WriteError`."""
+        """Draw the grid and measure the PSNR of training and held-out images. Raises `files.WriteError`."""
         epoch = math.ceil(step / self._training.steps_per_epoch)
-        shown = self._decoder.images(self._training.codes(self._rows), self._training.conditions(self._rows))
-        reconstructions = pictures.grid(shown, pictures.columns(len(shown)))
-        drawn = pictures.beside(self._originals, pictures.captioned(f"reconstructions, epoch {epoch}", reconstructions))
-        pictures.save(paths.grid(self._run, epoch), drawn)
+        images = self._decoder.images(self._training.codes(self._rows), self._training.conditions(self._rows))
+        grid = pictures.grid(images, pictures.columns(len(images)))
+        picture = pictures.beside(self._originals, pictures.captioned(f"reconstructions, epoch {epoch}", grid))
+        pictures.save(paths.grid(self._run, epoch), picture)
         psnr = self._progress.measure(last=step == self._length.end)
         self._records.scalars(step, epoch=epoch, **psnr, **self._clock.at(step))
         if time.monotonic() - self._logged > LOG_SECONDS:
-            self._records.picture(step, "reconstructions", drawn)
+            self._records.picture(step, "reconstructions", picture)
             self._records.picture(step, "samples", pictures.grid(self._samples(), pictures.columns(GRID)))
             logger.info("epoch %d, step %d: %s dB", epoch, step, ", ".join(f"{k} {v:.2f}" for k, v in psnr.items()))
             self._logged = time.monotonic()
@@ -68,15 +71,15 @@ class Grids:
             pictures.save_gif(paths.animation(self._run), [imageio.imread(path) for path in frames])
         pictures.save_loss(paths.loss_curve(self._run), history.read(self._run))
 
-    def psnr_of_many(self) -> tuple[float, int]:
-        """PSNR [dB] of up to `SAMPLED` training images, and their number."""
+    def train_psnr(self) -> tuple[float, int]:
+        """Return the PSNR [dB] of up to `SAMPLED` training images, and their number."""
         images, loss = Rows(self._training.originals, self._sampled), build_loss(self._training.settings.loss)
         codes, conditions = self._training.codes(self._sampled), self._training.conditions(self._sampled)
-        measured = self._decoder.measure(codes, images, loss, conditions)
-        return measured.result()["psnr"], len(self._sampled)
+        reconstruction = self._decoder.measure(codes, images, loss, conditions)
+        return reconstruction.result()["psnr"], len(self._sampled)
 
     def _samples(self) -> np.ndarray:
-        """Images uint8 [GRID, H, W, C] of the cheapest sampler: those of evaluation take longer to fit."""
+        """Draw images uint8 [GRID, H, W, C] with the Gaussian sampler, which is the fastest to fit."""
         seed = self._training.settings.seed
         gaussian = Gaussian.fit(self._training.codes(self._sampled), seed)
         random = random_generator(seed, Stream.PROGRESS_SAMPLES)

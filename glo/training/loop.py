@@ -1,4 +1,4 @@
-"""The training loop: steps, and observers that look at the model in between."""
+"""The training loop: steps, and observers that are called between them."""
 
 import contextlib
 from pathlib import Path
@@ -20,14 +20,14 @@ from glo.training.state import Training
 from glo.training.step import make_refinement, make_step
 from glo.training.tolerance import Tolerance
 
-CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
+CHECK_EVERY = 10  # steps between checks for divergence; each check waits for the device
 
 
 def train(run: Path, training: Training, length: Length) -> int:
-    """Train in a run folder until step `length.end`.
+    """Train until step `length.end` and write everything to a run folder.
 
-    Returns the exit code: 0, or 128 plus the signal that ended training.
-    Raises `UserError` if the loss becomes NaN or infinite, with the last good checkpoint kept.
+    Returns the exit code: 0, or 128 plus the number of the signal that interrupted training.
+    Raises `UserError` if training diverges; the last good checkpoint is kept.
     """
     model, settings = training.model, training.settings
     step = first = int(model.step)
@@ -50,7 +50,7 @@ def train(run: Path, training: Training, length: Length) -> int:
             step += 1
             due = [observer for observer in observers if observer.due(step)]
             if due or step % CHECK_EVERY == 0:
-                require_finite(losses, model, step, saves, settings)  # before anything uses the state
+                require_finite(losses, model, step, saves, settings)  # before observers use the state
             for observer in due:
                 tolerate(observer.observe, step, rows)
             bar.update()
@@ -61,11 +61,11 @@ def train(run: Path, training: Training, length: Length) -> int:
         if not interrupt.received:
             tolerate(grids.finish)
     if interrupt.received:
-        logger.warning("interrupted at step %d, saved %s", step, saves.last or "nothing yet")
+        logger.warning("interrupted at step %d; the last checkpoint is %s", step, saves.last or "not saved yet")
         logger.warning("continue with: python trainer.py --checkpoint %s", run)
         return 128 + interrupt.received
     logger.info(
         "done: %d steps, train PSNR %.2f dB (%d images); next: python evaler.py --dataset %s --checkpoint %s",
-        step, *grids.psnr_of_many(), settings.dataset, run,
+        step, *grids.train_psnr(), settings.dataset, run,
     )  # fmt: skip
     return 0

@@ -1,4 +1,4 @@
-"""What a run leaves behind while it trains: metrics.jsonl for programs, TensorBoard events, pictures."""
+"""Records of a run: metrics.jsonl for programs, and TensorBoard events with scalars and pictures."""
 
 import errno
 import json
@@ -14,12 +14,12 @@ from glo.training import history
 
 
 class Records:
-    """Appends to the records of a run. Resuming drops what an interrupted run logged after its last checkpoint."""
+    """Appends to the records of a run. Lines of metrics.jsonl after `step`, where training continues, are removed."""
 
     def __init__(self, run: Path, step: int):
         self.path = paths.metrics(run)
-        kept = [record for record in history.read(run) if record["step"] <= step]
-        files.write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+        records = [record for record in history.read(run) if record["step"] <= step]
+        files.write_text(self.path, "".join(json.dumps(record) + "\n" for record in records))
         try:
             self._file = self.path.open("ab", buffering=0)
         except OSError as error:
@@ -28,10 +28,10 @@ class Records:
         self._events = tf.summary.create_file_writer(str(run))
 
     def scalars(self, step: int, **values: Any) -> None:
-        """One JSON line, on its way to the disk at once, and a TensorBoard scalar for each value."""
+        """Write a line of JSON, unbuffered, and a TensorBoard scalar for each value. Raises `files.WriteError`."""
         line = (json.dumps({"step": step, **values}) + "\n").encode()
         try:
-            # A line that a full disk cut off is ended first, so that it does not spoil the next.
+            # A line that was cut off by a full disk is ended first, so that the new line can be parsed.
             line = b"\n" * self._torn + line
             self._torn = self._file.write(line) < len(line)
             if self._torn:
@@ -43,7 +43,7 @@ class Records:
                 tf.summary.scalar(name, value)
 
     def picture(self, step: int, name: str, picture: np.ndarray) -> None:
-        """A TensorBoard image, uint8 [h, w, 3]."""
+        """Write a picture, uint8 [h, w, 3], for TensorBoard."""
         with self._events.as_default(step):
             tf.summary.image(name, picture[None])
 

@@ -1,4 +1,4 @@
-"""Which settings a run has, which checkpoint it starts from, and how many steps it takes; all before TensorFlow."""
+"""The settings of a run, the checkpoint that it starts from, and its number of steps. Does not import TensorFlow."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -15,14 +15,17 @@ from glo.settings.fields import Layer
 from glo.training import manifest
 from glo.training.manifest import Manifest
 
-# Without --epochs, each code gets this many visits, and small datasets at least this many steps.
+# Without --epochs, training takes this many epochs, but at least this many steps.
 DEFAULT_EPOCHS, DEFAULT_STEPS = 30, 4000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """settings: resolved. start: the prefix of the checkpoint to start from, with its manifest; None from scratch.
-    run: the folder to go on in; None for a new run."""
+    """How a run starts.
+
+    settings: all settings, resolved. start, manifest: prefix and manifest of the checkpoint that training starts from;
+    None if it starts from scratch. run: the run folder that is continued; None for a new run.
+    """
 
     settings: TrainSettings
     start: Path | None = None
@@ -30,47 +33,48 @@ class Plan:
     run: Path | None = None
 
 
-def plan(typed: Layer) -> Plan:
-    """Lay the typed flags over the recipe's file, or over the settings of the checkpoint they name.
+def plan(flags: Layer) -> Plan:
+    """Resolve the settings: flags override the recipe, or the settings of the checkpoint given by --checkpoint.
 
-    A run folder is resumed: only settings marked `resume` may change. RUN/model-STEP starts a new run from that state:
-    everything but the architecture may change. Raises `UserError` for anything else, naming the difference.
+    A run folder is resumed, and only settings marked `resume` may change. RUN/model-STEP starts a new run from that
+    checkpoint, and all settings but the architecture may change. Raises `UserError` that names any other change.
     """
-    requested = fields.resolve(TrainSettings, typed)
+    requested = fields.resolve(TrainSettings, flags)
     if requested.checkpoint is None:
         if requested.dataset is None:
             raise UserError("--dataset is missing: give the name of a dataset, such as --dataset MNIST")
         file = Path(requested.config) if requested.config else paths.config_file(requested.dataset)
-        return Plan(fields.resolve(TrainSettings, fields.read_yaml(file), typed))
+        return Plan(fields.resolve(TrainSettings, fields.read_yaml(file), flags))
     start, resume = manifest.locate(requested.checkpoint)
     saved = manifest.read(start)
     before = saved.resolved(start)
-    carried = fields.stored(before)
-    if "epochs" in typed.values:
-        del carried["max_steps"]  # a new planned length ends where it says, not where the earlier run was cut
-    layers = [Layer(str(start), carried)]
+    saved_settings = fields.stored(before)
+    if "epochs" in flags.values:
+        del saved_settings["max_steps"]  # it would end the run before the new number of epochs
+    layers = [Layer(str(start), saved_settings)]
     if requested.config:
         layers.append(fields.read_yaml(Path(requested.config)))
-    settings = fields.resolve(TrainSettings, *layers, typed)
-    if resume and settings.precision == "auto":  # the choice was made when the run began
+    settings = fields.resolve(TrainSettings, *layers, flags)
+    if resume and settings.precision == "auto":  # a run keeps the precision that was chosen when it began
         settings = dataclasses.replace(settings, precision=before.precision)
     for field in dataclasses.fields(TrainSettings):
         old, new = getattr(before, field.name), getattr(settings, field.name)
         frozen = not field.metadata.get("resume") if resume else field.metadata.get("architecture")
         if field.metadata["stored"] and frozen and old != new:
-            way_out = f"drop --{field.name}, or start a new run" + (f" with --checkpoint {start}" if resume else "")
+            advice = f"drop --{field.name}, or start a new run" + (f" with --checkpoint {start}" if resume else "")
             if resume and field.metadata.get("architecture"):
-                way_out = f"drop --{field.name}, or train a new run from scratch"
-            raise UserError(f"{start} was trained with {field.name} {old}, not {new}: {way_out}")
+                advice = f"drop --{field.name}, or train a new run from scratch"
+            raise UserError(f"{start} was trained with {field.name} {old}, not {new}: {advice}")
     if settings.dataset.lower() != before.dataset.lower():
         raise UserError(f"{start} was trained on {before.dataset}, not {settings.dataset}: drop --dataset")
     return Plan(settings, start, saved, start.parent if resume else None)
 
 
 class Length(NamedTuple):
-    """Steps of a run: `learned` move generator and codes, from there to `planned` only codes, and it stops at `end`.
+    """Number of steps of a run.
 
-    Altered copies of images are learned from, but their codes are not refined.
+    The first `learned` steps update the generator and codes. Steps from there to `planned` refine codes, but not those
+    of altered copies. Training stops at step `end`, which may be earlier.
     """
 
     learned: int
@@ -79,7 +83,7 @@ class Length(NamedTuple):
 
 
 def length(settings: TrainSettings, dataset: Dataset) -> Length:
-    """How many steps a run takes."""
+    """Compute the number of steps from --epochs, --refine_steps and --max_steps."""
     n = len(dataset.train_rows)
     per_epoch = steps_per_epoch(n * (1 + settings.copies(n)), settings.batch_size)
     if settings.epochs is not None:
@@ -93,15 +97,15 @@ def length(settings: TrainSettings, dataset: Dataset) -> Length:
 
 
 def check(plan: Plan, dataset: Dataset, end: int) -> None:
-    """Refuse to go on with other data, and with nothing left to do."""
+    """Raise `UserError` if the checkpoint was trained on other data, or if no steps are left."""
     if plan.manifest is None:
         return
     manifest.check_dataset(plan.manifest, dataset, plan.start)
     if plan.manifest.step >= end:
         raise UserError(
-            f"{plan.start} has taken {plan.manifest.step} steps already, of {end} in all: raise --max_steps"
+            f"{plan.start} is at step {plan.manifest.step}, but training ends at step {end}: raise --max_steps"
         )
     old = length(plan.manifest.resolved(plan.start), dataset).planned
     new = length(plan.settings, dataset).planned
     if plan.run and plan.settings.schedule != "constant" and old != new:
-        logger.warning("the schedule now runs over %d steps, not %d: the rates differ from here on", new, old)
+        logger.warning("the schedule now covers %d steps instead of %d: learning rates change from here on", new, old)

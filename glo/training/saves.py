@@ -1,4 +1,4 @@
-"""The checkpoints of a run, and with --dump_result the batches that were reconstructed when they were saved."""
+"""Saving during training: checkpoints and, with --dump_result, the last batch with its reconstructions."""
 
 import io
 from pathlib import Path
@@ -15,7 +15,7 @@ from glo.training.state import Training
 
 
 class Saves:
-    """Saves every --save_every steps in the background, and at the end."""
+    """Saves every --save_every steps, in the background. The training loop saves once more at the end."""
 
     def __init__(self, run: Path, training: Training, decoder: Decoder, length: Length):
         self._run, self._training, self._decoder, self._length = run, training, decoder, length
@@ -23,24 +23,27 @@ class Saves:
 
     @property
     def last(self) -> Path | None:
-        """The last good checkpoint: of this run, or the one that it started from."""
+        """Prefix of the last checkpoint that was saved, or else of the one that the run started from, or None."""
         return self._saver.saved or self._training.start
 
     def due(self, step: int) -> bool:
         return step % self._training.settings.save_every == 0 and step < self._length.end
 
     def observe(self, step: int, rows: np.ndarray) -> None:
-        """Save. Raises `files.WriteError` if the save before failed; the new one is under way all the same."""
+        """Start to save a checkpoint. Raises `files.WriteError`, after the start, if the previous save failed."""
         self._saver.save(self._training.model)
         if self._training.settings.dump_result:
             self._dump(step, rows)
 
     def wait(self) -> None:
-        """Wait for the save under way, if there is one. Raises `files.WriteError` if it failed."""
+        """Wait until a running save has finished. Raises `files.WriteError` if it failed."""
         self._saver.wait()
 
     def _dump(self, step: int, rows: np.ndarray) -> None:
-        """dump_result_<step>.hdf5: image and reconstruction uint8 [B, H, W, C], code float32 [B, d], row int64 [B]."""
+        """Write dump_result_<step>.hdf5.
+
+        It holds image and reconstruction, uint8 [B, H, W, C], code, float32 [B, d], and row, int64 [B].
+        """
         codes = self._training.codes(rows)
         arrays = {
             "image": self._training.images[rows],
@@ -48,9 +51,9 @@ class Saves:
             "code": codes,
             "row": rows,
         }
-        image = io.BytesIO()  # HDF5 does not report a full disk when it closes a file of its own
-        with h5py.File(image, "w") as file:
+        buffer = io.BytesIO()  # since HDF5 does not report a full disk when it closes a file
+        with h5py.File(buffer, "w") as file:
             for name, values in arrays.items():
                 file[name] = values
         with files.replacing(paths.dump(self._run, step)) as temporary:
-            temporary.write_bytes(image.getbuffer())
+            temporary.write_bytes(buffer.getbuffer())

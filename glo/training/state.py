@@ -1,4 +1,4 @@
-"""What a run trains: the model, and the images that it learns, from scratch or from a checkpoint."""
+"""The state of training: the model with its settings and data, from scratch or from a checkpoint."""
 
 import contextlib
 import itertools
@@ -27,7 +27,7 @@ class Training:
     """A run's settings, data and model.
 
     images: uint8 [m, H, W, C], in the order of the code table: the n training images, then their altered copies.
-    start: the prefix of the checkpoint that the run starts from, or None.
+    start: the prefix of the checkpoint that training starts from, or None.
     """
 
     settings: TrainSettings
@@ -38,26 +38,29 @@ class Training:
 
     @property
     def originals(self) -> Rows:
-        """The training images alone, uint8 [n, H, W, C]."""
+        """The training images without altered copies, uint8 [n, H, W, C]."""
         return self.dataset.train_images
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that visit every image once, copies included."""
+        """Number of batches that visit every image once, copies included."""
         return steps_per_epoch(len(self.images), self.settings.batch_size)
 
     def batches(self, step: int, learned: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Endless batches from a step on: of all images, and from step `learned` on of those that are not copies."""
+        """Yield batches without end, from a step on: rows int64 [B] and images uint8 [B, H, W, C].
+
+        They contain altered copies of images only before step `learned`.
+        """
         batch_size, seed = self.settings.batch_size, self.settings.seed
         if step < learned:
-            with contextlib.closing(batches(self.images, batch_size, seed, start=step)) as drawn:
-                yield from itertools.islice(drawn, learned - step)
+            with contextlib.closing(batches(self.images, batch_size, seed, start=step)) as all_images:
+                yield from itertools.islice(all_images, learned - step)
             step = learned
-        with contextlib.closing(batches(self.originals, batch_size, seed, start=step - learned)) as drawn:
-            yield from drawn
+        with contextlib.closing(batches(self.originals, batch_size, seed, start=step - learned)) as originals:
+            yield from originals
 
     def codes(self, rows: np.ndarray) -> np.ndarray:
-        """The codes of rows int64 [n] of the table, float32 [n, d]."""
+        """Return the codes float32 [n, d] in rows int64 [n] of the code table."""
         return self.model.table.gather(rows).numpy()
 
     def conditions(self, rows: np.ndarray) -> np.ndarray:
@@ -66,10 +69,10 @@ class Training:
 
 
 def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
-    """Build the model and fill it: with initial codes, or from the checkpoint that the plan starts from.
+    """Build the model with initial weights and codes, or restore it from the checkpoint of the plan.
 
-    A run that is resumed must find all that it left. A new run that starts from a checkpoint starts afresh what does
-    not fit its settings: the state of an optimizer, and an average of the weights.
+    Resuming a run restores all variables. In a new run that starts from a checkpoint, the state of an optimizer and the
+    average of the weights start afresh if the checkpoint has none that fits the settings.
     Raises `UserError` for a checkpoint that does not fit the model.
     """
     images, codes = dataset.train_images, dataset.train_codes

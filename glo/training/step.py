@@ -1,8 +1,8 @@
-"""One training step of GLO: move the generator on the mean loss, move each code of the batch on its own, project.
+"""One training step of GLO: update the generator by the mean loss and each code by its own loss, then project codes.
 
     min over theta of sum_i  min over z_i in the unit ball of  loss(g_theta(z_i), x_i)      (equation 2 of the paper)
 
-A step is three functions: `gradients` of a batch, `reduce` over workers, and `apply`.
+A step consists of three functions: `gradients` of a batch, `reduce` over workers, and `apply`.
 """
 
 from collections.abc import Callable
@@ -23,18 +23,19 @@ from glo.model.schedules import descent_factor, noise_factor, rate_factor
 from glo.runtime import device
 from glo.settings import TrainSettings
 
-HALVING_STEPS = 10_000
-REFINEMENT_ALPHA = 6.0  # of the refinement's first update
+HALVING_STEPS = 10_000  # the learning rate halves after this many steps with --lr_weight_decay
+REFINEMENT_ALPHA = 6.0  # step size of the first update of refinement
 
-# Rows int64 [B] of the code table, each at most once, and their images uint8 [B, H, W, C] -> losses float32 [B] before
-# the step. The loss of a sample whose new code is not finite is NaN.
+# (rows int64 [B] of the code table, each at most once; their images uint8 [B, H, W, C]) -> losses float32 [B] before
+# the update. The loss of a sample whose new code is not finite is NaN.
 Step = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 
 
 class Gradients(NamedTuple):
-    """What a batch moves. An empty list, or None, is not moved.
+    """Gradients of a batch.
 
-    generator: gradients of the mean loss by the trainable weights. codes: float32 [B, d], of each sample's own loss.
+    generator: gradients of the mean loss for the trainable weights; empty if the generator is not updated.
+    codes: gradient of each sample's own loss for its code, float32 [B, d]; None if codes are not updated.
     """
 
     generator: list[tf.Tensor]
@@ -42,13 +43,13 @@ class Gradients(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """learning_rate: of the generator. alpha: of the codes. Both are scalars, float32."""
+    """Step sizes of an update, scalars float32. learning_rate: of the generator. alpha: of the codes."""
 
     learning_rate: tf.Tensor
     alpha: tf.Tensor
 
 
-# What a step moves, pass by pass: `alternate` takes the gradients of the codes after the generator has moved.
+# The parts that each pass of a step updates. `alternate` computes the gradients of codes after the generator's update.
 PASSES = {"joint": (("generator", "codes"),), "alternate": (("generator",), ("codes",))}
 
 
@@ -59,77 +60,77 @@ def gradients(
     inputs: tf.Tensor,
     condition: tf.Tensor,
     images: tf.Tensor,
-    moved: tuple[str, ...],
+    parts: tuple[str, ...],
 ) -> tuple[tf.Tensor, Gradients]:
-    """Losses float32 [B] of images uint8 and gradients of what is `moved`.
+    """Compute losses float32 [B] and the gradients of `parts`, a subset of "generator" and "codes".
 
-    inputs: codes with their noise, float32 [B, d]. condition: float32 [B, k].
+    inputs: codes with their noise, float32 [B, d]. condition: float32 [B, k]. images: uint8 [B, H, W, C].
     """
-    weights = model.generator.trainable_variables if "generator" in moved else []
+    weights = model.generator.trainable_variables if "generator" in parts else []
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         with computing_in(model.generator, precision):
             losses = loss(model.decode(inputs, condition, training=True), normalize_pixels(images))
         mean = tf.reduce_mean(losses)
-    *to_weights, to_codes = tape.gradient(mean, [*weights, inputs])
-    # The mean divides each sample's own gradient by the batch size, which must not reach the codes.
-    to_codes *= tf.cast(tf.shape(inputs)[0], tf.float32)
-    return losses, Gradients(to_weights, to_codes if "codes" in moved else None)
+    *weight_gradients, code_gradients = tape.gradient(mean, [*weights, inputs])
+    # The mean divides the gradient of each sample's own loss by B, which would slow down codes.
+    code_gradients *= tf.cast(tf.shape(inputs)[0], tf.float32)
+    return losses, Gradients(weight_gradients, code_gradients if "codes" in parts else None)
 
 
-def reduce(own: Gradients) -> Gradients:
-    """The mean over workers of the generator's gradients: on one worker, its own."""
-    return own
+def reduce(grads: Gradients) -> Gradients:
+    """Average the generator's gradients over workers. With one worker, this is the identity."""
+    return grads
 
 
-def apply(model: GloModel, rows: tf.Tensor, codes: tf.Tensor, moves: Gradients, rates: Rates) -> None:
-    """Move the generator, and the codes float32 [B, d] of the given rows, by their gradients; project the codes."""
-    if moves.generator:
+def apply(model: GloModel, rows: tf.Tensor, codes: tf.Tensor, grads: Gradients, rates: Rates) -> None:
+    """Update the generator and the codes float32 [B, d] of rows int64 [B] by their gradients, and project the codes."""
+    if grads.generator:
         model.optimizer.learning_rate.assign(rates.learning_rate)
-        model.optimizer.apply(moves.generator, model.generator.trainable_variables)
-    if moves.codes is not None:
-        model.table.update(rows, codes, moves.codes, rates.alpha)
+        model.optimizer.apply(grads.generator, model.generator.trainable_variables)
+    if grads.codes is not None:
+        model.table.update(rows, codes, grads.codes, rates.alpha)
 
 
 def make_step(model: GloModel, settings: TrainSettings, learned: int) -> Step:
-    """Compile the training step. learned: the steps over which the schedules run."""
+    """Compile the training step. learned: number of steps that the schedules cover."""
     loss = build_loss(settings.loss)
 
-    # XLA may compile this part, which holds all that is costly; the code table is not on the device.
+    # XLA may compile only this part, which is the expensive one: the code table is not on the device.
     @tf.function(jit_compile=device.jit(settings.jit))
     def compiled_gradients(
-        inputs: tf.Tensor, condition: tf.Tensor, images: tf.Tensor, moved: tuple[str, ...]
+        inputs: tf.Tensor, condition: tf.Tensor, images: tf.Tensor, parts: tuple[str, ...]
     ) -> tuple[tf.Tensor, Gradients]:
-        if "generator" in moved:
-            return gradients(model, loss, settings.precision, inputs, condition, images, moved)
-        with frozen_statistics(model.generator):  # they have moved with the generator
-            return gradients(model, loss, settings.precision, inputs, condition, images, moved)
+        if "generator" in parts:
+            return gradients(model, loss, settings.precision, inputs, condition, images, parts)
+        with frozen_statistics(model.generator):  # the pass that updates the generator has updated them
+            return gradients(model, loss, settings.precision, inputs, condition, images, parts)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         codes, condition = model.table.gather(rows), model.condition(rows)
         noise, rates = _noise(model, settings, learned, tf.shape(codes)), _rates(model, settings, learned)
         inputs = codes if noise is None else codes + noise
-        reported = None
-        for moved in PASSES[settings.update]:
-            losses, own = compiled_gradients(inputs, condition, images, moved)
-            reported = losses if reported is None else reported
-            if own.codes is not None:
-                own = own._replace(codes=own.codes + 2 * settings.code_decay * codes)
-            apply(model, rows, codes, reduce(own), rates)
+        initial_losses = None
+        for parts in PASSES[settings.update]:
+            losses, grads = compiled_gradients(inputs, condition, images, parts)
+            initial_losses = losses if initial_losses is None else initial_losses
+            if grads.codes is not None:
+                grads = grads._replace(codes=grads.codes + 2 * settings.code_decay * codes)
+            apply(model, rows, codes, reduce(grads), rates)
         if model.average:
-            _follow(model.average, model.generator, settings.ema, model.step)
+            _update_average(model.average, model.generator, settings.ema, model.step)
         model.step.assign_add(1)
-        return _nan_where_not_finite(reported, model.table.gather(rows))
+        return _nan_where_not_finite(initial_losses, model.table.gather(rows))
 
     return step
 
 
 def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
-    """Compile the step of the last epoch, in which the generator, as evaluated, stands still and only codes move.
+    """Compile the step of the last epoch, which updates only codes. The generator is frozen, as in evaluation.
 
-    Each code of the batch takes `settings.refine_steps` updates at a rate that falls to 0. While the generator learns,
-    codes are updated once an epoch and lag behind it; refinement lets them catch up.
+    Each code of the batch takes `settings.refine_steps` updates with a step size that falls to 0. While the
+    generator is trained, codes are updated once an epoch and lag behind it; refinement lets them catch up.
     """
     loss = build_loss(settings.loss)
 
@@ -145,17 +146,17 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         target, codes, condition = normalize_pixels(images), model.table.gather(rows), model.condition(rows)
         first = second = tf.zeros_like(codes)
-        before = tf.zeros_like(codes[:, 0])
+        initial_losses = tf.zeros_like(codes[:, 0])
         for update in tf.range(settings.refine_steps):
-            losses, to_codes = code_gradients(codes, condition, target)
-            before = tf.where(update == 0, losses, before)
-            to_codes += 2 * settings.code_decay * codes
-            move, first, second = adam(first, second, tf.fill(tf.shape(losses), update + 1), to_codes)
+            losses, grads = code_gradients(codes, condition, target)
+            initial_losses = tf.where(update == 0, losses, initial_losses)
+            grads += 2 * settings.code_decay * codes
+            direction, first, second = adam(first, second, tf.fill(tf.shape(losses), update + 1), grads)
             alpha = REFINEMENT_ALPHA * descent_factor(update, settings.refine_steps)
-            codes = project(codes - alpha * move, settings.projection)
+            codes = project(codes - alpha * direction, settings.projection)
         model.table.assign(rows, codes)
         model.step.assign_add(1)
-        return _nan_where_not_finite(before, codes)
+        return _nan_where_not_finite(initial_losses, codes)
 
     return step
 
@@ -165,7 +166,7 @@ def _batch(model: GloModel) -> list[tf.TensorSpec]:
 
 
 def _rates(model: GloModel, settings: TrainSettings, learned: int) -> Rates:
-    """Both rates at the model's step."""
+    """Both step sizes at the model's step."""
     factor = rate_factor(model.step, learned, settings.schedule)
     rate = settings.learning_rate * factor
     if settings.lr_weight_decay:
@@ -174,7 +175,7 @@ def _rates(model: GloModel, settings: TrainSettings, learned: int) -> Rates:
 
 
 def _noise(model: GloModel, settings: TrainSettings, learned: int, shape: tf.Tensor) -> tf.Tensor | None:
-    """What training adds to the codes at the model's step, float32 [B, d]; None without --code_noise."""
+    """Noise that is added to the codes at the model's step, float32 [B, d]; None without --code_noise."""
     if not settings.code_noise:
         return None
     key = tf.constant([settings.seed, Stream.CODE_NOISE], tf.int64)
@@ -183,14 +184,14 @@ def _noise(model: GloModel, settings: TrainSettings, learned: int, shape: tf.Ten
 
 
 def _nan_where_not_finite(losses: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
-    """The losses [B], NaN for a sample whose code [B, d] is not finite: codes of earlier batches are not looked at."""
+    """Replace losses [B] by NaN where codes [B, d] are not finite, since divergence is detected by losses."""
     finite = tf.reduce_all(tf.math.is_finite(codes), axis=1)
     return tf.where(finite, losses, tf.fill(tf.shape(losses), tf.constant(float("nan"))))
 
 
-def _follow(average: keras.Model, generator: keras.Model, decay: float, step: tf.Tensor) -> None:
-    """Move the average towards the generator, batch statistics too; faster at first, to forget the random start."""
-    taken = tf.cast(step, tf.float32)
-    share = 1 - tf.minimum(decay, (1 + taken) / (10 + taken))
-    for slow, fast in zip(average.variables, generator.variables, strict=True):
-        slow.assign_add(share * (fast - slow))
+def _update_average(average: keras.Model, generator: keras.Model, decay: float, step: tf.Tensor) -> None:
+    """Update the moving average of weights and batch statistics. In early steps, the decay is smaller."""
+    steps = tf.cast(step, tf.float32)
+    share = 1 - tf.minimum(decay, (1 + steps) / (10 + steps))
+    for mean, value in zip(average.variables, generator.variables, strict=True):
+        mean.assign_add(share * (value - mean))

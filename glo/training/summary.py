@@ -1,4 +1,4 @@
-"""What a run would be, without running it: settings, layers, parameters, memory, steps."""
+"""The summary that --dry_run prints: settings, layers, number of parameters, memory, number of steps."""
 
 import math
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from glo.training.resume import Length
 
 
 def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
-    """The text of --dry_run."""
+    """Return the text that --dry_run prints."""
     originals = len(dataset.train_rows)
     n = originals * (1 + settings.copies(originals))
     model = GloModel(dataset.image_shape, unset(n, dataset.dimension), settings, dataset.train_conditions)
@@ -24,14 +24,14 @@ def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
         *layers,
         f"parameters   {model.generator.count_params():,} in the generator, {n:,} codes of {dataset.dimension}",
         f"memory       {originals * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
-        f"{_megabytes(model.table.variables):,.1f} MB codes with their optimizer, "
-        f"{_megabytes([*model.generator.weights, *model.optimizer.variables]):,.1f} MB generator with its own",
-        f"steps        {steps_per_epoch(n, settings.batch_size):,} an epoch, {length.end:,} in all, "
-        f"schedule over {length.learned:,}, {length.planned - length.learned:,} more for codes alone",
+        f"{_megabytes(model.table.variables):,.1f} MB codes with optimizer state, "
+        f"{_megabytes([*model.generator.weights, *model.optimizer.variables]):,.1f} MB generator with optimizer state",
+        f"steps        {steps_per_epoch(n, settings.batch_size):,} per epoch, {length.end:,} in total, "
+        f"schedule over {length.learned:,}, {length.planned - length.learned:,} more for codes only",
     ]
     return "\n".join(lines)
 
 
 def _megabytes(variables: Iterable[Any]) -> float:
-    """Of TensorFlow's and of Keras' variables: all of them have 4 bytes a value but for a counter or two."""
+    """Memory of variables of TensorFlow or Keras, which have 4 bytes per value (a few counters have 8)."""
     return 4 * sum(math.prod(variable.shape) for variable in variables) / 1e6

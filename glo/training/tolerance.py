@@ -1,4 +1,4 @@
-"""Training goes on when the disk refuses a write, and says so once a minute."""
+"""Training continues if files cannot be written, with at most one warning per minute."""
 
 import math
 import time
@@ -13,7 +13,7 @@ WARN_SECONDS = 60
 
 
 class Tolerance:
-    """Calls what may write, and turns a `WriteError` into a warning that names the last good checkpoint."""
+    """Calls functions that write files, and turns a `WriteError` into a warning that names the last good checkpoint."""
 
     def __init__(self, saves: Saves):
         self._saves, self._warned = saves, -math.inf
@@ -23,5 +23,5 @@ class Tolerance:
             write(*args)
         except WriteError as error:
             if time.monotonic() - self._warned > WARN_SECONDS:
-                logger.warning("%s. Training goes on; the last good checkpoint is %s", error, self._saves.last)
+                logger.warning("%s. Training continues; the last good checkpoint is %s", error, self._saves.last)
                 self._warned = time.monotonic()

@@ -1,4 +1,4 @@
-"""The bench: every comparison runs, and its arithmetic is right. The timings themselves are no test."""
+"""The bench: every comparison runs, and its arithmetic is right. The timings themselves are not tested."""
 
 import contextlib
 import json

@@ -1,11 +1,13 @@
-"""download.py as users run it: a process."""
+"""download.py as users run it, in a process of its own."""
 
+import importlib
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -13,8 +15,11 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import datasets
+import download
 from glo.building.build import build
 from glo.data.block import Block
+from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
 from tests import support
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, samples, write_flat, write_grouped
@@ -37,7 +42,7 @@ def listing(folder):
 
 
 def write_mnist(folder):
-    """MNIST in small: 30 and 7 images of 8 x 8, as the unpacked official files."""
+    """Write a small MNIST, 30 training and 7 test images of 8x8, in the format of the unpacked official files."""
     shapes = {"train-images-idx3": (30, 8, 8), "train-labels-idx1": (30,)}
     shapes |= {"t10k-images-idx3": (7, 8, 8), "t10k-labels-idx1": (7,)}
     folder.mkdir()
@@ -47,13 +52,13 @@ def write_mnist(folder):
         (folder / f"{name}-ubyte").write_bytes(header + values.tobytes())
 
 
-GAUSSIAN = ("--distribution", "Gaussian")  # starts in a third of the time that PCA takes
+GAUSSIAN = ("--distribution", "Gaussian")  # a third of the start-up time of PCA
 MNIST = ("--datasets", "MNIST", "--source", "files", *GAUSSIAN)
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """The folder of DIGITS with PCA codes of 10 values."""
+    """The folder of DIGITS with PCA codes of 10 dimensions."""
     folder = tmp_path_factory.mktemp("digits")
     assert_ok(run(folder, "--datasets", "DIGITS", "--dimension", 10))
     return folder / "datasets" / "digits"
@@ -61,7 +66,7 @@ def digits(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mnist(tmp_path_factory):
-    """A folder with small MNIST files, and in datasets/mnist what was built from them."""
+    """A folder with small MNIST files and the dataset built from them in datasets/mnist."""
     folder = tmp_path_factory.mktemp("mnist")
     write_mnist(folder / "files")
     assert_ok(run(folder, *MNIST, "--dimension", 10))
@@ -70,7 +75,7 @@ def mnist(tmp_path_factory):
 
 @pytest.fixture
 def old(mnist, tmp_path):
-    """A copy of the folder `mnist` in tmp_path; gives the path of its data file, and the bytes in it."""
+    """A copy of the folder `mnist` in tmp_path; returns the path of its data file and the content of the file."""
     shutil.copytree(mnist, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "datasets" / "mnist" / "data.hdf5"
     return path, path.read_bytes()
@@ -87,15 +92,15 @@ def assert_untouched(old):
 
 def test_digits_with_pca_codes(digits):
     arrays, attributes = contents(digits / "data.hdf5")
-    known = load_digits()
-    np.testing.assert_array_equal(arrays["image"][..., 0], np.rint(known.images * 255 / 16))
-    np.testing.assert_array_equal(arrays["label"], known.target)
+    original = load_digits()
+    np.testing.assert_array_equal(arrays["image"][..., 0], np.rint(original.images * 255 / 16))
+    np.testing.assert_array_equal(arrays["label"], original.target)
     assert np.bincount(arrays["split"]).tolist() == [1617, 180]
     assert (digits / "id.txt").read_text().split() == [str(row) for row in range(1797)]
     assert listing(digits) == ["data.hdf5", "id.txt"]
-    told = {"name": "DIGITS", "distribution": "PCA", "dimension": 10, "seed": 0, "schema": 1, "code_norm": "ball"}
-    assert told.items() <= attributes.items()
-    # The codes of every row, by an SVD of the training rows alone.
+    expected = {"name": "DIGITS", "distribution": "PCA", "dimension": 10, "seed": 0, "schema": 1, "code_norm": "ball"}
+    assert expected.items() <= attributes.items()
+    # Codes of all rows by an SVD of the training rows only.
     pixels = arrays["image"].reshape(1797, 64) / 255.0
     train = pixels[arrays["split"] == 0]
     components = np.linalg.svd(train - train.mean(axis=0), full_matrices=False)[2][:10]
@@ -112,7 +117,7 @@ def test_digits_with_random_codes(tmp_path, distribution, kurtosis):
     assert_ok(run(tmp_path, *flags, "--dimension", 25, "--data_dir", "new/place", "--seed", 3))
     codes = contents(tmp_path / "new" / "place" / "digits" / "data.hdf5")[0]["code"].astype(float)
     assert codes.shape == (1797, 25)
-    # Nearly all are drawn outside the ball, at 5 (Gaussian) or 2.9 (Uniform) from 0, and projected onto it.
+    # Nearly all codes are drawn outside the ball, with norms near 5 (Gaussian) or 2.9 (Uniform), and projected onto it.
     np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=0.03)
     np.testing.assert_allclose((codes**2).mean(axis=0), 1 / 25, atol=0.008)
@@ -135,7 +140,7 @@ def test_unit_norm_and_test_fraction(tmp_path):
     assert (attributes["code_norm"], attributes["test_fraction"]) == ("unit", 0.5)
 
 
-def test_the_same_settings_again_build_nothing(old, tmp_path):
+def test_building_again_with_the_same_settings_changes_nothing(old, tmp_path):
     before = old[0].stat().st_mtime_ns
     for flags in ((), ("--dimension", 10, "--seed", 0)):
         assert "already exists with these settings" in assert_ok(run(tmp_path, *MNIST, *flags))
@@ -164,13 +169,13 @@ def test_force_replaces_and_the_same_seed_gives_the_same_file(old, tmp_path):
     assert contents(old[0])[0]["code"].shape == (37, 5)
     assert_ok(run(tmp_path, *MNIST, "--dimension", 10, "--force"))
     (tmp_path / "was.hdf5").write_bytes(old[1])
-    (arrays, attributes), (before, told) = contents(old[0]), contents(tmp_path / "was.hdf5")
-    assert attributes == told
+    (arrays, attributes), (before, attributes_before) = contents(old[0]), contents(tmp_path / "was.hdf5")
+    assert attributes == attributes_before
     for name, values in before.items():
         np.testing.assert_array_equal(arrays[name], values)
 
 
-def test_a_damaged_old_file_is_said_and_can_be_replaced(old, tmp_path):
+def test_a_damaged_old_file_is_reported_and_can_be_replaced(old, tmp_path):
     old[0].write_bytes(old[1][:5000])
     assert_one_line_error(run(tmp_path, *MNIST), "not a valid HDF5 file", "--force")
     assert_ok(run(tmp_path, *MNIST, "--dimension", 10, "--force"))
@@ -225,7 +230,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 @pytest.mark.parametrize("size", [10, 3000, 50_000, 100_000, 150_000])
 def test_a_full_disk_leaves_the_old_file(old, tmp_path, size):
-    """No file may grow beyond `size` bytes, which is as a disk that is full then."""
+    """Files cannot grow beyond `size` bytes, which has the effect of a full disk."""
     limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))}
     result = run(tmp_path, *MNIST, "--dimension", 1000, "--force", **limit)
     assert_one_line_error(result, "cannot write datasets/mnist/data.hdf5", "File too large")
@@ -247,7 +252,7 @@ sys.exit(errors.run(lambda: download.main(sys.argv[1:])))
 
 
 def start(tmp_path, then):
-    """Start a build of MNIST that does `then` after the images and before the codes are written."""
+    """Start a build of MNIST that runs the statement `then` after the images and before the codes are written."""
     line = [sys.executable, "-c", INTERRUPTED.format(then=then), *MNIST, "--dimension", "5", "--force"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
@@ -264,8 +269,8 @@ def test_an_interrupted_build_leaves_the_old_file(old, tmp_path, number, code):
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     assert "Traceback" not in stderr
-    for left in old[0].parent.glob(".partial-*") if number == signal.SIGKILL else ():
-        left.unlink()  # nobody was left to tidy up
+    for path in old[0].parent.glob(".partial-*") if number == signal.SIGKILL else ():
+        path.unlink()  # a killed process cannot remove it
     assert_untouched(old)
 
 
@@ -278,7 +283,7 @@ def test_a_source_that_breaks_leaves_the_old_file(old, tmp_path, error):
     assert_untouched(old)
 
 
-# --- the user's own -----------------------------------------------------------------------------------------------
+# --- datasets of the user -----------------------------------------------------------------------------------------
 
 
 def test_an_npz_file(tmp_path):
@@ -297,13 +302,13 @@ def test_an_npz_file(tmp_path):
     assert "with these settings" in assert_ok(run(tmp_path, *flags))
 
 
-def test_a_dimension_that_few_images_cannot_give(tmp_path):
+def test_few_images_limit_the_dimension(tmp_path):
     np.savez(tmp_path / "cats.npz", image=samples(20)[0])  # 18 to train on
     result = run(tmp_path, "--npz", "cats.npz", "--name", "CATS", "--dimension", 18)
     assert_one_line_error(result, "18 training images", "at most --dimension 17")
 
 
-def test_without_a_dimension_few_images_give_what_they_can(tmp_path):
+def test_the_default_dimension_is_lower_for_few_images(tmp_path):
     build(tmp_path, "CATS", "made", lambda _: [Block(samples(20)[0])], BuildSettings())
     assert contents(tmp_path / "data.hdf5")[0]["code"].shape == (20, 17)
 
@@ -337,28 +342,28 @@ def test_a_folder_of_pictures(tmp_path):
 def test_convert(tmp_path, name):
     images, codes = samples(20)
     ids = [f"cat {i * 7 % 20}" for i in range(20)]
-    older = write_grouped(tmp_path / "CATS", images, codes, ids, name=name)
-    content = older.read_bytes()
+    path = write_grouped(tmp_path / "CATS", images, codes, ids, name=name)
+    content = path.read_bytes()
     if name == "data.hdf5":
         assert_one_line_error(run(tmp_path, "--convert", "CATS"), "CATS/data.hdf5 would be replaced: add --force")
-        assert older.read_bytes() == content
+        assert path.read_bytes() == content
         assert_ok(run(tmp_path, "--convert", "CATS", "--force"))
     else:
         assert_ok(run(tmp_path / "CATS", "--convert", "."))
-        assert older.read_bytes() == content
+        assert path.read_bytes() == content
     arrays, attributes = contents(tmp_path / "CATS" / "data.hdf5")
     np.testing.assert_array_equal(arrays["image"], images)
     np.testing.assert_array_equal(arrays["code"], codes)
     assert arrays["split"].sum() == 2
     assert (tmp_path / "CATS" / "id.txt").read_text().splitlines() == ids
-    told = {"name": "CATS", "source": name, "distribution": "given", "dimension": 3}
-    assert told.items() <= attributes.items()
+    expected = {"name": "CATS", "source": name, "distribution": "given", "dimension": 3}
+    assert expected.items() <= attributes.items()
     converted = (tmp_path / "CATS" / "data.hdf5").read_bytes()
     assert "already has the fast layout" in assert_ok(run(tmp_path, "--convert", "CATS/", "--force"))
     assert (tmp_path / "CATS" / "data.hdf5").read_bytes() == converted
 
 
-def test_convert_refuses_what_cannot_be_read(tmp_path):
+def test_convert_refuses_invalid_datasets(tmp_path):
     images, codes = samples(5)
     codes[3, 1] = np.nan
     path = write_grouped(tmp_path / "CATS", images, codes, list("abcde"))
@@ -366,7 +371,7 @@ def test_convert_refuses_what_cannot_be_read(tmp_path):
     assert listing(path.parent) == ["data.hy", "id.txt"]
 
 
-def test_a_dataset_of_the_users_is_not_replaced_without_force(tmp_path):
+def test_a_dataset_made_by_the_user_is_not_replaced_without_force(tmp_path):
     path = write_flat(tmp_path / "datasets" / "CATS", *samples(30))
     content = path.read_bytes()
     np.savez(tmp_path / "cats.npz", image=samples(30)[0])
@@ -387,3 +392,15 @@ def test_a_dataset_of_the_users_is_not_replaced_without_force(tmp_path):
 )
 def test_flags_that_do_not_go_together(args, fragments):
     assert_one_line_error(call("download.py", *args), *fragments)
+
+
+def test_a_new_collection_of_pictures_can_be_resized(monkeypatch):
+    def check(settings):
+        raise UserError(f"reached with size {settings.size}")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(datasets.COLLECTIONS, "PHOTOS", "photos")
+        patch.setitem(sys.modules, "datasets.photos", SimpleNamespace(DEFAULTS={}, check=check))
+        importlib.reload(download)
+        assert_one_line_error(call("download.py", "--datasets", "PHOTOS", "--size", "8"), "reached with size 8")
+    importlib.reload(download)

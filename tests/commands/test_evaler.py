@@ -1,6 +1,5 @@
-"""evaler.py end to end, on a model of real digits that the real commands built and trained."""
+"""evaler.py end to end, on a model of digits that was built and trained by the commands."""
 
-import json
 import shutil
 
 import h5py
@@ -10,14 +9,13 @@ import tensorflow as tf
 from PIL import Image
 
 from glo.settings import TrainSettings
+from tests.runs import FAST_FIT, evaluate, metrics, records
 from tests.support import assert_ok, assert_one_line_error, call, run, samples, write_flat
-
-FAST = ["--fit_steps", 20, "--num_fit", 30]
 
 
 @pytest.fixture(scope="module")
 def home(digits, tmp_path_factory):
-    """A copy of the folder with digits and their run, of this module's own."""
+    """A copy of the folder with digits and their run, which only this module uses."""
     return shutil.copytree(digits, tmp_path_factory.mktemp("evaler") / "home")
 
 
@@ -29,35 +27,24 @@ def trained(home, monkeypatch):
     return folder.relative_to(home)
 
 
-def evaluate(*args):
-    result = call("evaler.py", *args, *FAST)
-    assert_ok(result)
-    return result
-
-
-def metrics(folder):
-    return json.loads((folder / "metrics.json").read_text())
-
-
 def test_training_on_digits_lowers_the_loss_fourfold(trained):
-    losses = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    losses = [record["loss"] for record in losses if "loss" in record]
+    losses = [record["loss"] for record in records(trained) if "loss" in record]
     assert losses[-1] < losses[0] / 4
 
 
 def test_all_tasks_as_a_process(home, trained):
-    result = run("evaler.py", "--dataset", "DIGITS", "--prefix", "digits", *FAST, cwd=home)
+    result = run("evaler.py", "--dataset", "DIGITS", "--prefix", "digits", *FAST_FIT, cwd=home)
     log = assert_ok(result)
     out = home / trained / "eval-300"
     assert str(trained / "eval-300") in log
     names = {"reconstruct_digits.png", "generate_digits.png", "generate_digits.npz", "interpolate_digits.png"}
     assert {path.name for path in out.iterdir()} == names | {"interpolate_digits.gif", "metrics.json"}
-    found = metrics(out)
-    assert found["train"]["n"] == 1617
-    assert found["test"]["n"] == 30
-    assert found["train"]["psnr"] > 20
-    assert found["test"]["psnr"] > 18
-    assert f"{found['train']['psnr']:.2f}" in log
+    results = metrics(out)
+    assert results["train"]["n"] == 1617
+    assert results["test"]["n"] == 30
+    assert results["train"]["psnr"] > 20
+    assert results["test"]["psnr"] > 18
+    assert f"{results['train']['psnr']:.2f}" in log
     for name in ("reconstruct", "generate", "interpolate"):
         picture = np.asarray(Image.open(out / f"{name}_digits.png"))
         assert picture.std() > 40  # not blank
@@ -69,8 +56,8 @@ def test_all_tasks_as_a_process(home, trained):
         assert np.linalg.norm(file["code"], axis=1).max() <= 1 + 1e-5
 
 
-def test_the_train_psnr_is_that_of_the_checkpoints_codes(home, trained, tmp_path):
-    """Computed anew from the files: weights and codes by TensorFlow's reader, the network by hand in NumPy."""
+def test_the_train_psnr_against_a_computation_from_the_checkpoint(home, trained, tmp_path):
+    """Weights and codes are read with TensorFlow's reader, and the network is written in NumPy."""
     evaluate("--checkpoint", trained, "--reconstruct", "--output_dir", tmp_path)
     reader = tf.train.load_checkpoint(str(trained / "model-300"))
     codes, dense = reader.get_tensor("table/codes"), reader.get_tensor("generator/project/kernel")
@@ -81,7 +68,8 @@ def test_the_train_psnr_is_that_of_the_checkpoints_codes(home, trained, tmp_path
     hidden = (codes @ dense).reshape(-1, 4, 4, 32)
     hidden = (hidden - mean) / np.sqrt(variance + 1e-3) * gamma + beta
     hidden = np.maximum(hidden, 0.2 * hidden)
-    # A transposed convolution with stride 2 and kernel 4, 'same': each input pixel adds its kernel, then 1 is cut off.
+    # A transposed convolution with stride 2 and kernel 4, 'same': each input pixel adds its kernel, then a border of
+    # one pixel is removed.
     canvas = np.zeros((len(codes), 10, 10))
     for row in range(4):
         for column in range(4):
@@ -130,51 +118,51 @@ def test_images_that_stay_in_the_file_give_the_same_evaluation(trained, tmp_path
         assert picture.read_bytes() == (streamed / picture.name).read_bytes()
 
 
-def test_pairs_by_hand_and_samplers(trained, tmp_path):
+def test_given_pairs_and_samplers(trained, tmp_path):
     evaluate("--checkpoint", trained, "--interpolate", "--pairs", "3,17", "5,9", "--output_dir", tmp_path)
     assert metrics(tmp_path)["interpolate"]["pairs"] == [[3, 17], [5, 9]]
     for sampler in ("diagonal", "unit", "kde"):
         log = evaluate("--checkpoint", trained, "--generate", "--sampler", sampler, "--output_dir", tmp_path).stderr
-        found = metrics(tmp_path)["generate"]
-        assert found["sampler"] == sampler
-        assert found["near_memorising"] == (sampler == "kde") == ("near-memorising" in log)
-        assert 0 <= found["memorisation_share"] <= 1
-        assert np.isfinite([found["log_likelihood"], found["energy_distance"], found["fitting_seconds"]]).all()
-    assert "interpolate" in metrics(tmp_path)  # earlier tasks of the same checkpoint are kept
+        results = metrics(tmp_path)["generate"]
+        assert results["sampler"] == sampler
+        assert results["near_memorising"] == (sampler == "kde") == ("near-memorising" in log)
+        assert 0 <= results["memorisation_share"] <= 1
+        assert np.isfinite([results["log_likelihood"], results["energy_distance"], results["fitting_seconds"]]).all()
+    assert "interpolate" in metrics(tmp_path)  # results of earlier tasks of the same checkpoint are kept
 
 
-def test_auto_is_the_runs_sampler_and_its_fit_is_kept(trained, tmp_path):
-    asked = ["--checkpoint", trained, "--generate", "--output_dir", tmp_path]
+def test_the_default_sampler_is_that_of_the_run_and_its_fit_is_saved(trained, tmp_path):
+    args = ["--checkpoint", trained, "--generate", "--output_dir", tmp_path]
     shutil.rmtree(trained / "samplers", ignore_errors=True)
-    evaluate(*asked)
-    chosen = metrics(tmp_path)["generate"]
-    assert chosen["sampler"] == TrainSettings().sampler == "gmm"
+    evaluate(*args)
+    results = metrics(tmp_path)["generate"]
+    assert results["sampler"] == TrainSettings().sampler == "gmm"
     with np.load(tmp_path / "generate_default.npz") as file:
         drawn = file["code"]
-    kept = trained / "samplers" / "gmm-300.npz"
-    with np.load(kept) as file:
-        most = len(file["sampler.weights"])
-    changed = kept.stat().st_mtime_ns
-    evaluate(*asked)
-    assert kept.stat().st_mtime_ns == changed
-    assert metrics(tmp_path)["generate"] == chosen
+    saved = trained / "samplers" / "gmm-300.npz"
+    with np.load(saved) as file:
+        components = len(file["sampler.weights"])
+    modified = saved.stat().st_mtime_ns
+    evaluate(*args)
+    assert saved.stat().st_mtime_ns == modified
+    assert metrics(tmp_path)["generate"] == results
     with np.load(tmp_path / "generate_default.npz") as file:
         np.testing.assert_array_equal(drawn, file["code"])
-    evaluate(*asked, "--components", most + 1)
-    with np.load(kept) as file:
-        assert len(file["sampler.weights"]) == most + 1
-    refused = call("evaler.py", *asked, "--sampler", "flow", "--components", 3)
+    evaluate(*args, "--components", components + 1)
+    with np.load(saved) as file:
+        assert len(file["sampler.weights"]) == components + 1
+    refused = call("evaler.py", *args, "--sampler", "flow", "--components", 3)
     assert_one_line_error(refused, "--components 3", "--sampler gmm", "flow")
 
 
-def test_files_of_the_users_are_not_overwritten(trained, tmp_path):
+def test_existing_files_are_not_overwritten_without_force(trained, tmp_path):
     (tmp_path / "generate_default.png").write_text("mine")
-    asked = ["--checkpoint", trained, "--generate", "--output_dir", tmp_path, *FAST]
-    assert_one_line_error(call("evaler.py", *asked), "generate_default.png", "--force")
+    args = ["--checkpoint", trained, "--generate", "--output_dir", tmp_path, *FAST_FIT]
+    assert_one_line_error(call("evaler.py", *args), "generate_default.png", "--force")
     assert (tmp_path / "generate_default.png").read_text() == "mine"
     (tmp_path / "metrics.json").write_text("mine too")
-    assert_one_line_error(call("evaler.py", *asked), "--force")
-    assert_ok(call("evaler.py", *asked, "--force"))
+    assert_one_line_error(call("evaler.py", *args), "--force")
+    assert_ok(call("evaler.py", *args, "--force"))
     assert (tmp_path / "generate_default.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -189,7 +177,7 @@ def test_no_held_out_images(home, trained):
     assert "test" not in metrics(out)
 
 
-def test_the_newest_run_with_a_checkpoint_is_taken(home, trained):
+def test_the_newest_run_with_a_checkpoint_is_evaluated(home, trained):
     empty = home / "train_dir/default-DIGITS_lr_0.01-20990101-000000"
     empty.mkdir()
     assert str(trained) in evaluate("--dataset", "DIGITS", "--generate").stderr

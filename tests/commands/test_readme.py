@@ -1,4 +1,4 @@
-"""Every command of the README and its guides, and every shipped recipe, run on small made files."""
+"""Every command of the README and the guides, and every shipped recipe, on small generated files."""
 
 import gzip
 import io
@@ -17,13 +17,13 @@ from scipy.io import savemat
 
 from tests.support import ROOT, assert_ok, call, samples, write_flat, write_grouped
 
-# A reader starts with the README, and the guides build on its datasets and runs.
+# In reading order: the guides use the datasets and runs of the README.
 GUIDES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS"))]
 PAGES = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 BLOCKS = [block for path in GUIDES for block in re.findall(r"```sh\n(.*?)```", PAGES[path], re.DOTALL)]
 COMMANDS = re.findall(r"^python .+$", "\n".join(BLOCKS), re.MULTILINE)
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
-# What makes a command short here; nothing else of it is changed.
+# Flags that make a command short.
 SHORT = {
     "download.py": ["--source", "official"],
     "trainer.py": ["--max_steps", "2", "--channels", "4"],
@@ -37,7 +37,7 @@ def write_idx(path, values):
 
 
 def official_files(folder):
-    """Small files in the official layouts of MNIST, SVHN, CIFAR-10, CelebA and LSUN."""
+    """Write small files in the official layouts of MNIST, SVHN, CIFAR-10, CelebA and LSUN."""
     folder.mkdir()
     random = np.random.default_rng(0)
     for split, n in (("train", 150), ("t10k", 20)):
@@ -72,7 +72,7 @@ def jpeg(pixels):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder in which a reader of the README could be standing."""
+    """A folder with the files that the README's commands name."""
     home = tmp_path_factory.mktemp("home")
     official_files(home / "official")
     images, codes = samples(14, (8, 8, 3), 4)
@@ -86,7 +86,7 @@ def home(tmp_path_factory):
     return home
 
 
-def test_the_readmes_commands_in_its_order(home, monkeypatch):
+def test_the_commands_of_the_readme_and_guides_in_order(home, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.setattr("glo.features.classifier.MIN_STEPS", 2)
     assert len(COMMANDS) > 12
@@ -94,21 +94,21 @@ def test_the_readmes_commands_in_its_order(home, monkeypatch):
         _, script, *args = shlex.split(command)
         for index, arg in enumerate(args):
             if match := re.match(r"train_dir/default-([A-Z0-9]+)_lr_0.005-20260101-120000", arg):
-                # The reader's run has another time in its name, and these few steps.
+                # Here the name of the run contains another time, and the run has fewer steps.
                 run = max(home.glob(f"train_dir/default-{match[1]}_lr_*"), key=lambda path: path.name)
                 args[index] = arg.replace(match[0], str(run)).replace("model-1000", "model-2")
-        more = list(SHORT[script])
+        extra = list(SHORT[script])
         if script == "trainer.py" and "--checkpoint" in args:
-            more = [] if "--max_steps" in args else ["--max_steps", "4"]
+            extra = [] if "--max_steps" in args else ["--max_steps", "4"]
             args = ["4" if arg == "20000" else arg for arg in args]
         if script == "trainer.py" and "SVHN" in args:
-            more += ["--augment_to", "100"]
+            extra += ["--augment_to", "100"]
         if "--datasets" not in args and script == "download.py":
-            more = []
-        assert_ok(call(script, *args, *more))
+            extra = []
+        assert_ok(call(script, *args, *extra))
 
 
-def test_the_readmes_targets_exist():
+def test_named_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = {target for text in PAGES.values() for target in re.findall(r"^make (\w+)$", text, re.MULTILINE)}
     assert targets
@@ -116,7 +116,7 @@ def test_the_readmes_targets_exist():
         assert f"\n{target}: " in makefile
 
 
-def test_the_readmes_pictures_and_links_exist():
+def test_pictures_and_linked_files_exist():
     pictures = 0
     for page, text in PAGES.items():
         for mark, target in re.findall(r"(!?)\[[^]]*]\(([^)#]+)\)", text):
@@ -128,7 +128,7 @@ def test_the_readmes_pictures_and_links_exist():
     assert pictures >= 6
 
 
-def test_the_readmes_settings_are_true():
+def test_defaults_in_tables_of_settings_are_correct():
     from glo.settings import TrainSettings
 
     defaults = TrainSettings()
@@ -139,7 +139,7 @@ def test_the_readmes_settings_are_true():
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_says_its_command_and_trains(recipe, tmp_path, monkeypatch):
+def test_a_recipe_names_its_command_and_trains(recipe, tmp_path, monkeypatch):
     first = recipe.read_text().splitlines()[0]
     name = {"default": "NAME"}.get(recipe.stem, re.sub("_(reconstruct|generate|128)$", "", recipe.stem).upper())
     chosen = [] if recipe.stem in ("default", name.lower()) else ["--config", f"configs/{recipe.name}"]
@@ -152,14 +152,15 @@ def test_a_recipe_says_its_command_and_trains(recipe, tmp_path, monkeypatch):
     write_flat(tmp_path / "datasets" / name, images, codes)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    few = {"batch_size": 4, "augment_to": 40} if "augment_to" in recipe.read_text() else {"batch_size": 4}
-    small = [word for setting, value in few.items() for word in (f"--{setting}", value)]
+    overrides = {"batch_size": 4, "augment_to": 40} if "augment_to" in recipe.read_text() else {"batch_size": 4}
+    small = [word for setting, value in overrides.items() for word in (f"--{setting}", value)]
     result = call("trainer.py", "--dataset", name, *chosen, "--max_steps", 2, *small)
     assert_ok(result)
     (run,) = tmp_path.glob("train_dir/*")
     used = (run / "config.yaml").read_text()
     for line in recipe.read_text().splitlines():
         setting = line.split(":")[0]
-        # The file of the run holds what `auto` came to.
+        # config.yaml contains the precision that `auto` chose.
         if not line.startswith("#") and line != "precision: auto":
-            assert f"\n{setting}: {few[setting]}\n" in used if setting in few else f"\n{line}\n" in "\n" + used
+            expected = f"{setting}: {overrides[setting]}" if setting in overrides else line
+            assert f"\n{expected}\n" in "\n" + used

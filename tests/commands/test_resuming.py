@@ -1,4 +1,4 @@
-"""trainer.py --checkpoint: resumed runs equal uninterrupted ones, and new runs start from checkpoints."""
+"""trainer.py --checkpoint: resumed runs equal uninterrupted ones, and new runs can start from checkpoints."""
 
 import json
 import shutil
@@ -10,13 +10,13 @@ import yaml
 
 from glo.data import batches
 from glo.training import manifest
-from tests.runs import SAME, assert_same, newest, tensors, train
+from tests.runs import SAME, assert_same, evaluate, metrics, newest, records, tensors, train
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
 
 @pytest.fixture(scope="module")
 def eight_steps(toy):
-    """A run of 8 steps, with a checkpoint after each 4."""
+    """A run of 8 steps with checkpoints after 4 and 8 steps."""
     folders = ["--data_dir", toy / "datasets", "--train_dir", toy / "train_dir"]
     short = [*SAME, "--save_every", 4, "--max_steps", 8]
     assert_ok(call("trainer.py", "--dataset", "TOY", "--prefix", "eight", *short, *folders))
@@ -25,13 +25,13 @@ def eight_steps(toy):
 
 @pytest.fixture
 def cut(eight_steps, home, request):
-    """A copy of the run of 8 steps, of the test's own."""
+    """A copy of the run of 8 steps, which only this test uses."""
     copy = home / "train_dir" / f"{request.node.name}-TOY_lr_0.005-20260101-120000"
     return shutil.copytree(eight_steps, copy)
 
 
 def test_resuming_is_exact_in_the_middle_of_an_epoch_and_of_refinement(home):
-    """With noise, an average and a partial batch: 12 learning steps and 4 that refine, saved after 10, 14 and 16."""
+    """With noise, an average and a partial batch: 12 training steps and 4 of refinement, saved after 10, 14 and 16."""
     noisy = ["--code_noise", 0.1, "--noise_schedule", "linear", "--ema", 0.9, "--weight_decay", 0.01]
     common = ["--dataset", "TOY", *noisy, "--refine_steps", 3, "--epochs", 3, "--max_samples", 30, "--prefix"]
     train(*common, "refined")
@@ -56,17 +56,17 @@ def test_resuming_is_exact_with_alternating_updates(home):
     train("--checkpoint", resumed, "--max_steps", 14)
     assert newest(home, "halves") == resumed
     assert_same(newest(home, "whole") / "model-14", resumed / "model-14")
-    steps = [json.loads(line)["step"] for line in (resumed / "metrics.jsonl").read_text().splitlines()]
+    steps = [record["step"] for record in records(resumed)]
     assert steps == sorted(steps)
 
 
-def test_altered_copies_are_trained_on_and_nothing_else(home):
-    """Batches of 8 of 32 images and 64 copies: 24 in 2 epochs, and 4 that refine, of images alone, like evaluation."""
+def test_altered_copies_are_used_only_for_training(home):
+    """32 images, 64 copies, batches of 8: 24 steps in 2 epochs, and 4 of refinement, which uses no copies."""
     common = ["--dataset", "TOY", "--augment_to", 90, "--augment", "move,flip", "--epochs", 2, "--refine_steps", 2]
     common += ["--prefix"]
     summary = train(*common, "copies", "--dry_run").stdout
     assert "96 codes of 6" in summary
-    assert "12 an epoch, 28 in all, schedule over 24, 4 more for codes alone" in summary
+    assert "12 per epoch, 28 in total, schedule over 24, 4 more for codes only" in summary
     train(*common, "copies")
     whole = newest(home, "copies") / "model-28"
     assert tensors(whole)["table/codes"].shape == (96, 6)
@@ -79,21 +79,20 @@ def test_altered_copies_are_trained_on_and_nothing_else(home):
     assert (after[:32] != before[:32]).any(axis=1).sum() == 16  # the last two batches of refinement
     assert_one_line_error(train("--checkpoint", whole, "--augment_to", 99, expect_ok=False), "augment_to 90, not 99")
     assert_one_line_error(train(*common, "x", "--augment", "blur", expect_ok=False), "--augment", "move,color")
-    assert_ok(call("evaler.py", "--checkpoint", whole, "--reconstruct", "--generate", "--num_fit", 3, "--fit_steps", 2))
-    results = json.loads((whole.parent / "eval-28" / "metrics.json").read_text())
-    assert results["train"]["n"] == 32
+    evaluate("--checkpoint", whole, "--reconstruct", "--generate", "--num_fit", 3, "--fit_steps", 2)
+    assert metrics(whole.parent / "eval-28")["train"]["n"] == 32
 
 
 def test_streaming_from_the_file_equals_training_in_memory(home, monkeypatch):
-    """Several windows an epoch; cut in the middle of one, resumed, and the memory changed in between."""
+    """An epoch has several windows; the run is resumed in the middle of one, and then with another memory limit."""
     monkeypatch.setattr(batches, "BLOCK_BYTES", 3 * 64)
     monkeypatch.setattr(batches, "WINDOW_BYTES", 16 * 64)
     train("--dataset", "TOY", "--prefix", "held", "--max_steps", 11)
     log = assert_ok(train("--dataset", "TOY", "--prefix", "streamed", "--memory_limit", "1K", "--max_steps", 7))
     assert "stay in the file" in log
     assert_ok(train("--checkpoint", newest(home, "streamed"), "--max_steps", 9))
-    more = train("--checkpoint", newest(home, "streamed"), "--memory_limit", "1M", "--max_steps", 11)
-    assert "stay in the file" not in more.stderr
+    result = train("--checkpoint", newest(home, "streamed"), "--memory_limit", "1M", "--max_steps", 11)
+    assert "stay in the file" not in result.stderr
     assert_same(newest(home, "held") / "model-11", newest(home, "streamed") / "model-11")
 
 
@@ -111,7 +110,7 @@ def test_a_checkpoint_starts_a_new_run_with_new_settings(eight_steps, home):
     assert (second / "model-6.json").is_file()
 
 
-def test_resuming_refuses_what_would_change_the_run(eight_steps, home):
+def test_resuming_refuses_changed_settings(eight_steps, home):
     for args, fragments in (
         (["--alpha", 3], ["alpha 5.0, not 3.0", "model-8"]),
         (["--max_steps", 8], ["--max_steps"]),
@@ -126,21 +125,21 @@ def test_resuming_refuses_what_would_change_the_run(eight_steps, home):
 def test_a_changed_or_reordered_dataset_is_refused(cut, tmp_path):
     images, codes = samples(42, (8, 8, 1), 6)
     split = (np.arange(42) >= 32).astype(np.uint8)
-    more = ["--max_steps", 9, "--data_dir", tmp_path]
+    flags = ["--max_steps", 9, "--data_dir", tmp_path]
     swapped = images.copy()
     swapped[[0, 1]] = images[[1, 0]]
-    for changed, what in (
+    for changed, difference in (
         ({"images": swapped}, "fingerprint"),
         ({"codes": codes[:, :5]}, "code dimension"),
         ({"split": np.roll(split, 1)}, "training rows"),
     ):
         write_flat(tmp_path / "TOY", **{"images": images, "codes": codes, "split": split, **changed})
-        assert_one_line_error(train("--checkpoint", cut, *more, expect_ok=False), what, "model-8")
+        assert_one_line_error(train("--checkpoint", cut, *flags, expect_ok=False), difference, "model-8")
     write_flat(tmp_path / "TOY", images, codes, split=split)
-    train("--checkpoint", cut, *more)  # the same data in another place
+    train("--checkpoint", cut, *flags)  # the same data in another folder
 
 
-def test_a_new_run_may_change_optimizers_and_average_and_says_what_starts_afresh(eight_steps, home, tmp_path):
+def test_a_new_run_may_change_optimizers_and_average_and_reports_what_starts_afresh(eight_steps, home, tmp_path):
     start = eight_steps / "model-8"
     changes = ["--code_optimizer", "sgd", "--generator_optimizer", "sgd", "--ema", 0.9]
     log = train("--checkpoint", start, "--prefix", "changed", *changes, "--max_steps", 9).stderr
@@ -148,10 +147,10 @@ def test_a_new_run_may_change_optimizers_and_average_and_says_what_starts_afresh
         assert part in log
     changed = newest(home, "changed") / "model-9"
     assert not any(name.startswith("table/visits") for name in tensors(changed))
-    # The average starts at the weights of the checkpoint, not at random ones: one step of sgd away, it is near them.
+    # The average starts at the weights of the checkpoint and not at random ones: after one step it is near them.
     kernel, average = tensors(start)["generator/project/kernel"], tensors(changed)["average/project/kernel"]
     assert np.abs(kernel - average).max() < 0.05 * np.abs(kernel).max()
-    # Back again: everything that an optimizer remembers is new, and nothing is left over.
+    # Changed back: the state of the optimizer is new, and no state of another optimizer is left.
     log = train("--checkpoint", changed, "--prefix", "back", "--code_optimizer", "adam", "--max_steps", 10).stderr
     assert "the state of the codes' optimizer" in log
     assert (tensors(newest(home, "back") / "model-10")["table/visits"] <= 1).all()
@@ -164,7 +163,7 @@ def test_a_new_run_may_change_optimizers_and_average_and_says_what_starts_afresh
     assert set((home / "train_dir").iterdir()) == before
 
 
-def test_what_the_bits_depend_on_is_recorded_and_a_change_is_reported(cut):
+def test_the_numerics_are_recorded_and_a_change_is_reported(cut):
     path = cut / "model-8.json"
     content = json.loads(path.read_text())
     assert content["numerics"] == {"tensorflow": tf.__version__, "oneDNN": True}
@@ -172,7 +171,7 @@ def test_what_the_bits_depend_on_is_recorded_and_a_change_is_reported(cut):
     assert "last bits may differ" in train("--checkpoint", cut, "--max_steps", 9).stderr
 
 
-def test_the_precision_that_auto_chose_is_recorded_and_kept(home, monkeypatch):
+def test_the_precision_chosen_by_auto_is_recorded_and_kept(home, monkeypatch):
     from glo.model import precision
     from glo.runtime import device
 
@@ -190,7 +189,7 @@ def test_the_precision_that_auto_chose_is_recorded_and_kept(home, monkeypatch):
     assert_one_line_error(refused, "precision")
 
 
-def test_checkpoints_from_before_the_setting_were_float32(eight_steps):
+def test_older_checkpoints_without_a_precision_are_float32(eight_steps):
     older = manifest.read(eight_steps / "model-8")
     del older.settings["precision"]
     assert older.resolved(eight_steps / "model-8").precision == "float32"

@@ -1,4 +1,4 @@
-"""A trained run from Python: `glo.load`, with and without its dataset, in a thread, and what it exports."""
+"""A trained run from Python: `glo.load` with and without the dataset and in a thread; exported samples and models."""
 
 import shutil
 import subprocess
@@ -18,13 +18,13 @@ from tests.support import ROOT, assert_ok, assert_one_line_error, call
 
 @pytest.fixture(scope="module")
 def home(digits, tmp_path_factory):
-    """A copy of the folder with digits and their run, of this module's own."""
+    """A copy of the folder with digits and their run, which only this module uses."""
     return shutil.copytree(digits, tmp_path_factory.mktemp("run") / "home")
 
 
 @pytest.fixture
 def folder(home, monkeypatch):
-    """The run folder."""
+    """The run folder; its home is the current directory."""
     monkeypatch.chdir(home)
     (folder,) = home.glob("train_dir/*")
     return folder
@@ -32,14 +32,14 @@ def folder(home, monkeypatch):
 
 @pytest.fixture
 def alone(folder, tmp_path, monkeypatch):
-    """The run folder in a place without any dataset."""
+    """A copy of the run folder in a current directory without datasets."""
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy)
     monkeypatch.chdir(tmp_path)
     return copy
 
 
-def digits(home, n=6):
+def held_out_digits(home, n=6):
     with h5py.File(home / "datasets/digits/data.hdf5") as file:
         return file["image"][:][file["split"][:] == 1][:n]
 
@@ -54,24 +54,26 @@ def test_no_dataset_is_needed(home, alone):
     np.testing.assert_array_equal(run.decode(codes), images)
     np.testing.assert_array_equal(run.sample(12, seed=3)[0], images)
     assert not np.array_equal(run.sample(12, seed=4)[0], images)
-    # The generator can make these very images, so that fitting finds codes that do.
-    again = run.decode(run.encode(images))
-    assert np.abs(again.astype(float) - images).mean() < 6
-    new = digits(home)
+    # The generator made these images, so that codes can reproduce them.
+    reconstructed = run.decode(run.encode(images))
+    assert np.abs(reconstructed.astype(float) - images).mean() < 6
+    new = held_out_digits(home)
     errors = np.abs(run.reconstruct(new).astype(float) - new).mean()
-    untouched = np.abs(run.decode(np.repeat(run.codes.mean(axis=0)[None], len(new), 0)).astype(float) - new).mean()
-    assert errors < 0.7 * untouched
+    errors_of_mean_code = np.abs(
+        run.decode(np.repeat(run.codes.mean(axis=0)[None], len(new), 0)).astype(float) - new
+    ).mean()
+    assert errors < 0.7 * errors_of_mean_code
 
 
-def test_the_dataset_is_used_where_it_is_and_refused_where_it_differs(home, folder, tmp_path, caplog):
+def test_the_dataset_is_used_if_it_exists_and_has_not_changed(home, folder, tmp_path, caplog):
     assert glo.load(folder / "model-300").dataset is not None
     shutil.copytree(home / "datasets", tmp_path / "other")
     with h5py.File(tmp_path / "other/digits/data.hdf5", "r+") as file:
         file["split"][:3] = 1
     run = glo.load(folder, data_dir=tmp_path / "other")
     assert run.dataset is None
-    assert "not what this run was trained on" in caplog.text
-    assert run.encode(digits(home, 2), steps=5).shape == (2, 16)
+    assert "not the dataset that this run was trained on" in caplog.text
+    assert run.encode(held_out_digits(home, 2), steps=5).shape == (2, 16)
 
 
 def test_bad_arguments(alone):
@@ -114,7 +116,7 @@ def test_samples_as_numbered_pngs(folder, tmp_path):
     assert [path.name for path in sorted((tmp_path / "pngs").iterdir())] == [f"{i:05d}.png" for i in range(7)]
     with np.load(folder / "eval-300/generate_default.npz") as file:
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "pngs/00006.png")), file["image"][6, ..., 0])
-    assert not (folder / "eval-300/reconstruct_default.png").exists()  # it is a task, so that the defaults are off
+    assert not (folder / "eval-300/reconstruct_default.png").exists()  # a task of its own, so that no default task runs
     assert_one_line_error(call("evaler.py", *export), "--force")
     assert_ok(call("evaler.py", *export, "--force"))
     (tmp_path / "mine").mkdir()
@@ -152,7 +154,7 @@ def test_saved_models_run_without_this_toolkit(folder, tmp_path, monkeypatch):
             decoded, sampled = out["decoded"].astype(int), out["sampled"]
         assert sampled.dtype == np.uint8
         assert np.abs(decoded - run.decode(run.codes[:5])).max() <= 1
-        # Samples of the graph have the mean image, and the spread, of samples of the sampler itself.
-        ours, graph = run.sample(4000, sampler=sampler)[0].astype(float), sampled.astype(float)
-        np.testing.assert_allclose(graph.mean(axis=0), ours.mean(axis=0), atol=12)
-        np.testing.assert_allclose(graph.std(axis=0).mean(), ours.std(axis=0).mean(), rtol=0.05)
+        # Samples of the SavedModel have the mean and the standard deviation of samples of the run.
+        sampled, expected = sampled.astype(float), run.sample(4000, sampler=sampler)[0].astype(float)
+        np.testing.assert_allclose(sampled.mean(axis=0), expected.mean(axis=0), atol=12)
+        np.testing.assert_allclose(sampled.std(axis=0).mean(), expected.std(axis=0).mean(), rtol=0.05)

@@ -1,7 +1,6 @@
-"""trainer.py end to end: what a run leaves behind, its settings, and refusals."""
+"""trainer.py end to end: the files of a run, its settings, and errors."""
 
 import dataclasses
-import json
 import subprocess
 import sys
 
@@ -13,13 +12,13 @@ import yaml
 from PIL import Image
 
 from glo import settings
-from tests.runs import FAST, newest, tensors, train
+from tests.runs import FAST, evaluate, metrics, newest, records, tensors, train
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, run, samples, write_flat, write_grouped
 
 pytestmark = pytest.mark.usefixtures("home")
 
 
-def test_a_run_as_a_process_leaves_everything_it_promises(home):
+def test_a_run_as_a_process_writes_all_files(home):
     dataset = home / "datasets/TOY/data.hdf5"
     before = dataset.read_bytes()
     args = ["--dataset", "TOY", "--prefix", "full", "--max_steps", 50, *FAST, "--dump_result"]
@@ -29,20 +28,20 @@ def test_a_run_as_a_process_leaves_everything_it_promises(home):
     assert folder.name.startswith("full-TOY_lr_0.005-")
     assert f"python evaler.py --dataset TOY --checkpoint train_dir/{folder.name}" in log
     assert "train PSNR" in log
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    losses = [r["loss"] for r in records if "loss" in r]
+    lines = records(folder)
+    losses = [r["loss"] for r in lines if "loss" in r]
     assert len(losses) == 10
-    assert losses[-1] < losses[0]  # noise images; how far real ones get is tested with evaler.py
-    assert [r["step"] for r in records if "loss" in r] == list(range(5, 51, 5))
-    assert all(r["images_per_second"] > 0 for r in records if "loss" in r)
-    assert {"train_psnr", "heldout_psnr"} <= records[-1].keys()
-    assert records[-1]["images"] == 12 * 32 + 2 * 8
-    assert sorted(r["seconds"] for r in records) == [r["seconds"] for r in records]
+    assert losses[-1] < losses[0]  # by little, since the images are noise; test_evaler.py trains on real images
+    assert [r["step"] for r in lines if "loss" in r] == list(range(5, 51, 5))
+    assert all(r["images_per_second"] > 0 for r in lines if "loss" in r)
+    assert {"train_psnr", "heldout_psnr"} <= lines[-1].keys()
+    assert lines[-1]["images"] == 12 * 32 + 2 * 8
+    assert sorted(r["seconds"] for r in lines) == [r["seconds"] for r in lines]
     assert yaml.safe_load((folder / "config.yaml").read_text())["channels"] == 4
     assert tf.train.latest_checkpoint(str(folder)) == str(folder / "model-50")
-    assert tensors(folder / "model-50")["table/codes"].shape == (32, 6)  # of training rows only
+    assert tensors(folder / "model-50")["table/codes"].shape == (32, 6)  # training rows only
     assert sorted(p.name for p in folder.glob("*.json")) == ["model-20.json", "model-40.json", "model-50.json"]
-    assert len(list((folder / "reconstructions").glob("*.png"))) == 13  # 12 whole epochs of 4 steps, and half of one
+    assert len(list((folder / "reconstructions").glob("*.png"))) == 13  # 12 epochs of 4 steps, and half an epoch
     assert Image.open(folder / "training.gif").n_frames == 13
     assert Image.open(folder / "loss.png").size[0] > 300
     assert list(folder.glob("events.out.tfevents.*"))
@@ -69,7 +68,7 @@ def test_fewer_images_than_the_batch(home):
         ["--projection", "none", "--schedule", "constant"],
     ],
 )
-def test_choices(home, extra):
+def test_choices_of_settings(home, extra):
     train("--dataset", "TOY", "--prefix", "choice", *extra, "--max_steps", 3)
 
 
@@ -83,19 +82,19 @@ def test_the_older_layout_trains_without_a_split(home):
     assert "float in [0, 1]" in log
 
 
-def test_dry_run_says_what_would_be_and_writes_nothing(home):
+def test_dry_run_prints_a_summary_and_writes_nothing(home):
     result = call("trainer.py", "--dataset", "TOY", "--dry_run", "--train_dir", "dry", *FAST)
     assert_ok(result)
     assert "alpha: 5.0" in result.stdout
-    assert "4 an epoch, 4,000 in all" in result.stdout
+    assert "4 per epoch, 4,000 in total" in result.stdout
     assert not (home / "dry").exists()
 
 
-def test_a_flag_beats_the_file_and_the_file_the_default(home):
+def test_flags_override_the_recipe_and_the_recipe_overrides_defaults(home):
     (home / "mine.yaml").write_text("alpha: 2\nlearning_rate: 1e-3\nloss: l1\n")
     result = call("trainer.py", "--dataset", "TOY", "--config", "mine.yaml", "--loss", "mse", "--dry_run")
-    shown = yaml.safe_load(result.stdout.split("\n\n")[0].split("Model")[0])
-    assert (shown["alpha"], shown["learning_rate"], shown["loss"]) == (2.0, 1e-3, "mse")
+    settings_shown = yaml.safe_load(result.stdout.split("\n\n")[0].split("Model")[0])
+    assert tuple(settings_shown[name] for name in ("alpha", "learning_rate", "loss")) == (2.0, 1e-3, "mse")
     (home / "wrong.yaml").write_text("alhpa: 2\n")
     assert_one_line_error(
         call("trainer.py", "--dataset", "TOY", "--config", "wrong.yaml"), "wrong.yaml", "did you mean alpha"
@@ -107,15 +106,13 @@ def test_a_sum_of_losses_trains_resumes_and_is_evaluated(home):
     train("--dataset", "TOY", "--prefix", "sum", "--loss", loss, "--epochs", 10)
     folder = newest(home, "sum")
     assert yaml.safe_load((folder / "config.yaml").read_text())["loss"] == loss
-    values = [r["loss"] for r in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()) if "loss" in r]
-    assert values[-1] < 0.9 * values[0]
+    losses = [record["loss"] for record in records(folder) if "loss" in record]
+    assert losses[-1] < 0.9 * losses[0]
     assert_ok(call("trainer.py", "--checkpoint", folder, "--max_steps", 42))
     refused = call("trainer.py", "--checkpoint", folder, "--max_steps", 44, "--loss", "mse")
     assert_one_line_error(refused, "was trained with loss lap_l1(levels=2", "not mse")
-    small = ["--reconstruct", "--num_fit", 3, "--fit_steps", 2]
-    assert_ok(call("evaler.py", "--dataset", "TOY", "--checkpoint", folder, *small))
-    (results,) = folder.glob("eval-42/*.json")
-    assert 0 < json.loads(results.read_text())["train"]["loss"] < values[0]
+    evaluate("--dataset", "TOY", "--checkpoint", folder, "--reconstruct", "--num_fit", 3, "--fit_steps", 2)
+    assert 0 < metrics(folder / "eval-42")["train"]["loss"] < losses[0]
 
 
 @pytest.mark.parametrize(
@@ -135,11 +132,11 @@ def test_a_sum_of_losses_trains_resumes_and_is_evaluated(home):
         (["--dataset", "TOY", "--device", "gpu:7"], ["gpu:7", "--device cpu"]),
     ],
 )
-def test_bad_flags_get_one_line(args, fragments):
+def test_invalid_flags_cause_one_line_errors(args, fragments):
     assert_one_line_error(call("trainer.py", *args), *fragments)
 
 
-def test_bad_flags_are_refused_before_tensorflow_is_loaded(home):
+def test_invalid_flags_are_refused_before_tensorflow_is_imported(home):
     program = (
         "import sys, trainer; from glo.runtime import errors\n"
         "code = errors.run(lambda: trainer.main(['--dataset', 'TOY', '--alpha', '-1']))\n"
@@ -166,15 +163,15 @@ def test_xla_compiles_the_same_step(home):
             np.testing.assert_allclose(compiled[name], values, atol=0.01, err_msg=name)
 
 
-@pytest.mark.parametrize("limit", ["1G", "1K"])  # codes in memory, and in the file
-def test_dimension_takes_the_leading_coordinates(home, limit):
+@pytest.mark.parametrize("limit", ["1G", "1K"])  # codes in memory, codes in the file
+def test_dimension_selects_the_leading_coordinates(home, limit):
     train("--dataset", "TOY", "--prefix", f"lead{limit}", "--dimension", 2, "--max_steps", 1, "--alpha", 0,
           "--memory_limit", limit)  # fmt: skip
     run_folder = newest(home, f"lead{limit}")
     codes = tensors(run_folder / "model-1")["table/codes"]
     with h5py.File(home / "datasets/TOY/data.hdf5") as file:
         np.testing.assert_allclose(codes, file["code"][:32, :2], atol=1e-6)
-    assert_ok(call("evaler.py", "--checkpoint", run_folder, "--generate", "--num_samples", 4, "--sampler", "gaussian"))
+    evaluate("--checkpoint", run_folder, "--generate", "--num_samples", 4, "--sampler", "gaussian")
     assert_one_line_error(call("trainer.py", *FAST, "--dataset", "TOY", "--dimension", 7), "--dimension 7", "have 6")
     assert_one_line_error(
         call("trainer.py", *FAST, "--checkpoint", run_folder / "model-1", "--dimension", 3), "dimension 2, not 3"

@@ -1,4 +1,4 @@
-"""Help, refused flags and datasets need no TensorFlow: here it cannot be imported."""
+"""Help, invalid flags and download.py work without TensorFlow, which cannot be imported in these tests."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from tests.support import assert_ok, assert_one_line_error, run
 
 @pytest.fixture
 def without(tmp_path, monkeypatch):
-    """Packages that refuse to be imported, in front of the real ones."""
+    """A folder; packages named tensorflow and keras, which raise ImportError, shadow the real ones."""
     for name in ("tensorflow", "keras"):
         (tmp_path / "refusing" / name).mkdir(parents=True)
         (tmp_path / "refusing" / name / "__init__.py").write_text("raise ImportError('not here')\n")
@@ -18,13 +18,13 @@ def without(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_packages_do_refuse(without):
+def test_keras_cannot_be_imported(without):
     line = [sys.executable, "-c", "import keras"]
     assert "not here" in subprocess.run(line, capture_output=True, text=True).stderr
 
 
 @pytest.mark.parametrize("script", ["download.py", "trainer.py", "evaler.py"])
-def test_help_and_refused_flags(without, script):
+def test_help_and_invalid_flags(without, script):
     assert "--seed" in run(script, "--help", cwd=without).stdout
     assert_one_line_error(run(script, "--sead", "3", cwd=without), "--sead", "did you mean --seed")
 

@@ -1,15 +1,12 @@
-"""Restoring images: noise and errors by formula, and the command with people's own pictures, masks and noise."""
-
-import json
+"""Restoring images: noise and errors by their formulas, and evaler.py with pictures, masks and noise."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from glo.evaluation import restore
+from tests.runs import FAST_FIT, evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
-
-FAST = ["--fit_steps", 20, "--num_fit", 30]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +23,7 @@ def home(tmp_path_factory):
     assert_ok(call("trainer.py", *train, *folders))
     (home / "mine").mkdir()
     for index in (0, 1):
-        enlarged = images[index, ..., 0].repeat(4, 0).repeat(5, 1)  # 32 x 40: a strip on each side is cropped
+        enlarged = images[index, ..., 0].repeat(4, 0).repeat(5, 1)  # 32x40: a strip on each side is cropped
         Image.fromarray(enlarged).convert("RGB").save(home / f"mine/{index}.png")
     (home / "mine/damaged.png").write_bytes(b"no picture")
     mask = np.zeros((16, 16), np.uint8)
@@ -35,36 +32,28 @@ def home(tmp_path_factory):
     return home
 
 
-def evaluate(*args):
-    result = call("evaler.py", *args, *FAST)
-    assert_ok(result)
-    return result
-
-
-def metrics(folder):
-    return json.loads((folder / "metrics.json").read_text())
-
-
 @pytest.fixture
 def waves(home, monkeypatch):
+    """The flags that name the dataset, with its folder as the current directory."""
     monkeypatch.chdir(home)
     return ["--dataset", "WAVES"]
 
 
 def psnr(a, b):
+    """PSNR [dB] between images uint8, over all pixels."""
     return 10 * np.log10(1 / np.mean(np.square(a.astype(float) / 255 - b.astype(float) / 255)))
 
 
 def test_noise_has_the_given_deviation_and_stays_in_range():
     grey = np.full((50, 8, 8, 3), 128, np.uint8)
-    found = restore.noisy(grey, 20.0, np.random.default_rng(0)).astype(float) - 128
-    assert found.mean() == pytest.approx(0, abs=0.5)
-    assert found.std() == pytest.approx(20, rel=0.02)
+    noise = restore.noisy(grey, 20.0, np.random.default_rng(0)).astype(float) - 128
+    assert noise.mean() == pytest.approx(0, abs=0.5)
+    assert noise.std() == pytest.approx(20, rel=0.02)
     bright = restore.noisy(np.full((50, 8, 8, 1), 255, np.uint8), 20.0, np.random.default_rng(0))
-    assert 0.45 < (bright == 255).mean() < 0.55  # clipped, where 8-bit arithmetic would wrap around
+    assert 0.45 < (bright == 255).mean() < 0.55  # clipped; 8-bit arithmetic would overflow
 
 
-def test_errors_are_those_of_the_hole_alone():
+def test_errors_are_averaged_over_the_hole():
     a, _ = samples(4, (5, 6, 3), seed=1)
     b, _ = samples(4, (5, 6, 3), seed=2)
     hole = np.random.default_rng(3).random((5, 6, 1)) < 0.3
@@ -74,7 +63,7 @@ def test_errors_are_those_of_the_hole_alone():
     np.testing.assert_allclose(restore.squared_errors(a, b, hole), np.mean(inside, axis=1), rtol=1e-5)
 
 
-def test_own_pictures(waves, home, tmp_path):
+def test_pictures_of_the_user(waves, home, tmp_path):
     log = evaluate(*waves, "--images", "mine", "--output_dir", tmp_path).stderr
     assert "damaged.png" in log
     assert {path.name for path in tmp_path.iterdir()} == {"images_default.png", "images_default.npz", "metrics.json"}
@@ -83,15 +72,15 @@ def test_own_pictures(waves, home, tmp_path):
     assert image.shape == reconstruction.shape == (2, 8, 8, 1)
     assert code.shape == (2, 3)
     assert name.tolist() == ["0.png", "1.png"]
-    found = metrics(tmp_path)["images"]
-    assert found["n"] == 2
-    assert found["prior"] == 0
-    assert found["psnr"] == pytest.approx(psnr(image, reconstruction), abs=1e-3)
-    assert found["files"]["1.png"] == pytest.approx(psnr(image[1], reconstruction[1]), abs=1e-3)
-    assert found["psnr"] > 18
+    results = metrics(tmp_path)["images"]
+    assert results["n"] == 2
+    assert results["prior"] == 0
+    assert results["psnr"] == pytest.approx(psnr(image, reconstruction), abs=1e-3)
+    assert results["files"]["1.png"] == pytest.approx(psnr(image[1], reconstruction[1]), abs=1e-3)
+    assert results["psnr"] > 18
 
 
-def test_inpainting_changes_the_hole_alone_and_never_saw_it(waves, home, tmp_path):
+def test_inpainting_changes_only_the_hole_and_does_not_use_its_pixels(waves, home, tmp_path):
     evaluate(*waves, "--inpaint", "mask.png", "--images", "mine", "--prior", 0.001, "--output_dir", tmp_path)
     hole = np.zeros((8, 8, 1), bool)
     hole[3:5, 2:6] = True
@@ -99,12 +88,12 @@ def test_inpainting_changes_the_hole_alone_and_never_saw_it(waves, home, tmp_pat
         image, given, filled = file["image"], file["given"], file["reconstruction"]
     np.testing.assert_array_equal(given, np.where(hole, 128, image))
     np.testing.assert_array_equal(filled[:, ~hole[..., 0]], image[:, ~hole[..., 0]])
-    found = metrics(tmp_path)["inpaint"]
-    assert found["prior"] == 0.001
-    assert found["psnr"] == pytest.approx(psnr(image[:, hole[..., 0]], filled[:, hole[..., 0]]), abs=1e-3)
-    assert found["psnr"] > psnr(image[:, hole[..., 0]], given[:, hole[..., 0]])
+    results = metrics(tmp_path)["inpaint"]
+    assert results["prior"] == 0.001
+    assert results["psnr"] == pytest.approx(psnr(image[:, hole[..., 0]], filled[:, hole[..., 0]]), abs=1e-3)
+    assert results["psnr"] > psnr(image[:, hole[..., 0]], given[:, hole[..., 0]])
     codes = []
-    for folder, inside in (("clean", image), ("spoilt", 255 - image)):
+    for folder, inside in (("original", image), ("inverted", 255 - image)):
         (home / folder).mkdir()
         for index, pixels in enumerate(np.where(hole, inside, image)):
             Image.fromarray(pixels[..., 0]).save(home / folder / f"{index}.png")
@@ -117,24 +106,24 @@ def test_held_out_images_with_holes_and_with_noise(waves, tmp_path):
     evaluate(*waves, "--inpaint", "mask.png", "--reconstruct", "--output_dir", tmp_path)
     evaluate(*waves, "--denoise", 60, "--output_dir", tmp_path)
     evaluate(*waves, "--denoise", 60, "--output_dir", tmp_path / "again")
-    found = metrics(tmp_path)
-    assert found["inpaint"]["n"] == found["denoise"]["n"] == 20
-    assert found["inpaint"]["prior"] > 0
-    assert "train" not in found
-    assert found["denoise"]["psnr"] > found["denoise"]["noisy_psnr"] + 2
-    assert found["denoise"] == metrics(tmp_path / "again")["denoise"]
+    results = metrics(tmp_path)
+    assert results["inpaint"]["n"] == results["denoise"]["n"] == 20
+    assert results["inpaint"]["prior"] > 0
+    assert "train" not in results
+    assert results["denoise"]["psnr"] > results["denoise"]["noisy_psnr"] + 2
+    assert results["denoise"] == metrics(tmp_path / "again")["denoise"]
     with np.load(tmp_path / "denoise_default.npz") as file:
         noisy = psnr(file["image"], file["given"])
         np.testing.assert_array_equal(np.load(tmp_path / "inpaint_default.npz")["image"], file["image"])
-    assert found["denoise"]["noisy_psnr"] == pytest.approx(noisy, abs=1e-3)
+    assert results["denoise"]["noisy_psnr"] == pytest.approx(noisy, abs=1e-3)
     evaluate(*waves, "--denoise", 0, "--images", "mine", "--output_dir", tmp_path)
     assert metrics(tmp_path)["denoise"]["prior"] > 0
     assert "noisy_psnr" not in metrics(tmp_path)["denoise"]
 
 
-def test_bad_input_gets_one_line(waves, home, tmp_path):
-    def fails(*words, flags):
-        assert_one_line_error(call("evaler.py", *waves, *flags, *FAST), *words)
+def test_invalid_input_causes_one_line_errors(waves, home, tmp_path):
+    def fails(*fragments, flags):
+        assert_one_line_error(call("evaler.py", *waves, *flags, *FAST_FIT), *fragments)
 
     fails("--inpaint and --denoise", flags=["--inpaint", "mask.png", "--denoise", 5])
     fails("nowhere.png", "No such file", flags=["--inpaint", "nowhere.png"])

@@ -1,5 +1,8 @@
 """Fitting codes of new images, and the codes that fitting starts from."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -148,3 +151,11 @@ def test_starts_ignore_pixels_in_the_hole(world):
     distances = np.square(queries[:, None, 4:].astype(float) - images[None, :, 4:]).sum(axis=(2, 3, 4))
     np.testing.assert_array_equal(starts[:, 1:], codes[np.argsort(distances, axis=1)[:, : fitting.NEAREST]])
     np.testing.assert_array_equal(starts[:, 1], codes[:2])
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+def test_a_notebook_shows_the_progress_bar(world, kernel, monkeypatch, capsys):
+    if kernel:
+        monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    fit(world, world[1][:, None], steps=1)
+    assert ("fitting" in capsys.readouterr().err) == kernel

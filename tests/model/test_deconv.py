@@ -1,4 +1,4 @@
-"""The transposed convolution against Keras' own, its gradients included, in every form that it takes."""
+"""The transposed convolution and its gradients against those of Keras, in all implementations."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from glo.runtime import device
 
 
 def layers_of(channels, size, filters):
-    """Keras' layer and ours, with the same weights."""
+    """Our layer and that of Keras, with the same weights."""
     ours, standard = Deconvolution(filters), keras.layers.Conv2DTranspose(filters, 4, 2, padding="same")
     random = np.random.default_rng(0)
     for layer in (ours, standard):
@@ -22,7 +22,7 @@ def layers_of(channels, size, filters):
 
 
 def output_and_gradients(layer, x, dy):
-    """Of the loss sum(y * dy), whose gradient by y is dy."""
+    """Output y and gradients for x, kernel and bias of the loss sum(y * dy), whose gradient for y is dy."""
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = layer(x)
@@ -43,17 +43,17 @@ def test_equals_keras_with_all_gradients(size, filters, precision):
         ours.dtype_policy = "mixed_bfloat16"
     for a, b in zip(output_and_gradients(ours, x, dy), expected, strict=True):
         assert a.shape == b.shape
-        # bfloat16 has 8 bits of mantissa, in x, dy, the kernel and the result; sums must not be in it.
+        # x, dy, the kernel and the result are rounded to the 8 bits of bfloat16; sums must be computed in float32.
         error = np.abs(np.asarray(a, np.float32) - b).max() / np.abs(b).max()
         assert error < (5e-6 if precision == "float32" else 0.02)
 
 
-def test_the_kernel_gradient_where_bfloat16_is_emulated(monkeypatch):
+def test_the_kernel_gradient_with_emulated_bfloat16(monkeypatch):
     monkeypatch.setattr(device, "has_bfloat16", lambda: False)
     test_equals_keras_with_all_gradients((5, 6), 3, "bfloat16")
 
 
-def test_names_and_shapes_are_keras():
+def test_names_and_shapes_of_weights_equal_those_of_keras():
     ours, standard = (
         [(w.path, tuple(w.shape)) for w in kind.weights]
         for kind in (
@@ -66,7 +66,7 @@ def test_names_and_shapes_are_keras():
 
 @pytest.mark.parametrize("filters", [2, 16])
 def test_one_pixel_reaches_four_by_four(filters):
-    """By the definition: an input pixel adds its value times the kernel, from row 2i - 1 on."""
+    """By definition, input pixel i adds its value times the kernel to the rows from 2i - 1 on, and so for columns."""
     ours, _ = layers_of(1, (5, 5), filters)
     x = np.zeros((1, 5, 5, 1), np.float32)
     x[0, 2, 3] = 2

@@ -20,7 +20,7 @@ def pair(shape, seed=0):
 
 
 def per_plane(formula, a, b):
-    """[B]: the mean over each sample's channels of a formula of two planes [h, w]."""
+    """Apply a formula of two planes [h, w] to each channel, and average over the channels of each sample: [B]."""
     a, b = a.astype(float), b.astype(float)
     return [np.mean([formula(x[..., c], y[..., c]) for c in range(x.shape[-1])]) for x, y in zip(a, b, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Saved samplers: a saved fit is used again, and anything that differs is fitted again."""
+"""Saved samplers are read again; if anything differs, a sampler is fitted again."""
 
 import numpy as np
 import pytest

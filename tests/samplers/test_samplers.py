@@ -59,7 +59,7 @@ def test_gaussian_has_the_mean_and_covariance_of_the_codes():
     assert fitted.log_likelihood(codes[:50]) == pytest.approx(expected, rel=1e-9)
 
 
-def test_diagonal_forgets_correlations_and_unit_everything():
+def test_diagonal_ignores_correlations_and_unit_ignores_the_codes():
     codes = learned()
     diagonal, unit = SAMPLERS["diagonal"].fit(codes, 0), SAMPLERS["unit"].fit(codes, 0)
     drawn = diagonal.draw(200_000, np.random.default_rng(1))
@@ -85,7 +85,7 @@ def test_gmm_density_against_scipy_and_fit_against_scikit_learn():
     assert fitted.log_likelihood(new) == pytest.approx(peer.score(new), abs=0.01)
 
 
-def test_gmm_finds_a_known_mixture_and_how_many_components_it_needs():
+def test_gmm_recovers_a_known_mixture_and_its_number_of_components():
     fitted = SAMPLERS["gmm"].fit(clustered(6000), 0, components=3)
     order = np.argsort(-fitted.weights)
     np.testing.assert_allclose(fitted.weights[order], WEIGHTS, atol=0.02)
@@ -101,11 +101,11 @@ def test_gmm_finds_a_known_mixture_and_how_many_components_it_needs():
     assert fitted.log_likelihood(drawn) == pytest.approx(np.log(truth).mean(), abs=0.02)
 
 
-def test_gmm_of_many_components_needs_the_near_ones_alone(monkeypatch):
-    """Forty overlapping clusters: as likely, to those who did not see them, as EM over all components finds them."""
+def test_gmm_with_only_the_nearest_components_is_as_good_as_with_all(monkeypatch):
+    """With 40 overlapping clusters, the likelihood of held-out codes is that of EM over all components."""
     random = np.random.default_rng(0)
-    centres, which = random.standard_normal((40, 6)), random.integers(40, size=9000)
-    codes = (centres[which] + 0.6 * random.standard_normal((9000, 6))).astype(np.float32)
+    centres, clusters = random.standard_normal((40, 6)), random.integers(40, size=9000)
+    codes = (centres[clusters] + 0.6 * random.standard_normal((9000, 6))).astype(np.float32)
     near = SAMPLERS["gmm"].fit(codes[:8000], 0, components=40).log_likelihood(codes[8000:])
     monkeypatch.setattr(gmm, "NEAR", 40)
     every = SAMPLERS["gmm"].fit(codes[:8000], 0, components=40).log_likelihood(codes[8000:])
@@ -121,26 +121,26 @@ def test_kde_density_against_scikit_learn_and_draws_around_codes():
     fitted = SAMPLERS["kde"].fit(codes, 0)
     white = (codes - fitted.mean) @ np.linalg.inv(fitted.root)
     peer = KernelDensity(bandwidth=fitted.bandwidth[0]).fit(white)
-    at = (new - fitted.mean) @ np.linalg.inv(fitted.root)
-    expected = peer.score_samples(at).mean() - np.log(np.linalg.det(fitted.root))
+    white_new = (new - fitted.mean) @ np.linalg.inv(fitted.root)
+    expected = peer.score_samples(white_new).mean() - np.log(np.linalg.det(fitted.root))
     assert fitted.log_likelihood(new) == pytest.approx(expected, abs=1e-4)
-    # The likelihood of new codes is about as high as any bandwidth makes it.
+    # The likelihood of new codes is close to that of the best bandwidth.
     best = max(
-        KernelDensity(bandwidth=width).fit(white).score_samples(at).mean() for width in np.geomspace(0.05, 1, 12)
+        KernelDensity(bandwidth=width).fit(white).score_samples(white_new).mean() for width in np.geomspace(0.05, 1, 12)
     )
-    assert peer.score_samples(at).mean() == pytest.approx(best, abs=0.1)
+    assert peer.score_samples(white_new).mean() == pytest.approx(best, abs=0.1)
     narrow = type(fitted)(fitted.mean, fitted.root, fitted.white, np.array([1e-4]))
     drawn = narrow.draw(300, np.random.default_rng(0))
     gaps = np.linalg.norm(drawn[:, None] - codes, axis=2).min(axis=1)
     assert gaps.max() < 1e-3
 
 
-@pytest.mark.parametrize(("name", "times"), [("imle", 1.3), ("flow", 4), ("gmm", 10), ("kde", 10)])
-def test_nearer_to_clusters_than_a_gaussian(name, times, short):
+@pytest.mark.parametrize(("name", "factor"), [("imle", 1.3), ("flow", 4), ("gmm", 10), ("kde", 10)])
+def test_the_energy_distance_to_clusters_is_lower_than_that_of_a_gaussian(name, factor, short):
     codes, new = clustered(3000), clustered(2000, seed=1)
     gaussian = energy_distance(SAMPLERS["gaussian"].fit(codes, 0).draw(2000, np.random.default_rng(2)), new)
     drawn = SAMPLERS[name].fit(codes, 0).draw(2000, np.random.default_rng(2))
-    assert energy_distance(drawn, new) < gaussian / times
+    assert energy_distance(drawn, new) < gaussian / factor
     np.testing.assert_allclose(drawn.mean(axis=0), new.mean(axis=0), atol=0.06)
     np.testing.assert_allclose(drawn.std(axis=0), new.std(axis=0), rtol=0.1)
 
@@ -168,7 +168,7 @@ def test_fewer_codes_than_dimensions(name, n, short, monkeypatch):
     codes = np.random.default_rng(0).standard_normal((n, 8)).astype(np.float32)
     drawn = SAMPLERS[name].fit(codes, 0).draw(20, np.random.default_rng(0))
     assert np.isfinite(drawn).all()
-    if name == "gaussian" and n == 3:  # samples stay in the codes' plane
+    if name == "gaussian" and n == 3:  # samples lie in the plane of the codes
         span = np.linalg.svd(codes - codes.mean(axis=0), full_matrices=False)[2][:2]
         offset = drawn - codes.mean(axis=0)
         np.testing.assert_allclose(offset @ span.T @ span, offset, atol=1e-5)
@@ -194,12 +194,12 @@ def test_the_split_holds_out_a_seeded_tenth():
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name not in ("imle", "flow", "unit")])
-def test_temperature_scales_the_noise_about_where_it_is_added(name):
+def test_temperature_scales_the_noise(name):
     codes = clustered(300)
     fitted = SAMPLERS[name].fit(codes, 0)
-    still, half, full = (fitted.draw(40, np.random.default_rng(3), t).astype(np.float64) for t in (1e-6, 0.5, 1.0))
-    np.testing.assert_allclose(half - still, 0.5 * (full - still), atol=1e-4)
-    assert np.abs(full - still).max() > 0.01
+    without, half, full = (fitted.draw(40, np.random.default_rng(3), t).astype(np.float64) for t in (1e-6, 0.5, 1.0))
+    np.testing.assert_allclose(half - without, 0.5 * (full - without), atol=1e-4)
+    assert np.abs(full - without).max() > 0.01
 
 
 @pytest.mark.parametrize("name", ["imle", "flow", "unit"])

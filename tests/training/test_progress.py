@@ -1,4 +1,4 @@
-"""The PSNR that is logged during training."""
+"""PSNR during training: how many images are read for it."""
 
 from types import SimpleNamespace
 
@@ -14,34 +14,33 @@ from glo.training.state import Training
 from tests.support import samples
 
 
-class Recorded:
-    """An array that remembers which of its rows were read."""
+class RecordingArray:
+    """An array that records which rows are read."""
 
     def __init__(self, array):
-        self.array, self.shape, self.read = array, array.shape, set()
+        self.array, self.shape, self.rows_read = array, array.shape, set()
 
     def __len__(self):
         return len(self.array)
 
     def __getitem__(self, rows):
-        self.read.update(np.arange(len(self.array))[rows].tolist())
+        self.rows_read.update(np.arange(len(self.array))[rows].tolist())
         return self.array[rows]
 
 
-def test_a_sample_of_the_training_images_is_read_and_no_more(monkeypatch):
-    """A dataset may hold millions of images: looking for the neighbours of held-out images must not read all."""
+def test_only_a_sample_of_the_training_images_is_read(monkeypatch):
+    """A dataset may contain millions of images, too many for a search for the neighbors of held-out images."""
     monkeypatch.setattr(progress, "TRAIN", 3)
     monkeypatch.setattr(progress, "NEIGHBORS", 7)
     array, codes = samples(60, (8, 8, 1), 3)
-    images, settings = Recorded(array), TrainSettings(channels=4)
+    images, settings = RecordingArray(array), TrainSettings(channels=4)
     train_images = Rows(images, np.arange(50))
     dataset = SimpleNamespace(
         images=images, train_images=train_images, test_rows=np.arange(50, 60), conditions=unconditional(60)
     )
     model = GloModel((8, 8, 1), codes[:50], settings)
     order = np.random.default_rng(0).permutation(50)
-    values = progress.Progress(Training(settings, dataset, train_images, model, None), Decoder(model), order).measure(
-        last=True
-    )
+    training = Training(settings, dataset, train_images, model, None)
+    values = progress.Progress(training, Decoder(model), order).measure(last=True)
     assert np.isfinite([values["train_psnr"], values["heldout_psnr"]]).all()
-    assert images.read == {*order[:7].tolist(), *range(50, 60)}
+    assert images.rows_read == {*order[:7].tolist(), *range(50, 60)}

@@ -1,4 +1,4 @@
-"""Noise and decay of the codes; decay, clipping and average of the generator; and the refinement of the codes."""
+"""Noise, decay and refinement of codes; weight decay, gradient clipping and averaging of the generator."""
 
 import dataclasses
 
@@ -28,78 +28,78 @@ SGD = TrainSettings(
 )
 
 
-def made(**changes):
+def make_model(**changes):
+    """A model with codes of 6 dimensions, its settings, and its 32 training images."""
     images, codes = samples(32, (8, 8, 1), 6)
     settings = dataclasses.replace(SGD, **changes)
     return GloModel(images.shape[1:], codes, settings), settings, images
 
 
-def stepped(steps=1, **changes):
-    """A model after some steps on the same rows."""
-    model, settings, images = made(**changes)
+def train(**changes):
+    """A model after one step."""
+    model, settings, images = make_model(**changes)
     step = make_step(model, settings, learned=100)
-    for _ in range(steps):
-        step(ROWS, images[ROWS])
+    step(ROWS, images[ROWS])
     return model
 
 
-def test_noise_enters_the_generator_and_not_the_code():
-    model, settings, images = made(code_noise=0.3, noise_schedule="linear", seed=5)
+def test_noise_is_added_to_inputs_and_not_to_codes():
+    model, settings, images = make_model(code_noise=0.3, noise_schedule="linear", seed=5)
     model.step.assign(25)
     codes = tf.constant(model.table.codes.numpy()[ROWS])
     key = tf.random.experimental.stateless_fold_in(
         tf.constant([5, Stream.CODE_NOISE], tf.int64), tf.constant(25, tf.int64)
     )
-    seen = codes + 0.3 * 0.75 * tf.random.stateless_normal((4, 6), key)
+    inputs = codes + 0.3 * 0.75 * tf.random.stateless_normal((4, 6), key)
     with tf.GradientTape() as tape:
-        tape.watch(seen)
-        losses = build_loss("mse")(model.generator(seen, training=True), normalize_pixels(images[ROWS]))
-    moved = codes - 0.5 * tape.gradient(losses, seen)
-    found = make_step(model, settings, learned=100)(ROWS, images[ROWS])
-    np.testing.assert_allclose(found, losses, rtol=1e-4)
-    np.testing.assert_allclose(model.table.codes.numpy()[ROWS], moved, rtol=1e-4, atol=1e-6)
+        tape.watch(inputs)
+        losses = build_loss("mse")(model.generator(inputs, training=True), normalize_pixels(images[ROWS]))
+    expected = codes - 0.5 * tape.gradient(losses, inputs)
+    step = make_step(model, settings, learned=100)
+    np.testing.assert_allclose(step(ROWS, images[ROWS]), losses, rtol=1e-4)
+    np.testing.assert_allclose(model.table.codes.numpy()[ROWS], expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("schedule", "expected"), [("constant", [1, 1, 1, 1]), ("linear", [1, 0.75, 0, 0]), ("cosine", [1, 0.853553, 0, 0])]
 )
-def test_schedules_of_the_noise(schedule, expected):
+def test_noise_schedules(schedule, expected):
     factors = [float(noise_factor(tf.constant(step, tf.int64), 100, schedule)) for step in (0, 25, 100, 130)]
     np.testing.assert_allclose(factors, expected, atol=1e-6)
 
 
-def test_decay_pulls_a_code_to_the_origin():
-    plain, decayed = stepped(), stepped(code_decay=0.1)
+def test_code_decay_shrinks_codes():
+    plain, decayed = train(), train(code_decay=0.1)
     before = samples(32, (8, 8, 1), 6)[1][ROWS]
-    pulled = plain.table.codes.numpy()[ROWS] - decayed.table.codes.numpy()[ROWS]
-    np.testing.assert_allclose(pulled, 0.5 * 2 * 0.1 * before, rtol=1e-4, atol=1e-6)
+    difference = plain.table.codes.numpy()[ROWS] - decayed.table.codes.numpy()[ROWS]
+    np.testing.assert_allclose(difference, 0.5 * 2 * 0.1 * before, rtol=1e-4, atol=1e-6)
 
 
-def test_weight_decay_shrinks_kernels_alone():
-    start, plain, decayed = made()[0], stepped(), stepped(weight_decay=0.2)
+def test_weight_decay_shrinks_only_kernels():
+    start, plain, decayed = make_model()[0], train(), train(weight_decay=0.2)
     for first, a, b in zip(*(model.generator.trainable_variables for model in (start, plain, decayed)), strict=True):
         expected = 0.01 * 0.2 * first.numpy() if first.path.endswith("kernel") else np.zeros(first.shape)
         np.testing.assert_allclose(a.numpy() - b.numpy(), expected, rtol=1e-3, atol=1e-6)
 
 
-def test_clipping_bounds_the_norm_of_the_move():
-    start, plain, clipped = made()[0], stepped(), stepped(clip_norm=0.01)
+def test_clipping_limits_the_norm_of_the_update():
+    start, plain, clipped = make_model()[0], train(), train(clip_norm=0.01)
 
-    def moved(model):
+    def update_norm(model):
         pairs = zip(model.generator.trainable_variables, start.generator.trainable_variables, strict=True)
         return np.sqrt(sum(np.sum((a.numpy() - b.numpy()) ** 2) for a, b in pairs))
 
-    assert moved(plain) > 2e-4
-    np.testing.assert_allclose(moved(clipped), 0.01 * 0.01, rtol=1e-2)
+    assert update_norm(plain) > 2e-4
+    np.testing.assert_allclose(update_norm(clipped), 0.01 * 0.01, rtol=1e-2)
 
 
-def test_the_average_follows_the_generator_and_is_what_is_evaluated():
-    model, settings, images = made(ema=0.5)
+def test_the_average_of_the_weights_is_evaluated():
+    model, settings, images = make_model(ema=0.5)
     expected = [variable.numpy() for variable in model.generator.variables]
     step = make_step(model, settings, learned=100)
-    for taken in range(9):
+    for index in range(9):
         step(ROWS, images[ROWS])
-        decay = min(0.5, (1 + taken) / (10 + taken))
+        decay = min(0.5, (1 + index) / (10 + index))
         expected = [
             decay * e + (1 - decay) * v.numpy() for e, v in zip(expected, model.generator.variables, strict=True)
         ]
@@ -111,8 +111,8 @@ def test_the_average_follows_the_generator_and_is_what_is_evaluated():
     }
 
 
-def test_refinement_moves_codes_alone_by_adam_with_a_falling_rate():
-    model, settings, images = made(refine_steps=2, projection="ball")
+def test_refinement_updates_only_codes_by_adam_with_a_falling_step_size():
+    model, settings, images = make_model(refine_steps=2, projection="ball")
     weights = [variable.numpy() for variable in model.generator.variables]
     before = model.table.codes.numpy()
     target, codes = normalize_pixels(images[ROWS]), tf.constant(before[ROWS])
@@ -123,12 +123,12 @@ def test_refinement_moves_codes_alone_by_adam_with_a_falling_rate():
             losses = build_loss("mse")(model.generator(codes, training=False), target)
         gradient = tape.gradient(losses, codes).numpy()
         first, second = 0.5 * first + 0.5 * gradient, 0.9 * second + 0.1 * gradient**2
-        move = first / (1 - 0.5**visit) / (np.sqrt(second / (1 - 0.9**visit)) + 1e-8)
-        moved = codes.numpy() - rate * move
-        codes = tf.constant(moved / np.maximum(1, np.linalg.norm(moved, axis=1, keepdims=True)), tf.float32)
+        direction = first / (1 - 0.5**visit) / (np.sqrt(second / (1 - 0.9**visit)) + 1e-8)
+        updated = codes.numpy() - rate * direction
+        codes = tf.constant(updated / np.maximum(1, np.linalg.norm(updated, axis=1, keepdims=True)), tf.float32)
         if visit == 1:
-            reported = losses
-    np.testing.assert_allclose(make_refinement(model, settings)(ROWS, images[ROWS]), reported, rtol=1e-4)
+            initial_losses = losses
+    np.testing.assert_allclose(make_refinement(model, settings)(ROWS, images[ROWS]), initial_losses, rtol=1e-4)
     after = model.table.codes.numpy()
     np.testing.assert_allclose(after[ROWS], codes, rtol=1e-3, atol=1e-5)
     np.testing.assert_array_equal(np.delete(after, ROWS, 0), np.delete(before, ROWS, 0))
@@ -137,7 +137,7 @@ def test_refinement_moves_codes_alone_by_adam_with_a_falling_rate():
     assert int(model.step) == 1
 
 
-def test_the_rate_of_refinement_falls_to_nearly_nothing():
+def test_the_step_size_of_refinement_falls_to_nearly_zero():
     factors = [float(descent_factor(tf.constant(update), 10)) for update in range(10)]
     assert factors[0] == 1
     assert np.all(np.diff(factors) < 0)

@@ -1,4 +1,4 @@
-"""One training step: what moves, by how much, and in what order."""
+"""One training step against computations by hand, and training over several steps."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,8 @@ from tests.support import samples
 SETTINGS = TrainSettings(channels=4, loss="mse", schedule="constant", learning_rate=0.01, alpha=0.5)
 
 
-def made(n=32, **changes):
+def make_training(n=32, **changes):
+    """A model with codes of 6 dimensions, its training step, and its n training images."""
     images, codes = samples(n, (8, 8, 1), 6)
     settings = dataclasses.replace(SETTINGS, **changes)
     model = GloModel(images.shape[1:], codes, settings)
@@ -25,7 +26,7 @@ def made(n=32, **changes):
 
 
 def own_gradients(model, images, rows):
-    """Of the sum of the batch's losses: a mean would shrink each by the batch size."""
+    """Gradient of each code for its own loss, float32 [B, d]: that of the sum, and not the mean, of the losses."""
     codes = tf.constant(model.table.codes.numpy()[rows])
     with tf.GradientTape() as tape:
         tape.watch(codes)
@@ -33,15 +34,15 @@ def own_gradients(model, images, rows):
     return tape.gradient(total, codes).numpy()
 
 
-def test_decode():
+def test_normalize_pixels():
     np.testing.assert_allclose(normalize_pixels(np.array([0, 255, 51], np.uint8)), [-1, 1, -0.6], rtol=1e-6)
 
 
 @pytest.mark.parametrize("update", ["joint", "alternate"])
 def test_one_step_by_hand(update):
-    model, step, images = made(code_optimizer="sgd", generator_optimizer="sgd", update=update)
+    model, step, images = make_training(code_optimizer="sgd", generator_optimizer="sgd", update=update)
     rows = np.array([3, 9, 20, 31])
-    twin, _, _ = made(code_optimizer="sgd", generator_optimizer="sgd", update=update)
+    twin, _, _ = make_training(code_optimizer="sgd", generator_optimizer="sgd", update=update)
     with tf.GradientTape() as tape:
         mean = tf.reduce_mean(
             build_loss("mse")(twin.generator(twin.table.gather(rows), training=True), normalize_pixels(images[rows]))
@@ -51,11 +52,11 @@ def test_one_step_by_hand(update):
         w.numpy() - 0.01 * g.numpy() for w, g in zip(twin.generator.trainable_variables, gradients, strict=True)
     ]
     expected_codes = twin.table.codes.numpy()
-    if update == "alternate":  # the codes follow the generator that has moved
+    if update == "alternate":  # the gradients of codes are those of the updated generator
         for variable, value in zip(twin.generator.trainable_variables, expected_weights, strict=True):
             variable.assign(value)
-    moved = expected_codes[rows] - 0.5 * own_gradients(twin, images, rows)
-    expected_codes[rows] = moved / np.maximum(1, np.linalg.norm(moved, axis=1, keepdims=True))
+    updated = expected_codes[rows] - 0.5 * own_gradients(twin, images, rows)
+    expected_codes[rows] = updated / np.maximum(1, np.linalg.norm(updated, axis=1, keepdims=True))
 
     losses = step(rows, images[rows])
     assert losses.shape == (4,)
@@ -67,19 +68,21 @@ def test_one_step_by_hand(update):
 
 
 def test_alpha_means_the_same_at_every_batch_size():
-    """By SGD alone: Adam's first move does not depend on the size of the gradient."""
+    """Tested with SGD, since the first update of Adam does not depend on the scale of the gradient."""
 
     def distance(batch):
-        model, step, images = made(64, code_optimizer="sgd")
+        model, step, images = make_training(64, code_optimizer="sgd")
         before = model.table.codes.numpy()
         step(np.arange(batch), images[:batch])
         return np.linalg.norm(model.table.codes.numpy() - before, axis=1)[:batch].mean()
 
-    assert distance(64) == pytest.approx(distance(8), rel=0.25)  # batch statistics differ a little; 1/B would be 8-fold
+    assert distance(64) == pytest.approx(
+        distance(8), rel=0.25
+    )  # batch statistics differ a little; division by B would give a factor of 8
 
 
-def test_training_lowers_the_loss_several_fold():
-    model, step, images = made(32, alpha=5.0, channels=16)
+def test_training_lowers_the_loss_threefold():
+    model, step, images = make_training(32, alpha=5.0, channels=16)
     rows = np.arange(32)
     first = np.mean(step(rows, images))
     for _ in range(150):
@@ -88,13 +91,13 @@ def test_training_lowers_the_loss_several_fold():
     assert np.linalg.norm(model.table.codes, axis=1).max() <= 1 + 1e-6
 
 
-def test_the_rate_halves_every_10000_steps():
-    model, step, images = made(lr_weight_decay=True)
+def test_the_learning_rate_halves_every_10000_steps():
+    model, step, images = make_training(lr_weight_decay=True)
     rates = {}
-    for at in (0, 9_999, 10_000, 25_000):
-        model.step.assign(at)
+    for number in (0, 9_999, 10_000, 25_000):
+        model.step.assign(number)
         step(np.arange(4), images[:4])
-        rates[at] = float(model.optimizer.learning_rate)
+        rates[number] = float(model.optimizer.learning_rate)
     assert rates == pytest.approx({0: 0.01, 9_999: 0.01, 10_000: 0.005, 25_000: 0.0025})
 
 
@@ -109,8 +112,8 @@ def test_cosine_schedule():
 
 
 def test_evaluation_statistics_follow_training():
-    """Batch norm evaluates with moving statistics: a reconstruction must not get worse by that."""
-    model, step, images = made(64, alpha=5.0, channels=16, schedule="cosine")
+    """Evaluation uses moving statistics, which must give reconstructions as good as batch statistics do."""
+    model, step, images = make_training(64, alpha=5.0, channels=16, schedule="cosine")
     for _ in range(100):
         step(np.arange(64), images)
     errors = [
@@ -121,25 +124,26 @@ def test_evaluation_statistics_follow_training():
 
 
 def statistics(model):
+    """The moving means and variances of batch normalisation."""
     return [v.numpy() for v in model.generator.variables if "moving" in v.path]
 
 
-def test_alternate_moves_the_batch_statistics_once_a_step():
-    moved = {}
+def test_alternate_updates_the_moving_statistics_once_a_step():
+    updated = {}
     for update in ("joint", "alternate"):
-        model, step, images = made(update=update, film=4)
+        model, step, images = make_training(update=update, film=4)
         step(np.arange(8), images[:8])
-        moved[update] = statistics(model)
-    assert len(moved["joint"]) == 4
-    for joint, alternate in zip(moved["joint"], moved["alternate"], strict=True):
+        updated[update] = statistics(model)
+    assert len(updated["joint"]) == 4
+    for joint, alternate in zip(updated["joint"], updated["alternate"], strict=True):
         np.testing.assert_allclose(alternate, joint, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("update", ["joint", "alternate"])
-def test_a_batch_of_one_image_leaves_the_statistics_alone_and_still_trains_film(update):
-    """A single code has no variance over its batch: normalised by it, FiLM's hidden layer would be dead."""
-    model, step, images = made(update=update, film=4, generator_optimizer="sgd", learning_rate=1.0)
-    step(np.arange(8), images[:8])  # FiLM's last layers start at 0: from here on they are not
+def test_a_batch_of_one_image_keeps_the_moving_statistics_and_trains_film(update):
+    """Batch statistics of a single code would normalise FiLM's hidden layer to 0, which has no gradient."""
+    model, step, images = make_training(update=update, film=4, generator_optimizer="sgd", learning_rate=1.0)
+    step(np.arange(8), images[:8])  # FiLM's last layers are 0 before the first step
     before, kernel = statistics(model), model.generator.get_layer("film_hidden").kernel.numpy()
     step(np.array([9]), images[9:10])
     for old, new in zip(before, statistics(model), strict=True):
@@ -148,6 +152,6 @@ def test_a_batch_of_one_image_leaves_the_statistics_alone_and_still_trains_film(
 
 
 def test_a_code_that_is_not_finite_shows_in_its_loss():
-    """The loop looks at losses alone, and codes of earlier batches are not looked at again."""
-    _, step, images = made(alpha=1e39, code_optimizer="sgd", projection="none")
+    """The training loop checks losses and weights, but not the code table, for values that are not finite."""
+    _, step, images = make_training(alpha=1e39, code_optimizer="sgd", projection="none")
     assert np.isnan(step(np.arange(4), images[:4])).all()
