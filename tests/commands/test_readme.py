@@ -18,7 +18,7 @@ from scipy.io import savemat
 from tests.support import ROOT, assert_ok, call, samples, write_flat, write_grouped
 
 # In reading order: the guides use the datasets and runs of the README.
-GUIDES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS"))]
+GUIDES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS", "LATENT"))]
 PAGES = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 BLOCKS = [block for path in GUIDES for block in re.findall(r"```sh\n(.*?)```", PAGES[path], re.DOTALL)]
 COMMANDS = re.findall(r"^python .+$", "\n".join(BLOCKS), re.MULTILINE)
@@ -141,7 +141,7 @@ def test_defaults_in_tables_of_settings_are_correct():
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_names_its_command_and_trains(recipe, tmp_path, monkeypatch):
     first = recipe.read_text().splitlines()[0]
-    name = {"default": "NAME"}.get(recipe.stem, re.sub("_(reconstruct|generate|128)$", "", recipe.stem).upper())
+    name = {"default": "NAME"}.get(recipe.stem, re.sub("_(reconstruct|generate|conditional|128)$", "", recipe.stem).upper())
     chosen = [] if recipe.stem in ("default", name.lower()) else ["--config", f"configs/{recipe.name}"]
     assert first == " ".join(["# python trainer.py --dataset", name, *chosen])
     side = {"DIGITS": 8, "CELEBA": 64, "LSUN_BEDROOM": 64}.get(name, 28 if "MNIST" in name else 32)
