@@ -196,9 +196,12 @@ class Run:
         Returns images uint8 [n, m, H, W, C]; m is the number of classes, or twice the number of attributes.
         Raises `ValueError` for an unconditional model and an unknown label.
         """
-        _, swept = self.conditions.variations(self.conditions.of(label, len(codes)))
-        n, m, k = swept.shape
-        images = self.decoder.images(np.repeat(codes, m, axis=0), swept.reshape(n * m, k))
+        return self.decode_under(codes, self.conditions.variations(self.conditions.of(label, len(codes)))[1])
+
+    def decode_under(self, codes: np.ndarray, conditions: np.ndarray) -> np.ndarray:
+        """Decode codes float32 [n, d], each under m conditions, float32 [n, m, k]: images uint8 [n, m, H, W, C]."""
+        n, m, k = conditions.shape
+        images = self.decoder.images(np.repeat(codes, m, axis=0), conditions.reshape(n * m, k))
         return images.reshape(n, m, *self.image_shape)
 
     def style_sweep(

@@ -23,8 +23,7 @@ def run(session: Session) -> dict[str, Any]:
     images, codes, conditions = _images(session)
     names, swept = session.run.conditions.variations(conditions)
     swept = swept[:, :MAX_COLUMNS]
-    decoded = session.run.class_sweep(codes, conditions)[:, :MAX_COLUMNS]
-    rows = np.concatenate([images[:, None], decoded], axis=1)
+    rows = np.concatenate([images[:, None], session.run.decode_under(codes, swept)], axis=1)
     listed = ", ".join(map(printable, names[:MAX_COLUMNS]))
     caption = f"a real image, then its code as {listed}"
     grid = pictures.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1])

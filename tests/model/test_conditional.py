@@ -22,8 +22,9 @@ def test_a_conditional_generator_is_one_of_codes_with_the_embedding_appended(kin
     model = generator.build((8, 12, 3), 5, settings, condition_size=4)
     random = np.random.default_rng(0)
     weights = {weight.path.removeprefix("generator/"): weight for weight in model.weights}
-    for weight in weights.values():
-        weight.assign(random.uniform(0.1, 0.5, weight.shape).astype(np.float32))
+    for path, weight in weights.items():
+        values = random.uniform(-0.3, 0.3, weight.shape).astype(np.float32)
+        weight.assign(np.abs(values) + 0.5 if path.endswith("moving_variance") else values)
     codes = random.standard_normal((6, 5)).astype(np.float32)
     condition = random.random((6, 4)).astype(np.float32)
     plain = generator.build((8, 12, 3), 5 + generator.EMBEDDING, settings)
@@ -32,7 +33,7 @@ def test_a_conditional_generator_is_one_of_codes_with_the_embedding_appended(kin
     joined = np.concatenate([codes, condition @ weights["embedding/kernel"].numpy()], axis=1)
     expected = np.asarray(plain(joined))
     np.testing.assert_allclose(np.asarray(model([codes, condition])), expected, atol=1e-5)
-    assert np.abs(np.asarray(model([codes, condition[::-1]])) - expected).max() > 1e-3
+    assert np.abs(np.asarray(model([codes, condition[::-1]])) - expected).max() > 1e-2
 
 
 def test_rows_of_the_table_have_the_conditions_of_their_images():
@@ -53,7 +54,7 @@ def test_a_training_step_by_hand():
     model, twin = (GloModel((8, 8, 1), codes, settings, LABELS) for _ in range(2))
     rows = np.array([1, 6, 9, 14])
     condition = np.eye(3, dtype=np.float32)[rows % 8 % 3]
-    z = tf.constant(codes[rows])
+    z, condition = tf.constant(codes[rows]), tf.constant(condition)
     with tf.GradientTape() as tape:
         tape.watch(z)
         decoded = twin.generator([z, condition], training=True)
