@@ -8,18 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri
 
 from glo.data.block import Block
 from glo.data.names import ABSENT, MAX_LISTED, label_name, printable
-from glo.data.randomness import Stream, random_generator
 from glo.runtime.errors import UserError, did_you_mean
 
 LABEL = "label"  # the value of --conditional that means labels; any other value lists attributes
 UNKNOWN = -1  # in place of a class that no training image has: its vector is zero
 MAX_CANDIDATES = 100  # combinations of attributes under which an image without a condition is fitted
-
-ROTATIONS = 60  # of the codes, until a network hardly finds the group of a code any more
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
 
@@ -219,23 +215,30 @@ def of_block(
         raise UserError(f"--conditional {printable(conditional)}: {error}") from None
 
 
-def independent(codes: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
-    """Transform codes so that they are distributed alike in every group: codes float32 [n, d], groups int [n].
+def whiten(codes: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Give codes the same mean and covariance in every group: codes float32 [n, d], groups int [n].
 
-    The codes of each group are mapped to a standard normal distribution by rotation-based iterative Gaussianization
-    (Laparra, Camps-Valls, Malo, 2011): codes are rotated, and each coordinate of a group is replaced by the normal
-    quantiles of its ranks. The result has the means and standard deviations of `codes`, coordinate by
-    coordinate. Removing the mean of each group alone would leave its covariance, in which a network still finds it.
+    The covariance becomes that within groups, C: a code z of a group with mean m and covariance S is replaced by
+    C^1/2 S^-1/2 (z - m), scaled so that the mean square norm of the centred codes does not change. Removing the mean
+    alone would leave the covariance, in which a network finds the group. In a group of n codes, S is averaged with C,
+    with weights n and d, because few codes do not determine it.
     """
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    quantiles = [ndtri((np.arange(len(rows)) + 0.5) / len(rows)).astype(np.float32) for rows in members]
-    random, d = random_generator(seed, Stream.CODE_ROTATIONS), codes.shape[1]
-    normal, rotation = codes.astype(np.float32), np.eye(d, dtype=np.float32)
-    for _ in range(ROTATIONS):
-        rotated = normal @ rotation
-        for rows, values in zip(members, quantiles, strict=True):
-            ranks = rotated[rows].argsort(axis=0).argsort(axis=0)
-            rotated[rows] = values[ranks]
-        normal = rotated @ rotation.T
-        rotation = np.linalg.qr(random.standard_normal((d, d)))[0].astype(np.float32)
-    return normal * codes.std(axis=0) + codes.mean(axis=0)
+    centred = np.empty(codes.shape)
+    for rows in members:
+        centred[rows] = codes[rows] - codes[rows].mean(axis=0, dtype=np.float64)
+    n, d = codes.shape
+    within = centred.T @ centred / n
+    root = _power(within, 1 / 2)
+    for rows in members:
+        own = (centred[rows].T @ centred[rows] + d * within) / (len(rows) + d)
+        centred[rows] = centred[rows] @ _power(own, -1 / 2) @ root
+    norms = np.square(codes - codes.mean(axis=0)).sum() / max(np.square(centred).sum(), np.finfo(np.float32).tiny)
+    return (centred * np.sqrt(norms)).astype(np.float32)
+
+
+def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:
+    """A power of a symmetric positive matrix [d, d]. Directions without variance are mapped to 0."""
+    values, axes = np.linalg.eigh(covariance)
+    positive = values > 1e-9 * values.max()
+    return axes * np.where(positive, np.where(positive, values, 1) ** exponent, 0) @ axes.T

@@ -43,9 +43,8 @@ class Stream(IntEnum):
     MEASURED_HELD_OUT = 2**63 - 28
     MEASURED_TRAINING = 2**63 - 29
     DECODED_STARTS = 2**63 - 30
-    CODE_ROTATIONS = 2**63 - 31
-    SAMPLED_CONDITIONS = 2**63 - 32
-    SWEPT_IMAGES = 2**63 - 33
+    SAMPLED_CONDITIONS = 2**63 - 31
+    SWEPT_IMAGES = 2**63 - 32
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from glo.model.batch_norm import BatchNormalization
@@ -20,13 +21,23 @@ class Projection(layers.Dense):
     """Dense layer from the code to the first map. Its own class lets `glo.model.precision` choose its precision."""
 
 
+class Transformation(layers.Layer):
+    """(codes [B, d], matrices [B, d d]) to codes + codes times matrix, [B, d]."""
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        codes, matrices = inputs
+        d = codes.shape[1]
+        return codes + tf.einsum("bi,bij->bj", codes, tf.reshape(matrices, (-1, d, d)))
+
+
 def build(
     image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings, condition_size: int = 0
 ) -> keras.Model:
     """Build the model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1].
 
     image_shape: (H, W, C). dimension: d. condition_size: k; if positive, the model takes codes and conditions
-    float32 [B, k], and a linear embedding of the condition is appended to the code everywhere.
+    float32 [B, k]. A linear embedding of the condition then transforms the code by a matrix of its own, which is the
+    identity at first, and is appended to it. The network takes the result in place of the code.
     A dense layer maps the code to a small map, which is batch-normalised, doubled in size `blocks` times by the layers
     of `UPSAMPLING`, and cropped to H x W. With `film`, the code modulates every map before its activation.
     Activations are leaky ReLUs, as in DCGAN's discriminator: at the learning rates that suit GLO, many plain ReLUs die,
@@ -44,7 +55,7 @@ def build(
     if condition_size:
         condition = keras.Input((condition_size,), name="condition")
         embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(embedding_seed), name="embedding")
-        inputs, z = [z, condition], layers.Concatenate(name="conditional_code")([z, embed(condition)])
+        inputs, z = [z, condition], _conditional_code(z, embed(condition))
     x = z
     x = Projection(rows * columns * widths[0], use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project")(
         x
@@ -64,6 +75,18 @@ def build(
     x = layers.Activation("tanh", name="tanh", dtype="float32")(x)
     x = layers.Cropping2D(_margins((rows << blocks) - height, (columns << blocks) - width), name="crop")(x)
     return keras.Model(inputs, x, name="generator")
+
+
+def _conditional_code(code: keras.KerasTensor, embedding: keras.KerasTensor) -> keras.KerasTensor:
+    """The code [B, d] plus its product with a matrix that is linear in the embedding [B, e], and that embedding.
+
+    Codes hold what differs within a class, in coordinates that have the same distribution in every class. The matrix
+    turns them back into those of the class.
+    """
+    d = code.shape[1]
+    matrix = layers.Dense(d * d, use_bias=False, kernel_initializer="zeros", name="embedding_matrix")(embedding)
+    transformed = Transformation(name="transformed_code")([code, matrix])
+    return layers.Concatenate(name="conditional_code")([transformed, embedding])
 
 
 def upsampling_blocks(height: int, width: int) -> int:

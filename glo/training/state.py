@@ -10,7 +10,7 @@ import numpy as np
 
 from glo.data.augmentation import Augmented
 from glo.data.batches import batches, steps_per_epoch
-from glo.data.conditions import independent
+from glo.data.conditions import whiten
 from glo.data.dataset import Dataset
 from glo.data.lazy_array import Rows
 from glo.model.codes import unset
@@ -85,7 +85,7 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
     conditions = dataset.train_conditions
     if settings.conditional and not plan.start:  # what the condition tells, the codes need not hold
         groups = conditions.groups()
-        codes = independent(codes[:], groups[np.arange(len(codes)) % len(groups)], settings.seed)
+        codes = whiten(codes[:], groups[np.arange(len(codes)) % len(groups)])
     model = GloModel(dataset.image_shape, codes, settings, conditions)
     if plan.start:
         checkpoint.restore(model, plan.start, partial=plan.run is None)
