@@ -15,6 +15,9 @@ from glo.settings import TrainSettings
 
 COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
 EMBEDDING = 32  # dimension of the embedding of a condition
+# Adam moves every weight by about the learning rate. Without this factor, the matrices of conditions would change so
+# fast that the codes, each of which moves once an epoch, lag behind.
+MATRIX_SCALE = 0.05
 
 
 class Projection(layers.Dense):
@@ -22,12 +25,12 @@ class Projection(layers.Dense):
 
 
 class Transformation(layers.Layer):
-    """(codes [B, d], matrices [B, d d]) to codes + codes times matrix, [B, d]."""
+    """(codes z [B, d], matrices M [B, d d], shifts s [B, d]) to z + `MATRIX_SCALE` z M + s, float32 [B, d]."""
 
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        codes, matrices = inputs
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        codes, matrices, shifts = inputs
         d = codes.shape[1]
-        return codes + tf.einsum("bi,bij->bj", codes, tf.reshape(matrices, (-1, d, d)))
+        return codes + MATRIX_SCALE * tf.einsum("bi,bij->bj", codes, tf.reshape(matrices, (-1, d, d))) + shifts
 
 
 def build(
@@ -36,8 +39,8 @@ def build(
     """Build the model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1].
 
     image_shape: (H, W, C). dimension: d. condition_size: k; if positive, the model takes codes and conditions
-    float32 [B, k]. A linear embedding of the condition then transforms the code by a matrix of its own, which is the
-    identity at first, and is appended to it. The network takes the result in place of the code.
+    float32 [B, k]. The condition then transforms the code by a matrix and a shift (see `transform`), and its embedding
+    is appended. The network takes the result in place of the code.
     A dense layer maps the code to a small map, which is batch-normalised, doubled in size `blocks` times by the layers
     of `UPSAMPLING`, and cropped to H x W. With `film`, the code modulates every map before its activation.
     Activations are leaky ReLUs, as in DCGAN's discriminator: at the learning rates that suit GLO, many plain ReLUs die,
@@ -54,8 +57,7 @@ def build(
     inputs = z = keras.Input((dimension,), name="code")
     if condition_size:
         condition = keras.Input((condition_size,), name="condition")
-        embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(embedding_seed), name="embedding")
-        inputs, z = [z, condition], _conditional_code(z, embed(condition))
+        inputs, z = [z, condition], _conditional_code(z, condition, embedding_seed)
     x = z
     x = Projection(rows * columns * widths[0], use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project")(
         x
@@ -77,16 +79,29 @@ def build(
     return keras.Model(inputs, x, name="generator")
 
 
-def _conditional_code(code: keras.KerasTensor, embedding: keras.KerasTensor) -> keras.KerasTensor:
-    """The code [B, d] plus its product with a matrix that is linear in the embedding [B, e], and that embedding.
+def _conditional_code(code: keras.KerasTensor, condition: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+    """The code [B, d], transformed by a matrix and a shift of the condition [B, k], and an embedding of the condition.
 
-    Codes hold what differs within a class, in coordinates that have the same distribution in every class. The matrix
-    turns them back into those of the class.
+    Codes are distributed alike under every condition. The transformation turns them into coordinates of the image.
     """
     d = code.shape[1]
-    matrix = layers.Dense(d * d, use_bias=False, kernel_initializer="zeros", name="embedding_matrix")(embedding)
-    transformed = Transformation(name="transformed_code")([code, matrix])
-    return layers.Concatenate(name="conditional_code")([transformed, embedding])
+    matrix = layers.Dense(d * d, use_bias=False, kernel_initializer="zeros", name="condition_matrix")(condition)
+    shift = layers.Dense(d, use_bias=False, kernel_initializer="zeros", name="condition_shift")(condition)
+    embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(seed), name="embedding")
+    transformed = Transformation(name="transformed_code")([code, matrix, shift])
+    return layers.Concatenate(name="conditional_code")([transformed, embed(condition)])
+
+
+def transform(generator: keras.Model, conditions: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> None:
+    """Let a conditional generator multiply codes by a matrix of their condition and add a shift.
+
+    conditions: float32 [g, k]. matrices: float32 [g, d, d]. shifts: float32 [g, d]. Where they are not linear functions
+    of the conditions, these are fitted by least squares.
+    """
+    changes = (matrices - np.eye(matrices.shape[1])) / MATRIX_SCALE
+    for name, targets in (("condition_matrix", changes.reshape(len(changes), -1)), ("condition_shift", shifts)):
+        kernel = np.linalg.lstsq(conditions, targets, rcond=None)[0]
+        generator.get_layer(name).kernel.assign(kernel.astype(np.float32))
 
 
 def upsampling_blocks(height: int, width: int) -> int:

@@ -1,10 +1,10 @@
-"""Conditions: vectors of labels and attributes, what a label means, and codes that do not tell the class."""
+"""Conditions: vectors of labels and attributes, what a label means, and codes whitened within classes."""
 
 import numpy as np
 import pytest
 
 from glo.data import conditions
-from glo.data.conditions import Conditions, independent
+from glo.data.conditions import Conditions, whiten
 
 LABELS = np.array([7, 3, 3, 9, 7, 5], np.int32)  # 5 is in no training image
 TRAIN = np.arange(5)
@@ -75,39 +75,37 @@ def test_the_fingerprint_changes_with_one_label(labels):
     assert labels.fingerprint() != conditions.of_labels(changed, (), TRAIN).fingerprint()
 
 
-def test_independent_codes_are_distributed_alike_in_every_group():
-    """Groups that differ in mean, in covariance, and in the shape of their distribution alone."""
+def test_whitened_codes_have_the_same_mean_and_covariance_in_every_group():
     random = np.random.default_rng(0)
     groups = np.arange(6000) % 3
     codes = random.standard_normal((6000, 4)) * [1, 0.7, 0.5, 0.3]
-    codes[groups == 1] = codes[groups == 1] @ np.linalg.qr(random.standard_normal((4, 4)))[0] + 1
-    codes[groups == 2, 0] = np.sign(codes[groups == 2, 0]) + 0.1 * codes[groups == 2, 1]
-    new = independent(codes.astype(np.float32), groups, seed=1)
-    np.testing.assert_allclose(new.mean(axis=0), codes.mean(axis=0), atol=0.02)
-    np.testing.assert_allclose(new.std(axis=0), codes.std(axis=0), rtol=0.05)
-    pooled = np.cov(new.T)
+    codes[groups == 1] = codes[groups == 1] @ random.standard_normal((4, 4)) + 1
+    new = whiten(codes.astype(np.float32), groups)
+    within = sum(np.cov(codes[groups == group].T) for group in range(3)) / 3
     for group in range(3):
-        np.testing.assert_allclose(new[groups == group].mean(axis=0), new.mean(axis=0), atol=0.03)
-        np.testing.assert_allclose(np.cov(new[groups == group].T), pooled, atol=0.06 * pooled.max())
-        kurtosis = np.mean(((new[groups == group] - new.mean(axis=0)) / new.std(axis=0)) ** 4, axis=0)
-        np.testing.assert_allclose(kurtosis, 3, atol=0.3)  # of a normal distribution; 1 for two points
-    same = independent(codes.astype(np.float32), groups, seed=1)
-    np.testing.assert_array_equal(new, same)
+        np.testing.assert_allclose(new[groups == group].mean(axis=0), 0, atol=1e-5)
+        covariance = np.cov(new[groups == group].T)
+        np.testing.assert_allclose(covariance / np.trace(covariance), within / np.trace(within), atol=2e-3)
+        # A linear function of the group's codes: nothing of them is lost.
+        inputs = np.concatenate([codes[groups == group], np.ones((2000, 1))], axis=1)
+        rest = np.linalg.lstsq(inputs, new[groups == group], rcond=None)[1]
+        assert rest.max() < 1e-5
+    square_norms = [np.square(values - values.mean(axis=0)).sum() for values in (codes, new)]
+    assert square_norms[1] == pytest.approx(square_norms[0], rel=1e-5)
 
 
-def test_independent_codes_keep_the_order_along_a_direction_within_a_group():
+def test_whitening_of_a_single_group_changes_the_mean_alone():
     codes = np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
-    groups = np.arange(500) % 2
-    codes[groups == 1] = 0.2 * codes[groups == 1] + 2
-    new = independent(codes, groups, seed=0)
-    for group in range(2):
-        for axis in range(3):
-            assert np.corrcoef(codes[groups == group, axis], new[groups == group, axis])[0, 1] > 0.9
+    np.testing.assert_allclose(whiten(codes, np.zeros(500, int)), codes - codes.mean(axis=0), atol=1e-5)
 
 
-def test_groups_of_one_image_have_finite_codes():
-    codes = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
-    assert np.isfinite(independent(codes, np.arange(4), seed=0)).all()
+def test_groups_of_few_images_and_constant_coordinates_have_finite_codes():
+    codes = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
+    codes[:, 4] = 2
+    new = whiten(codes, np.array([0, 0, 0, 0, 1, 1, 1, 1, 2]))
+    assert np.isfinite(new).all()
+    assert np.abs(new[8]).max() == 0  # the mean of its group
+    assert 0.5 < np.linalg.norm(new[:4]) / np.linalg.norm(codes[:4, :4] - codes[:4, :4].mean(axis=0)) < 2
 
 
 def test_unconditional_models_have_conditions_of_no_coordinates():

@@ -17,7 +17,7 @@ SETTINGS = TrainSettings(channels=4, film=3, loss="mse", schedule="constant", le
 
 @pytest.mark.parametrize("kind", generator.UPSAMPLING)
 @pytest.mark.parametrize("film", [0, 3])
-def test_a_conditional_generator_is_one_of_codes_with_the_embedding_appended(kind, film):
+def test_a_conditional_generator_is_one_of_transformed_codes_with_the_embedding_appended(kind, film):
     settings = TrainSettings(generator=kind, channels=4, film=film, seed=3)
     model = generator.build((8, 12, 3), 5, settings, condition_size=4)
     random = np.random.default_rng(0)
@@ -30,7 +30,10 @@ def test_a_conditional_generator_is_one_of_codes_with_the_embedding_appended(kin
     plain = generator.build((8, 12, 3), 5 + generator.EMBEDDING, settings)
     for weight in plain.weights:
         weight.assign(weights[weight.path.removeprefix("generator/")])
-    joined = np.concatenate([codes, condition @ weights["embedding/kernel"].numpy()], axis=1)
+    embedding = condition @ weights["embedding/kernel"].numpy()
+    matrices = (embedding @ weights["embedding_matrix/kernel"].numpy()).reshape(6, 5, 5)
+    transformed = np.stack([code + code @ matrix for code, matrix in zip(codes, matrices, strict=True)])
+    joined = np.concatenate([transformed, embedding], axis=1)
     expected = np.asarray(plain(joined))
     np.testing.assert_allclose(np.asarray(model([codes, condition])), expected, atol=1e-5)
     assert np.abs(np.asarray(model([codes, condition[::-1]])) - expected).max() > 1e-2
