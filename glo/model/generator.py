@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
@@ -15,9 +16,6 @@ from glo.settings import TrainSettings
 
 COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
 EMBEDDING = 32  # dimension of the embedding of a condition
-# Adam moves every weight by about the learning rate. Without this factor, the matrices of conditions would change so
-# fast that the codes, each of which moves once an epoch, lag behind.
-MATRIX_SCALE = 0.05
 
 
 class Projection(layers.Dense):
@@ -25,12 +23,12 @@ class Projection(layers.Dense):
 
 
 class Transformation(layers.Layer):
-    """(codes z [B, d], matrices M [B, d d], shifts s [B, d]) to z + `MATRIX_SCALE` z M + s, float32 [B, d]."""
+    """(codes z [B, d], matrices M [B, d d], shifts s [B, d]) to z + z M + s, float32 [B, d]."""
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         codes, matrices, shifts = inputs
         d = codes.shape[1]
-        return codes + MATRIX_SCALE * tf.einsum("bi,bij->bj", codes, tf.reshape(matrices, (-1, d, d))) + shifts
+        return codes + tf.einsum("bi,bij->bj", codes, tf.reshape(matrices, (-1, d, d))) + shifts
 
 
 def build(
@@ -82,11 +80,14 @@ def build(
 def _conditional_code(code: keras.KerasTensor, condition: keras.KerasTensor, seed: int) -> keras.KerasTensor:
     """The code [B, d], transformed by a matrix and a shift of the condition [B, k], and an embedding of the condition.
 
-    Codes are distributed alike under every condition. The transformation turns them into coordinates of the image.
+    Codes are distributed alike under every condition. The transformation turns them into coordinates of the image. It
+    is the identity unless `transform` sets it, and is not trained: gradient steps of its weights change the codes of
+    all images of a class at once, and training diverges.
     """
     d = code.shape[1]
-    matrix = layers.Dense(d * d, use_bias=False, kernel_initializer="zeros", name="condition_matrix")(condition)
-    shift = layers.Dense(d, use_bias=False, kernel_initializer="zeros", name="condition_shift")(condition)
+    fixed = partial(layers.Dense, use_bias=False, kernel_initializer="zeros", trainable=False)
+    matrix = fixed(d * d, name="condition_matrix")(condition)
+    shift = fixed(d, name="condition_shift")(condition)
     embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(seed), name="embedding")
     transformed = Transformation(name="transformed_code")([code, matrix, shift])
     return layers.Concatenate(name="conditional_code")([transformed, embed(condition)])
@@ -98,7 +99,7 @@ def transform(generator: keras.Model, conditions: np.ndarray, matrices: np.ndarr
     conditions: float32 [g, k]. matrices: float32 [g, d, d]. shifts: float32 [g, d]. Where they are not linear functions
     of the conditions, these are fitted by least squares.
     """
-    changes = (matrices - np.eye(matrices.shape[1])) / MATRIX_SCALE
+    changes = matrices - np.eye(matrices.shape[1])
     for name, targets in (("condition_matrix", changes.reshape(len(changes), -1)), ("condition_shift", shifts)):
         kernel = np.linalg.lstsq(conditions, targets, rcond=None)[0]
         generator.get_layer(name).kernel.assign(kernel.astype(np.float32))

@@ -61,7 +61,7 @@ class GloModel(tf.Module):
         return self.average or self.generator
 
     def undo(self, whitened: Whitened) -> None:
-        """Let the generator turn whitened codes back into the codes before, so that it starts as an unconditional one."""
+        """Let the generator turn whitened codes back into the codes before: it starts as an unconditional one."""
         for network in filter(None, (self.generator, self.average)):
             generator.transform(network, whitened.conditions, whitened.matrices, whitened.means)
 
