@@ -233,8 +233,11 @@ def whiten(codes: np.ndarray, conditions: Conditions) -> Whitened:
     """Give codes float32 [n, d] the same mean and covariance under every condition.
 
     The covariance becomes that within groups of the same condition, C: a code z of a group with mean m and covariance S
-    is replaced by (z - m) S^-1/2 C^1/2. Removing the mean alone would leave the covariance, in which a network finds
-    the group. In a group of n codes, S is averaged with C, with weights n and d, because few codes do not determine it.
+    is replaced by (z - m) A^-1 with A = C^-1/2 (C^1/2 S C^1/2)^1/2 C^-1/2. Of all matrices with A C A' = S, this one is
+    the optimal transport of normal distributions, which changes codes least. Others mix minor coordinates into major
+    ones, and amplify the noise that training adds. Removing the mean alone would leave the covariance, in which a
+    network finds the group. In a group of n codes, S is averaged with C, with weights n and d, because few codes do not
+    determine it.
     """
     groups = conditions.groups()
     members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
@@ -246,8 +249,8 @@ def whiten(codes: np.ndarray, conditions: Conditions) -> Whitened:
     matrices = np.empty((len(members), d, d))
     for group, rows in enumerate(members):
         own = (centred[rows].T @ centred[rows] + d * within) / (len(rows) + d)
-        centred[rows] = centred[rows] @ _power(own, -1 / 2) @ root
-        matrices[group] = inverse_root @ _power(own, 1 / 2)
+        centred[rows] = centred[rows] @ root @ _power(root @ own @ root, -1 / 2) @ root
+        matrices[group] = inverse_root @ _power(root @ own @ root, 1 / 2) @ inverse_root
     of_groups = conditions[np.array([rows[0] for rows in members])]
     return Whitened(centred.astype(np.float32), of_groups, matrices.astype(np.float32), means.astype(np.float32))
 
