@@ -6,7 +6,6 @@ Labels become one-hot vectors of the classes among the training images, attribut
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -216,43 +215,26 @@ def of_block(
         raise UserError(f"--conditional {printable(conditional)}: {error}") from None
 
 
-class Whitened(NamedTuple):
-    """Codes with the same mean and covariance in every group, and what turns them back into the codes before.
+def whiten(codes: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Give codes float32 [n, d] the same mean and covariance in every group. groups: int [n].
 
-    codes: float32 [n, d]. conditions: of the g groups, float32 [g, k]. matrices: float32 [g, d, d]. means: float32
-    [g, d]. The code z of a group was z times its matrix plus its mean.
+    The mean becomes 0, and the covariance that within groups, C. A code z of a group with mean m and covariance S is
+    replaced by (z - m) A^-1 with A = C^-1/2 (C^1/2 S C^1/2)^1/2 C^-1/2. Of all matrices with A C A' = S, this one, the
+    optimal transport of normal distributions, changes codes least. Removing the mean alone would leave the covariance,
+    in which a network finds the group. In a group of n codes, S is averaged with C, with weights n and d, because few
+    codes do not determine it.
     """
-
-    codes: np.ndarray
-    conditions: np.ndarray
-    matrices: np.ndarray
-    means: np.ndarray
-
-
-def whiten(codes: np.ndarray, conditions: Conditions) -> Whitened:
-    """Give codes float32 [n, d] the same mean and covariance under every condition.
-
-    The covariance becomes that within groups of the same condition, C: a code z of a group with mean m and covariance S
-    is replaced by (z - m) A^-1 with A = C^-1/2 (C^1/2 S C^1/2)^1/2 C^-1/2. Of all matrices with A C A' = S, this one is
-    the optimal transport of normal distributions, which changes codes least. Others mix minor coordinates into major
-    ones, and amplify the noise that training adds. Removing the mean alone would leave the covariance, in which a
-    network finds the group. In a group of n codes, S is averaged with C, with weights n and d, because few codes do not
-    determine it.
-    """
-    groups = conditions.groups()
-    members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
-    means = np.stack([codes[rows].mean(axis=0, dtype=np.float64) for rows in members])
-    centred = codes - means[groups]
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    centred = np.empty(codes.shape)
+    for rows in members:
+        centred[rows] = codes[rows] - codes[rows].mean(axis=0, dtype=np.float64)
     n, d = codes.shape
     within = centred.T @ centred / n
-    root, inverse_root = _power(within, 1 / 2), _power(within, -1 / 2)
-    matrices = np.empty((len(members), d, d))
-    for group, rows in enumerate(members):
+    root = _power(within, 1 / 2)
+    for rows in members:
         own = (centred[rows].T @ centred[rows] + d * within) / (len(rows) + d)
         centred[rows] = centred[rows] @ root @ _power(root @ own @ root, -1 / 2) @ root
-        matrices[group] = inverse_root @ _power(root @ own @ root, 1 / 2) @ inverse_root
-    of_groups = conditions[np.array([rows[0] for rows in members])]
-    return Whitened(centred.astype(np.float32), of_groups, matrices.astype(np.float32), means.astype(np.float32))
+    return centred.astype(np.float32)
 
 
 def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:

@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
 
 from glo.model.batch_norm import BatchNormalization
@@ -22,23 +20,13 @@ class Projection(layers.Dense):
     """Dense layer from the code to the first map. Its own class lets `glo.model.precision` choose its precision."""
 
 
-class Transformation(layers.Layer):
-    """(codes z [B, d], matrices M [B, d d], shifts s [B, d]) to z + z M + s, float32 [B, d]."""
-
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        codes, matrices, shifts = inputs
-        d = codes.shape[1]
-        return codes + tf.einsum("bi,bij->bj", codes, tf.reshape(matrices, (-1, d, d))) + shifts
-
-
 def build(
     image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings, condition_size: int = 0
 ) -> keras.Model:
     """Build the model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1].
 
     image_shape: (H, W, C). dimension: d. condition_size: k; if positive, the model takes codes and conditions
-    float32 [B, k]. The condition then transforms the code by a matrix and a shift (see `transform`), and its embedding
-    is appended. The network takes the result in place of the code.
+    float32 [B, k], and a linear embedding of the condition is appended to the code everywhere.
     A dense layer maps the code to a small map, which is batch-normalised, doubled in size `blocks` times by the layers
     of `UPSAMPLING`, and cropped to H x W. With `film`, the code modulates every map before its activation.
     Activations are leaky ReLUs, as in DCGAN's discriminator: at the learning rates that suit GLO, many plain ReLUs die,
@@ -55,7 +43,8 @@ def build(
     inputs = z = keras.Input((dimension,), name="code")
     if condition_size:
         condition = keras.Input((condition_size,), name="condition")
-        inputs, z = [z, condition], _conditional_code(z, condition, embedding_seed)
+        embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(embedding_seed), name="embedding")
+        inputs, z = [z, condition], layers.Concatenate(name="conditional_code")([z, embed(condition)])
     x = z
     x = Projection(rows * columns * widths[0], use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project")(
         x
@@ -75,34 +64,6 @@ def build(
     x = layers.Activation("tanh", name="tanh", dtype="float32")(x)
     x = layers.Cropping2D(_margins((rows << blocks) - height, (columns << blocks) - width), name="crop")(x)
     return keras.Model(inputs, x, name="generator")
-
-
-def _conditional_code(code: keras.KerasTensor, condition: keras.KerasTensor, seed: int) -> keras.KerasTensor:
-    """The code [B, d], transformed by a matrix and a shift of the condition [B, k], and an embedding of the condition.
-
-    Codes are distributed alike under every condition. The transformation turns them into coordinates of the image. It
-    is the identity unless `transform` sets it, and is not trained: gradient steps of its weights change the codes of
-    all images of a class at once, and training diverges.
-    """
-    d = code.shape[1]
-    fixed = partial(layers.Dense, use_bias=False, kernel_initializer="zeros", trainable=False)
-    matrix = fixed(d * d, name="condition_matrix")(condition)
-    shift = fixed(d, name="condition_shift")(condition)
-    embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(seed), name="embedding")
-    transformed = Transformation(name="transformed_code")([code, matrix, shift])
-    return layers.Concatenate(name="conditional_code")([transformed, embed(condition)])
-
-
-def transform(generator: keras.Model, conditions: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> None:
-    """Let a conditional generator multiply codes by a matrix of their condition and add a shift.
-
-    conditions: float32 [g, k]. matrices: float32 [g, d, d]. shifts: float32 [g, d]. Where they are not linear functions
-    of the conditions, these are fitted by least squares.
-    """
-    changes = matrices - np.eye(matrices.shape[1])
-    for name, targets in (("condition_matrix", changes.reshape(len(changes), -1)), ("condition_shift", shifts)):
-        kernel = np.linalg.lstsq(conditions, targets, rcond=None)[0]
-        generator.get_layer(name).kernel.assign(kernel.astype(np.float32))
 
 
 def upsampling_blocks(height: int, width: int) -> int:

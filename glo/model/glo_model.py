@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from glo.data.conditions import Conditions, Whitened, unconditional
+from glo.data.conditions import Conditions, unconditional
 from glo.data.lazy_array import Rows
 from glo.model import generator
 from glo.model.codes import CodeTable
@@ -59,11 +59,6 @@ class GloModel(tf.Module):
     def evaluated(self) -> keras.Model:
         """The generator used in evaluation: the one with averaged weights, if there is one."""
         return self.average or self.generator
-
-    def undo(self, whitened: Whitened) -> None:
-        """Let the generator turn whitened codes back into the codes before: it starts as an unconditional one."""
-        for network in filter(None, (self.generator, self.average)):
-            generator.transform(network, whitened.conditions, whitened.matrices, whitened.means)
 
     def condition(self, rows: tf.Tensor) -> tf.Tensor:
         """Conditions float32 [B, k] of `rows` of the code table, int64 [B]; k is 0 for an unconditional model."""

@@ -83,13 +83,9 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
     elif isinstance(images, Augmented):
         codes = images.codes(codes)
     conditions = dataset.train_conditions
-    whitened = None
     if settings.conditional and not plan.start:  # codes need not hold what the condition tells
-        whitened = whiten(codes[:], conditions.take(np.arange(len(codes)) % len(conditions)))
-        codes = whitened.codes
+        codes = whiten(codes[:], conditions.groups()[np.arange(len(codes)) % len(conditions)])
     model = GloModel(dataset.image_shape, codes, settings, conditions)
-    if whitened:
-        model.undo(whitened)
     if plan.start:
         checkpoint.restore(model, plan.start, partial=plan.run is None)
         before, now = plan.manifest.numerics, device.numerics()
