@@ -1,6 +1,7 @@
 # make quickstart   a trained model of handwritten digits, with its pictures, in about a minute
 # make test         style, imports between rooms, and all tests
 # make test-fast    the same without the tests that train a run or start a command as a process
+# make test-faults  thousands of generated faults instead of the few hundred that `make test` tries
 # make bench        measures the toolkit, compared with PyTorch among others, in about half an hour
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: quickstart test test-fast lint bench clean
+.PHONY: quickstart test test-fast test-faults lint bench clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python download.py --datasets DIGITS --dimension 16
@@ -26,6 +27,9 @@ test: lint
 
 test-fast: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-faults: $(VENV)/.installed-test
+	GLO_FAULTS=30 $(BIN)/python -m pytest -n 2 tests/faults
 
 lint: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import datasets
-from glo.runtime import errors
+from glo.runtime import errors, terminal
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings, fields
 
@@ -31,8 +31,9 @@ MODES_OF_FLAG = {
     "mirror": ("--datasets",),
 }
 BUILDING = ("--datasets", "--images", "--npz", "--convert")
-BUILDING_FLAGS = ("distribution", "dimension", "pca_samples", "code_norm", "test_fraction", "force")
+BUILDING_FLAGS = ("distribution", "dimension", "pca_samples", "code_norm", "test_fraction")
 MODES_OF_FLAG |= dict.fromkeys(BUILDING_FLAGS, BUILDING)
+MODES_OF_FLAG["force"] = (*BUILDING, "--info")
 MODES_OF_FLAG["seed"] = (*BUILDING, "--info")
 MODES_OF_FLAG["resume"] = PICTURES
 MODES = ("datasets", "images", "npz", "convert", "info", "verify")
@@ -82,6 +83,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     from datasets.fetch import fetch, locate
     from glo.building.build import already_built, build
     from glo.building.selection import select
+    from glo.runtime.log import logger
 
     folder = Path(settings.data_dir, name.lower())
     if already_built(folder, name, settings):
@@ -90,6 +92,8 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
         paths = {file.name: locate(file, Path(settings.source)) for file in source.FILES}
     else:
         paths = {file.name: fetch(file, folder / "download", settings.mirror) for file in source.FILES}
+    if paths:
+        logger.info("reading %s", ", ".join(map(str, paths.values())))
     selection = (settings.labels, settings.max_samples, settings.seed)
     build(folder, name, name, lambda _: select(lambda: source.blocks(paths), *selection), settings)
 
@@ -123,7 +127,7 @@ def build_own(settings: BuildSettings) -> None:
 
     folder = Path(settings.data_dir, settings.name)
     path = Path(settings.images or settings.npz)
-    source = path.resolve().name
+    source = _name(path)
     if already_built(folder, source, settings):
         return
     selection = (settings.labels, settings.max_samples, settings.seed)
@@ -157,17 +161,22 @@ def convert(folder: Path, settings: BuildSettings) -> None:
     if path.name == paths.DATASET_FILE and not settings.force:
         raise UserError(f"{path} would be replaced: add --force, or rename it to data.hy first")
     block, _ = read_dataset(path)
-    build(folder, folder.resolve().name, path.name, lambda _: [block], settings)
+    build(folder, _name(folder), path.name, lambda _: [block], settings)
 
 
 def show(name: str, settings: BuildSettings) -> None:
-    """Print a summary of a dataset, and write a contact sheet of some of its images."""
+    """Print a summary of a dataset, and write a contact sheet of some of its images, if its folder is writable."""
     from glo.data import info
     from glo.data.dataset import locate_dataset
+    from glo.runtime import files
+    from glo.runtime.log import logger
 
     contents = info.read(locate_dataset(settings.data_dir, name))
-    print(info.describe(contents))
-    print(f"{'picture':12} {info.contact_sheet(contents, settings.seed)}")
+    terminal.show(info.describe(contents))
+    try:
+        terminal.show(f"{'picture':12} {info.contact_sheet(contents, settings.seed, settings.force)}")
+    except files.WriteError as error:  # the summary is complete without it
+        logger.warning("no picture: %s", error)
 
 
 def check(name: str, settings: BuildSettings) -> None:
@@ -176,7 +185,17 @@ def check(name: str, settings: BuildSettings) -> None:
     from glo.data.verify import verify
 
     for line in verify(locate_dataset(settings.data_dir, name)):
-        print(line, flush=True)
+        terminal.show(line)
+
+
+def _name(path: Path) -> str:
+    """The name of a file or folder, also of `.`, as valid UTF-8. Raises `UserError` if the current folder is gone."""
+    from datasets.decoding import identity
+
+    try:
+        return identity(path.resolve().name)
+    except FileNotFoundError:
+        raise UserError(f"cannot find {path}: the current folder no longer exists; change to another one") from None
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

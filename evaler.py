@@ -13,7 +13,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from glo.runtime import errors
+from glo.runtime import errors, terminal
 from glo.settings import EvalSettings, fields
 
 
@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> None:
     image_class = requirements.check_dataset(settings, dataset)
     size, channels = dataset.image_shape[:2], dataset.image_shape[2]
     pictures = None if settings.images is None else picture_folder.read(Path(settings.images), size, channels)
+    tasks, given = registry.requested(settings), len(pictures[0]) if pictures else 0
+    requirements.check_memory(settings, trained, dataset, tasks, given, gpu=True)
     hole = None if settings.inpaint is None else picture.read_hole(Path(settings.inpaint), size)
     folder = Path(settings.output_dir) if settings.output_dir else paths.evaluation(prefix.parent, saved.step)
     if settings.output_dir and not settings.force:
@@ -52,19 +54,20 @@ def main(argv: list[str] | None = None) -> None:
     from glo.runtime import device
 
     device.select(settings.device)
+    requirements.check_memory(settings, trained, dataset, tasks, given, device.on_gpu())
     from glo.evaluation.session import Session
     from glo.run import Run
 
     run = Run(prefix, saved, dataset, settings.batch_size)
     session = Session(run, dataset, settings, folder, pictures, hole, image_class)
     measured = {}
-    for task in registry.requested(settings).values():
+    for task in tasks.values():
         measured |= task.run(session)
     results.write(folder, prefix, settings.seed, measured)
     if "metrics" in measured:
         from glo.evaluation import measure
 
-        print(measure.table(measured["metrics"]))
+        terminal.show(measure.table(measured["metrics"]))
     log.logger.info("written to %s", folder)
 
 
@@ -75,7 +78,7 @@ def compare(settings: EvalSettings) -> None:
 
     runs = compare.read(settings.compare)
     written = compare.write(runs, Path(settings.output_dir or settings.train_dir), settings.prefix, settings.force)
-    print(compare.table(runs))
+    terminal.show(compare.table(runs))
     logger.info("written to %s and %s", *written)
 
 

@@ -7,7 +7,7 @@ python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 
 import sys
 
-from glo.runtime import errors
+from glo.runtime import errors, terminal
 from glo.settings import TrainSettings, fields
 
 
@@ -30,16 +30,20 @@ def main(argv: list[str] | None = None) -> int:
     from glo.runtime import device
 
     device.select(settings.device)
+    resume.check_memory(settings, dataset, device.on_gpu())
     if settings.dry_run:
         from glo.training import summary
 
-        print(summary.describe(settings, dataset, length))
+        terminal.show(summary.describe(settings, dataset, length))
         return 0
     from glo.model import precision
     from glo.training import loop
     from glo.training.state import prepare
 
-    settings = precision.decide(settings, dataset.image_shape, dataset.dimension, dataset.conditions.shape[1])
+    settings = precision.decide(
+        settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
+    )
+    log.logger.info("building the model ...")
     training = prepare(settings, dataset, plan)
     run = plan.run or paths.new_run_folder(
         settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate

@@ -5,6 +5,7 @@ to download the three files in a browser.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -14,8 +15,10 @@ import numpy as np
 from datasets import archive
 from datasets.decoding import Collection, Item
 from datasets.fetch import RemoteFile, fetch, locate
+from datasets.folder import report_links
 from glo.building import selection
 from glo.data.block import TEST, TRAIN, VALIDATION
+from glo.runtime import files
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
 
@@ -144,8 +147,8 @@ def read_partition(path: Path) -> dict[str, int]:
 def _lines(path: Path) -> list[str]:
     """The lines that are not blank. Raises `UserError` if the file is too large, an HTML page, or not UTF-8."""
     try:
-        if path.stat().st_size > MAX_LIST:
-            raise UserError(f"{path}: {path.stat().st_size:,} bytes are too many for a CelebA list")
+        if (size := files.regular_size(path)) > MAX_LIST:
+            raise UserError(f"{path}: {size:,} bytes are too many for a CelebA list")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; download it again") from None
@@ -156,15 +159,22 @@ def _lines(path: Path) -> list[str]:
 
 def _images(path: Path) -> dict[str, Path | Callable[[], bytes]]:
     """The pictures by file name: functions that read them from the archive, or their paths in the unpacked folder."""
-    if path.is_dir():
-        inner = path / path.name  # some programs unpack the archive into a folder inside a folder of the same name
-        folder = inner if inner.is_dir() else path
-        images = {file.name: file for file in folder.iterdir() if file.name.endswith(".jpg") and file.name[0] != "."}
-    else:
-        with path.open("rb") as stream:
-            if stream.read(1024).lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
-                raise UserError(f"{path} is an HTML page and not the archive: download it again from {PAGE}")
-        images = archive.pictures(path, ".jpg")
+    try:
+        if path.is_dir():
+            inner = path / path.name  # some programs unpack the archive into a folder inside a folder of the same name
+            folder = inner if inner.is_dir() else path
+            log.info("listing the pictures in %s", folder)
+            names = [name for name in os.listdir(folder) if name.endswith(".jpg") and name[0] != "."]
+            report_links(folder, names)
+            images = {name: folder / name for name in names}
+        else:
+            files.regular_size(path)
+            with path.open("rb") as stream:
+                if stream.read(1024).lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+                    raise UserError(f"{path} is an HTML page and not the archive: download it again from {PAGE}")
+            images = archive.pictures(path, ".jpg")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; change its permissions") from None
     if not images:
         raise UserError(f"{path} holds no .jpg pictures; is it CelebA's img_align_celeba?")
     return images

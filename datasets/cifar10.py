@@ -3,17 +3,19 @@
 Each of the six files is a sequence of records: a label of one byte, then the red, green and blue planes of 1,024 bytes.
 """
 
-import lzma
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 
+from datasets.compression import unpacked
 from datasets.fetch import RemoteFile
+from datasets.picture import one_line
 from glo.data.block import TEST, TRAIN, Block
 from glo.runtime.errors import UserError
+from glo.runtime.files import regular_size
 
 FILES = (
     RemoteFile(
@@ -68,7 +70,7 @@ def _unpacked(folder: Path) -> Iterator[tuple[str, bytes, int]]:
     for name, split in SPLITS.items():
         path = folder / name
         try:
-            size = path.stat().st_size
+            size = regular_size(path)
             if size > MAX_MEMBER:
                 raise UserError(f"{path}: {size:,} bytes are too many for a file of CIFAR-10")
             yield str(path), path.read_bytes(), split
@@ -82,7 +84,7 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes, int]]:
     """The same from a tar archive, compressed or not. Only the six members are read, and nothing is extracted."""
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:*") as archive:
+        with unpacked(path) as stream, tarfile.open(fileobj=_BoundedReads(stream), mode="r:") as archive:
             total = 0
             for member in archive:
                 total += member.size
@@ -95,12 +97,29 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes, int]]:
                     problem = "appears twice" if name in contents else f"has {member.size:,} bytes, which are too many"
                     raise UserError(f"{path}: {name} {problem}; it is not the binary version of CIFAR-10")
                 contents[name] = archive.extractfile(member).read()
-            archive.fileobj.read(1 << 20)  # reads the padding, because checksums are compared at the end of the stream
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or "cut short"
-        raise UserError(f"{path} cannot be read: {reason}; download it again") from error
+            stream.read(1 << 20)  # reads the padding, because checksums are compared at the end of the stream
+    except UserError:
+        raise
+    except Exception as error:  # tarfile raises many kinds of exceptions for damaged archives
+        raise UserError(f"{path} cannot be read: {one_line(error)}; download it again") from error
     missing = [name for name in SPLITS if name not in contents]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}; it must be the binary version, cifar-10-binary.tar.gz")
     for name, split in SPLITS.items():
         yield f"{path}: {name}", contents.pop(name), split
+
+
+class _BoundedReads:
+    """A stream that refuses to read more than `MAX_MEMBER` bytes at once.
+
+    tarfile reads extended headers at once, and they declare their own size: a small archive could fill the memory.
+    """
+
+    def __init__(self, stream: BinaryIO):
+        self._stream = stream
+        self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= MAX_MEMBER:
+            raise ValueError(f"a header of {size:,} bytes")
+        return self._stream.read(size)

@@ -82,6 +82,7 @@ class Collection:
         image_bytes = math.prod(self.shape)
         block_images = min(BLOCK_IMAGES, max(1, BLOCK_BYTES // image_bytes))
         tasks, ahead = _tasks(self.items(skip), image_bytes), AHEAD_BYTES // max(image_bytes, TASK_BYTES)
+        log.info("decoding %d pictures in %s", self.count - skip, self.where)
         with tqdm(desc="decoding", total=self.count, initial=skip, unit="img", disable=None) as bar:
             for task, decoded in in_order(self._decoded, tasks, ahead):
                 for item, image in zip(task, decoded, strict=True):
@@ -128,6 +129,7 @@ def headers(items: Iterable[Item], count: int, oriented: bool) -> Iterator[tuple
     def read(task: list[Item]) -> list[tuple[tuple[int, int], bool] | str]:
         return [attempt(lambda item: header(item.content(), oriented), item) for item in task]
 
+    log.info("reading the sizes of %d pictures", count)
     with tqdm(desc="reading sizes", total=count, unit="img", disable=None) as bar:
         for task, results in in_order(read, _tasks(items, 0)):
             yield from (

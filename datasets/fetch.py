@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.transfer import MirrorError, download
+from glo.runtime import files
 from glo.runtime.errors import UserError
 
 MAX_SIZE = 4 << 30  # limit in bytes of a download whose size is not known
+LARGE = 256 << 20  # bytes; the checksum of a larger file takes so long that the log announces it
 
 log = logging.getLogger("glo")
 
@@ -42,6 +44,8 @@ class RemoteFile:
 
     def matches(self, path: Path) -> bool:
         """Whether the file at `path` has the official checksum."""
+        if path.stat().st_size > LARGE:
+            log.info("comparing the %s of %s", self.algorithm, path)
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, self.algorithm).hexdigest() == (self.sha256 or self.md5)
 
@@ -70,9 +74,7 @@ def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
                 os.replace(part, target)
                 return target
     except OSError as error:  # an error of the disk: `download` raises MirrorError for errors of the network
-        raise UserError(
-            f"cannot write {file.name} to {folder}: {error.strerror or error}; free some space or choose another folder"
-        ) from error
+        raise files.cannot_write(target, error) from error
     raise UserError(
         f"cannot download {file.name} ({'; '.join(reasons)}). "
         f"Get {file.name} another way, put it in a folder, and pass --source FOLDER"
@@ -106,9 +108,9 @@ def locate(file: RemoteFile, folder: Path) -> Path:
     Files without the official checksum are accepted with a warning. If several folders inside hold copies, the official
     one is used. Raises `UserError` if there is no copy, or if there are several and none is official.
     """
-    if folder.is_file():
+    if os.path.isfile(folder):
         raise UserError(f"{folder} is a file; pass the folder that contains it: --source {folder.parent}")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"no such folder: {folder}; --source must name the folder with {file.name}")
     try:
         subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

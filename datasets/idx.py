@@ -4,7 +4,6 @@ A file holds two zero bytes, the type (8 means uint8), the number of dimensions,
 and the values in C order.
 """
 
-import bz2
 import gzip
 import lzma
 import zlib
@@ -14,8 +13,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from datasets.compression import unpacked
 from datasets.fetch import RemoteFile
 from glo.data.block import TEST, TRAIN, Block
+from glo.runtime import memory
 from glo.runtime.errors import UserError
 
 NAMES = (
@@ -25,7 +26,6 @@ NAMES = (
     "t10k-labels-idx1-ubyte.gz",
 )
 MAX_BYTES = 2 << 30  # of pixels in one file; all of MNIST has 55 million
-COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
 def files(folders: tuple[str, ...], checksums: tuple[str, ...]) -> tuple[RemoteFile, ...]:
@@ -66,17 +66,14 @@ def blocks(paths: dict[str, Path]) -> Iterator[Block]:
 
 
 def read(path: Path, dimensions: int) -> np.ndarray:
-    """Read the uint8 array of an IDX file. The compression is detected from the content, not from the file name.
+    """Read the uint8 array of an IDX file, compressed or not.
 
     dimensions: the expected number of dimensions. At most one byte more than the header declares is read.
     Raises `UserError` if the file is damaged or has another format.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(6)
-        unpack = next((opener for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), open)
-        with unpack(path, "rb") as stream:
-            return _decode(stream, dimensions)
+        with unpacked(path) as stream:
+            return _decode(stream, dimensions, str(path))
     except EOFError:
         problem = "is cut short"
     except (ValueError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
@@ -86,8 +83,12 @@ def read(path: Path, dimensions: int) -> np.ndarray:
     raise UserError(f"{path} {problem}; download it again")
 
 
-def _decode(stream: BinaryIO, dimensions: int) -> np.ndarray:
-    """Decode an unpacked stream. Raises `EOFError` if it is too short, `ValueError` for anything else."""
+def _decode(stream: BinaryIO, dimensions: int, where: str) -> np.ndarray:
+    """Decode an unpacked stream. where: names the file in errors.
+
+    Raises `EOFError` if the stream is too short, `UserError` if its values do not fit into memory, and `ValueError` for
+    anything else.
+    """
     magic = _exactly(stream, 4)
     if magic != bytes((0, 0, 8, dimensions)):
         raise ValueError(f"starts with {magic.hex()}, not {bytes((0, 0, 8, dimensions)).hex()} as an IDX file should")
@@ -97,6 +98,7 @@ def _decode(stream: BinaryIO, dimensions: int) -> np.ndarray:
         count *= length
     if not 0 < count <= MAX_BYTES:
         raise ValueError(f"declares {' x '.join(map(str, shape))} values")
+    memory.require(count, where)
     values = np.frombuffer(_exactly(stream, count), np.uint8).reshape(shape)
     if stream.read(1):  # reading to the end also compares the checksum of the compression
         raise ValueError(f"has more than the {count:,} values that it declares")

@@ -1,6 +1,7 @@
 """LSUN: millions of pictures of scenes (Yu et al., 2015). Each category and split is an LMDB of JPEG or WebP files."""
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -43,11 +44,15 @@ def find(settings: BuildSettings, folder: Path) -> dict[str, Path]:
         lsun_archive.fetch(names.values(), settings.category, parent, settings.mirror, settings.yes)
     else:
         parent = Path(settings.source)
-        if not parent.is_dir():
+        if not os.path.isdir(parent):
             raise UserError(f"no such folder: {parent}; --source must name the folder with {names['train']}")
-    databases = {split: parent / name for split, name in names.items() if (parent / name).is_dir()}
+    try:
+        entries = sorted(os.listdir(parent))
+    except OSError as error:
+        raise UserError(f"cannot read {parent}: {error.strerror}; change its permissions") from None
+    databases = {split: parent / name for split, name in names.items() if os.path.isdir(parent / name)}
     if not databases:
-        others = [path.name for path in sorted(parent.glob("*_lmdb"))]
+        others = [name for name in entries if name.endswith("_lmdb")]
         hint = f"there are {', '.join(others)}" if others else "unpack the archives of LSUN there"
         raise UserError(f"{parent} holds neither {' nor '.join(names.values())}; {hint}")
     return databases
@@ -82,6 +87,8 @@ def _items(path: Path, name: str, split: int | None, start: int, stop: int) -> I
     name: the first part of the ids. The database is reopened from time to time, which bounds the memory.
     """
     key = None
+    if start:
+        log.info("%s: skipping the first %d pictures", path, start)
     while start < stop:
         with _opened(path) as database, database.cursor() as cursor:
             if key is None:

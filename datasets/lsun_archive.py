@@ -3,12 +3,13 @@
 import logging
 import shutil
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
 
+from datasets.archive import COMPRESSIONS
+from datasets.picture import one_line
 from datasets.transfer import MirrorError, download
 from glo.runtime import files
 from glo.runtime.errors import UserError, did_you_mean
@@ -81,6 +82,8 @@ def _unpack(path: Path, target: Path) -> None:
             members = [member for member in archive.infolist() if member.filename.split("/")[-1] == target.name]
             if len(members) != 1 or members[0].file_size > MAX_SIZE:
                 raise UserError(f"{path} is not an LSUN archive: it must contain one {target.name}; delete it")
+            if members[0].compress_type not in COMPRESSIONS:
+                raise UserError(f"{path} is compressed in another way than LSUN's archives: delete it")
             (member,) = members
             free = shutil.disk_usage(path.parent).free
             if member.file_size > free:
@@ -97,5 +100,7 @@ def _unpack(path: Path, target: Path) -> None:
                 while chunk := source.read(CHUNK):
                     stream.write(chunk)
                     bar.update(len(chunk))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and type the same command again") from None
+    except UserError:
+        raise
+    except Exception as error:  # zipfile raises many kinds of exceptions for damaged archives
+        raise UserError(f"{path} is damaged ({one_line(error)}): delete it and type the same command again") from None

@@ -1,6 +1,7 @@
 """Decode a picture, given as a file or as bytes, in any common format, colour mode, orientation and size."""
 
 import io
+import logging
 import threading
 import warnings
 from contextlib import nullcontext
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from glo.runtime import files
 from glo.runtime.errors import UserError
 
 # Only formats that Pillow decodes itself; for EPS it would start another program. JPEG includes MPO.
@@ -24,8 +26,9 @@ REDUCE = 4  # a JPEG may be decoded at a reduced size of at least this many time
 LARGE = 1 << 23  # pixels; larger pictures take hundreds of megabytes each, so that only one is decoded at a time
 _one_large = threading.Lock()
 
-# Pillow warns about pictures that are too large, and they are refused here anyway.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns about pictures that are too large or damaged. Here they are refused, or read as far as they are whole.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 class PictureError(Exception):
@@ -36,10 +39,11 @@ def open_picture(source: Path | bytes) -> Image.Image:
     """Open a picture and read its header. Pixels are decoded later.
 
     source: a path, or the content of the file.
-    Raises `PictureError` if it is not a picture in one of `FORMATS`, or if its size is outside the limits above.
+    Raises `PictureError` if it is not a regular file, not a picture in one of `FORMATS`, or if its size is outside the
+    limits above.
     """
     try:
-        length = len(source) if isinstance(source, bytes) else source.stat().st_size
+        length = len(source) if isinstance(source, bytes) else files.regular_size(source)
         if length == 0:
             raise PictureError("empty file")
         if length > MAX_BYTES:
@@ -54,7 +58,7 @@ def open_picture(source: Path | bytes) -> Image.Image:
     except PictureError:
         raise
     except Exception as error:  # decoders raise whatever the damaged bytes lead them to
-        raise PictureError(_reason(error)) from error
+        raise PictureError(one_line(error)) from error
     if min(image.size) < MIN_SIDE or max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
         image.close()
         raise PictureError(
@@ -75,7 +79,7 @@ def header(source: Path | bytes, oriented: bool = True) -> tuple[tuple[int, int]
             # Pillow rotates a TIFF itself, and reports its final size.
             rotated = oriented and image.format != "TIFF" and image.getexif().get(ORIENTATION) in QUARTER_TURNS
         except Exception as error:  # Pillow raises many kinds of exceptions for damaged EXIF data
-            raise PictureError(_reason(error)) from error
+            raise PictureError(one_line(error)) from error
         width, height = image.size
         return (width, height) if rotated else (height, width), image.mode in GREY_MODES
 
@@ -115,7 +119,7 @@ def decode(
         except PictureError:
             raise
         except Exception as error:  # Pillow raises many kinds of exceptions for damaged pixels
-            raise PictureError(_reason(error)) from error
+            raise PictureError(one_line(error)) from error
 
 
 def _centre(whole: tuple[int, int], size: tuple[int, int], crop: float | None) -> tuple[float, float, float, float]:
@@ -166,7 +170,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image
 
 
-def _reason(error: Exception) -> str:
-    """The text of an exception in one line, without the path, which the caller adds."""
+def one_line(error: Exception) -> str:
+    """The text of an exception in one line of at most 200 characters, without the path, which the caller adds."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:200] or type(error).__name__

@@ -1,13 +1,18 @@
 """SVHN: house numbers in street views, cropped to 32 x 32 pixels around one digit (Netzer et al.), in MATLAB files."""
 
+import math
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from datasets.fetch import RemoteFile
+from datasets.picture import one_line
 from glo.data.block import TEST, TRAIN, Block
+from glo.runtime import memory
 from glo.runtime.errors import UserError
+from glo.runtime.files import regular_size
 
 HOST = "http://ufldl.stanford.edu/housenumbers/"
 FILES = (
@@ -50,18 +55,24 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     from scipy.io import loadmat, whosmat
 
     try:
+        regular_size(path)
         # The headers are checked before memory is allocated for the arrays.
-        headers = {name: (shape, kind) for name, shape, kind in whosmat(str(path))}
-        _check(headers)
-        arrays = loadmat(str(path), variable_names=["X", "y"])
+        with warnings.catch_warnings(action="ignore"):  # of damaged files, which are refused below
+            headers = {name: (shape, kind) for name, shape, kind in whosmat(str(path))}
+            _check(headers)
+            memory.require(math.prod(headers["X"][0]), str(path))
+            arrays = loadmat(str(path), variable_names=["X", "y"])
         images, labels = arrays["X"], arrays["y"].reshape(-1)
         if images.dtype != np.uint8 or images.shape != headers["X"][0]:
             raise ValueError(f"X is {images.dtype} {images.shape}")
         if not np.isin(labels, np.arange(1, 11)).all():
             raise ValueError("labels are not all from 1 to 10")
+    except UserError:
+        raise
     except Exception as error:  # SciPy raises many kinds of exceptions for damaged files
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is not an SVHN file (X 32x32x3xN uint8 and y): {reason}; download it again") from error
+        raise UserError(
+            f"{path} is not an SVHN file (X 32x32x3xN uint8 and y): {one_line(error)}; download it again"
+        ) from error
     return images, np.where(labels == 10, 0, labels).astype(np.int32)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from glo.runtime import files
+
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 18  # bytes
 RETRIES = 8  # after broken connections, in all
@@ -29,7 +31,7 @@ def download(url: str, part: Path, size: int | None, limit: int) -> None:
 
     size: expected size in bytes, None if not known. limit: the largest number of bytes that may be written.
     Raises `MirrorError` if the server refuses the request or the connection keeps breaking; `part` keeps the bytes
-    received. Raises `OSError` for errors of the disk.
+    received. Raises `OSError` for errors of the disk, and if `part` is not a regular file.
     """
     stalls = 0
     for _ in range(RETRIES + 1):
@@ -46,7 +48,7 @@ def download(url: str, part: Path, size: int | None, limit: int) -> None:
 
 
 def _length(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
+    return files.regular_size(part) if part.exists() else 0
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import imageio.v3 as imageio
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from glo.runtime import files
 
@@ -19,6 +19,7 @@ CAPTION = 22  # height of a caption in pixels
 GIF_FRAMES = 40  # at most
 GIF_WIDTH = 480  # pixels; wider frames are shrunk, since colour GIFs would take tens of megabytes
 GIF_SECONDS = 8  # at most
+SOFTWARE = "GLO toolkit"  # written into PNG files
 PAPER, INK = 255, 40  # grey levels of the background and of text
 
 
@@ -70,9 +71,23 @@ def save(path: Path, picture: np.ndarray) -> None:
     """Write a picture uint8 [h, w, 3] in the format of the suffix. Raises `files.WriteError`."""
     # One channel for grey pictures, and a low compression level: the files are as large but take a third of the time.
     grey = (picture == picture[..., :1]).all()
-    options = {"compress_level": 3} if path.suffix == ".png" else {}
+    options = {}
+    if path.suffix == ".png":
+        options = {"compress_level": 3, "pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_text("Software", SOFTWARE)
     encoded = imageio.imwrite("<bytes>", picture[..., 0] if grey else picture, extension=path.suffix, **options)
     _write(path, encoded)
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a file is a PNG that `save` has written."""
+    try:
+        if not path.is_file():
+            return False
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == SOFTWARE
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def evenly(frames: Sequence[T]) -> list[T]:

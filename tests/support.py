@@ -5,6 +5,7 @@ import importlib
 import io
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import h5py
@@ -63,6 +64,35 @@ def write_grouped(folder, images, codes, ids, *, name="data.hy"):
             group["image"], group["code"] = image, code
     write_ids(folder, ids)
     return folder / name
+
+
+def update_checksums(path, *names):
+    """Make the checksums of arrays agree with their values, as if the toolkit had written these."""
+    with h5py.File(path, "a") as file:
+        for node in map(file.get, names):
+            values, rows = node[:], int(node.attrs["crc32_rows"])
+            blocks = [values[start : start + rows].tobytes() for start in range(0, len(values), rows)]
+            node.attrs["crc32"] = np.array([zlib.crc32(block) for block in blocks], np.uint32)
+
+
+def attributes_of(file):
+    """The file attributes of a dataset, with texts as str: the toolkit writes them as bytes of a fixed length."""
+    attributes = {name: np.asarray(value) for name, value in file.attrs.items()}
+    return {name: (np.char.decode(v) if v.dtype.kind == "S" else v)[()] for name, v in attributes.items()}
+
+
+def overwrite(path, name, row, *, zeros):
+    """Overwrite the chunk of an array that holds a row by zeros, or flip its first bit."""
+    with h5py.File(path) as file:
+        node = file[name]
+        first = (row // node.chunks[0] * node.chunks[0], *[0] * (node.ndim - 1))
+        chunk = node.id.get_chunk_info_by_coord(first)
+    content = bytearray(path.read_bytes())
+    if zeros:
+        content[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    else:
+        content[chunk.byte_offset] ^= 1
+    path.write_bytes(content)
 
 
 def write_ids(folder, ids):

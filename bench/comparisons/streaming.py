@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import h5py
-
 from bench.comparison import Comparison, Contender, Figures, Setup
 from bench.inputs import random_data
 from bench.timing import Range, Row, rate, ratio
+from glo.building.writer import Writer
 from glo.data.batches import batches
+from glo.data.block import Block
 from glo.data.dataset import load_dataset
 from glo.settings import TrainSettings
 
@@ -42,9 +42,9 @@ def _write(setup: Setup, path: Path) -> None:
         return
     images, codes = random_data(setup.images(100_000), (32, 32, 3), 64)
     path.parent.mkdir()
-    with h5py.File(path, "w") as file:
-        file.create_dataset("image", data=images, chunks=(21, 32, 32, 3), fletcher32=True)
-        file["code"] = codes
+    with Writer(path) as file:
+        file.append(Block(images, codes=codes))
+        file.finish()
 
 
 def _rows(figures: dict[str, list[float]]) -> Iterator[Row]:

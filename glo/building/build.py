@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from glo.building import initial_codes
-from glo.building.build_journal import BuildJournal, BuildProgress
+from glo.building.build_journal import BuildJournal
 from glo.building.initial_codes import PCACodes
 from glo.building.spool import Spool
 from glo.building.writer import Writer
@@ -42,9 +42,9 @@ def already_built(folder: Path, source: str, settings: BuildSettings) -> bool:
     if settings.dimension is None:
         del requested["dimension"]  # a default that depends on the data: any dimension is accepted
     with safe_hdf5.opened(path) as file:
-        if "distribution" not in file.attrs:
+        if safe_hdf5.attribute(file, "distribution") is None:
             raise UserError(f"{path} already exists and was not built by download.py: add --force to replace it")
-        existing = {name: str(file.attrs.get(name)) for name in requested}
+        existing = {name: str(safe_hdf5.attribute(file, name)) for name in requested}
     if different := [f"{name} {value}" for name, value in existing.items() if value != str(requested[name])]:
         raise UserError(f"{path} already exists with {', '.join(different)}: add --force to replace it")
     logger.info("%s already exists with these settings; add --force to build it again", path)
@@ -88,7 +88,7 @@ def build(
                 new_ids = writer.append(block)
                 if block.items_consumed is not None:
                     items_consumed += block.items_consumed
-                    journal.record(BuildProgress(len(writer), items_consumed, writer.fingerprint), new_ids)
+                    journal.record(writer.progress(items_consumed), new_ids)
             if len(writer) == 0:
                 raise UserError(f"{source} holds no images: nothing was built")
             if writer.split is None:

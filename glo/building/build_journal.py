@@ -1,13 +1,15 @@
 """The journal of an unfinished build, from which it can be resumed. The partial files lie beside the target file."""
 
+import dataclasses
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
@@ -16,9 +18,10 @@ from glo.runtime.log import logger
 START_OVER = "drop --resume to start from the beginning"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class BuildProgress:
-    """The progress of a build: rows written, items of the source consumed, and the fingerprint of the images written.
+    """The progress of a build: rows written, items of the source consumed, the fingerprint of the images written, and
+    the CRC-32 of the rows written to each array.
 
     `items_consumed` is at least `rows`, because unreadable items do not become rows.
     """
@@ -26,14 +29,16 @@ class BuildProgress:
     rows: int
     items_consumed: int
     fingerprint: str
+    checksums: dict[str, int]
 
     @classmethod
-    def from_json(cls, stored: dict[str, int | str]) -> "BuildProgress":
+    def from_json(cls, stored: dict[str, Any]) -> "BuildProgress":
         """Raises `KeyError` if `stored` is not what `to_json` returns."""
-        return cls(stored["rows"], stored["taken"], stored["fingerprint"])
+        return cls(stored["rows"], stored["taken"], stored["fingerprint"], stored["checksums"])
 
-    def to_json(self) -> dict[str, int | str]:
-        return {"rows": self.rows, "taken": self.items_consumed, "fingerprint": self.fingerprint}
+    def to_json(self) -> dict[str, Any]:
+        stored = dataclasses.asdict(self)
+        return {"taken": stored.pop("items_consumed"), **stored}
 
 
 class BuildJournal:
@@ -53,6 +58,11 @@ class BuildJournal:
     def __enter__(self) -> "BuildJournal":
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
+            for path in (self.file, self._journal, self._ids):
+                if path.exists():
+                    files.require_regular(path)
+            if self._target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._lock = self.file.open("ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

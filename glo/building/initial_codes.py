@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from glo.building.spool import Spool
 from glo.data.randomness import Stream, random_generator
+from glo.runtime import memory
 from glo.runtime.errors import UserError
 
 PART_BYTES = 1 << 26
@@ -53,15 +54,25 @@ class PCACodes:
         """Fit to training images uint8 [n, H, W, C] by randomized subspace iteration (Halko, Martinsson, Tropp 2011).
 
         Each pass multiplies `dimension` + `OVERSAMPLING` directions by the covariance matrix, and reads the images in
-        parts. Raises `UserError` if `dimension` is not between 1 and `max_components(n, H * W * C)`.
+        parts. Raises `UserError` if `dimension` is not between 1 and `max_components(n, H * W * C)`, and if the
+        directions do not fit into memory.
         """
         n, size = len(images), math.prod(images.shape[1:])
         limit = max_components(n, size)
+        if limit < 1:
+            raise UserError(
+                f"PCA needs at least 2 training images, and there {'is only 1' if n == 1 else 'are none'}: "
+                "add images, or use --distribution Gaussian"
+            )
         if not 1 <= dimension <= limit:
             raise UserError(
                 f"--dimension {dimension} is more than PCA can give: {n} training images of {size} values "
                 f"allow at most --dimension {limit}; --distribution Gaussian has no such limit"
             )
+        # n images span at most n directions, however many pixels they have.
+        count = min(dimension + OVERSAMPLING, n, size)
+        # Directions, their product with the covariance and the copies that QR makes, and one part of the images.
+        memory.require(4 * size * (count * 10 + 8) + 3 * PART_BYTES, f"PCA of images of {size} values")
         parts = list(_parts(n, size))
         pixel_sum, sum_of_squares = np.zeros(size), 0.0
         for part in parts:
@@ -71,7 +82,7 @@ class PCACodes:
         mean = (pixel_sum / n).astype(np.float32)
         total_variance = max(0.0, sum_of_squares - n * float(np.square(pixel_sum / n).sum()))
         random = random_generator(seed, Stream.PCA_DIRECTIONS)
-        directions = random.standard_normal((size, min(dimension + OVERSAMPLING, size)))
+        directions = random.standard_normal((size, count))
         for _ in tqdm(range(ITERATIONS), desc="PCA", unit="pass", disable=None, leave=False):
             product = np.zeros_like(directions)
             basis = np.linalg.qr(directions)[0].astype(np.float32)

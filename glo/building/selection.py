@@ -1,12 +1,13 @@
 """Selection of the samples that a dataset is built from: by label, and at most a given number from each split."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from glo.data.block import Block
 from glo.data.randomness import Stream, random_generator
-from glo.runtime.errors import UserError, did_you_mean
+from glo.runtime.errors import UserError, did_you_mean, shortened
 
 
 def parse_labels(text: str, names: Sequence[str] = ()) -> set[int]:
@@ -19,11 +20,12 @@ def parse_labels(text: str, names: Sequence[str] = ()) -> set[int]:
     for word in (part.strip() for part in text.split(",")):
         if word in names:
             labels.add(names.index(word))
-        elif word.isascii() and word.isdecimal() and (not names or int(word) < len(names)):
+        elif re.fullmatch("[0-9]{1,9}", word) and (not names or int(word) < len(names)):
             labels.add(int(word))
         else:
             known = f"the labels are {', '.join(names)}" if names else "here labels are numbers, such as 3,5"
-            raise UserError(f"--labels {text}: no label '{word}'{did_you_mean(word, names)}; {known}")
+            hint = did_you_mean(word, names)
+            raise UserError(f"--labels {shortened(text)}: no label '{shortened(word)}'{hint}; {shortened(known)}")
     return labels
 
 

@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 
 from glo.building.build_journal import START_OVER, BuildProgress
-from glo.data import safe_hdf5
-from glo.data.array_layout import DTYPES, SCHEMA, Fingerprint
+from glo.data import ids, safe_hdf5
+from glo.data.array_layout import DTYPES, IDS_CHECKSUM, SCHEMA, Fingerprint
 from glo.data.block import Block
+from glo.data.checksums import RunningChecksums
 from glo.runtime.errors import UserError
 from glo.runtime.interrupt import Interrupt
 
@@ -66,24 +67,29 @@ class Writer:
         self._disk = _Disk(path, "r+" if resumed else "w+")
         self._ids: list[str] = []
         self._fingerprint: Fingerprint | None = None
+        self._checksums: dict[str, RunningChecksums] = {}
         with self._writing(), safe_hdf5.reading(path, START_OVER):
             # From this format version on, metadata has checksums too.
             self._file = h5py.File(self._disk, "r+" if resumed else "w", libver="v110")
             if resumed:
                 self._resume(path, *resumed)
 
-    def _resume(self, path: Path, progress: BuildProgress, ids: list[str]) -> None:
+    def _resume(self, path: Path, progress: BuildProgress, row_ids: list[str]) -> None:
         """Check the rows that the journal records, and remove everything that was written after them."""
-        self._ids = ids
-        if "code" in self._file:
-            del self._file["code"]
-        for node in self._file.values():
-            node.resize(progress.rows, axis=0)
+        self._ids = row_ids
+        for name in set(self._file) - set(progress.checksums):  # computed after the last row
+            del self._file[name]
         self._fingerprint = Fingerprint(self.images.shape[1:])
-        for part in safe_hdf5.rows(self.images):
-            self._fingerprint.update(self.images[part])
-        if self._fingerprint.hexdigest() != progress.fingerprint:
-            raise UserError(f"{path} is damaged: its images do not match the journal of the build, {START_OVER}")
+        for name, node in self._file.items():
+            node.resize(progress.rows, axis=0)
+            self._checksums[name] = RunningChecksums(node.chunks[0])
+            for part in safe_hdf5.rows(node):
+                values = node[part]
+                self._checksums[name].update(values)
+                if name == "image":
+                    self._fingerprint.update(values)
+        if self.fingerprint != progress.fingerprint or self._totals() != progress.checksums:
+            raise UserError(f"{path} is damaged: its rows do not match the journal of the build, {START_OVER}")
 
     def __enter__(self) -> "Writer":
         return self
@@ -139,6 +145,7 @@ class Writer:
                 start = len(node)
                 node.resize(start + len(values), axis=0)
                 node[start:] = values
+                self._checksums[name].update(np.asarray(values, node.dtype))
                 self._file.flush()
 
     @property
@@ -149,6 +156,13 @@ class Writer:
     def fingerprint(self) -> str:
         """The fingerprint of the images written so far, in hexadecimal."""
         return self._fingerprint.hexdigest()
+
+    def progress(self, items_consumed: int) -> BuildProgress:
+        """What is written so far. items_consumed: how many items of the source that accounts for."""
+        return BuildProgress(len(self), items_consumed, self.fingerprint, self._totals())
+
+    def _totals(self) -> dict[str, int]:
+        return {name: running.total for name, running in self._checksums.items()}
 
     @property
     def split(self) -> np.ndarray | None:
@@ -164,17 +178,29 @@ class Writer:
             "schema": SCHEMA,
             "fingerprint": self.fingerprint,
             "dimension": self._file["code"].shape[1],
+            IDS_CHECKSUM: ids.checksum(self._ids),
         }
         with self._writing():
+            for name, running in self._checksums.items():
+                running.write(self._file[name])
             for name, value in attributes.items():
-                self._file.attrs[name] = value
+                self._file.attrs[name] = _fixed_length(value) if isinstance(value, str | list) else value
             self._file.flush()
         return self._ids
 
     def _create(self, name: str, shape: tuple[int, ...]) -> None:
-        """Create an empty array [0, *shape] that can grow, with a checksum for each chunk."""
+        """Create an empty array [0, *shape] that can grow, whose chunks will have checksums."""
         row_bytes = np.dtype(DTYPES[name]).itemsize * max(1, int(np.prod(shape)))
         chunks = (max(1, CHUNK_BYTES // row_bytes), *shape)
-        self._file.create_dataset(
-            name, shape=(0, *shape), maxshape=(None, *shape), dtype=DTYPES[name], chunks=chunks, fletcher32=True
-        )
+        self._checksums[name] = RunningChecksums(chunks[0])
+        self._file.create_dataset(name, shape=(0, *shape), maxshape=(None, *shape), dtype=DTYPES[name], chunks=chunks)
+
+
+def _fixed_length(value: str | list[str]) -> np.ndarray:
+    """Text as an array of bytes, which HDF5 stores with a checksum.
+
+    Texts of variable length have none, and HDF5 reads them forever if their lengths are damaged.
+    """
+    texts = np.array(value, object)
+    encoded = [text.encode("utf-8", "surrogateescape") for text in texts.ravel()]
+    return np.array(encoded, f"S{max([1, *map(len, encoded)])}").reshape(texts.shape)

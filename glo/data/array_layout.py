@@ -6,11 +6,12 @@
 The file attributes are schema, name, source, distribution, dimension, seed, fingerprint, optionally label_names and
 attribute_names, and the other settings of the build.
 
-Every array has checksums. The fingerprint, a SHA-256 of the image shape and the pixels in row order, identifies the
-images that learned codes belong to.
+Every array has checksums, see `checksums.py`. The fingerprint, a SHA-256 of the image shape and the pixels in row
+order, identifies the images that learned codes belong to. The file attribute ids_crc32 is the checksum of id.txt.
 """
 
 import hashlib
+import math
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ import numpy as np
 
 from glo.data import ids, safe_hdf5
 from glo.data.block import TRAIN, VALIDATION, Block
+from glo.data.checksums import Checksums
 from glo.data.lazy_array import LazyArray
 from glo.data.pixels import DESCRIPTION, PixelKind, float_range, pixel_range, to_uint8
 from glo.runtime import memory, paths
@@ -25,6 +27,7 @@ from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 
 SCHEMA = 1
+IDS_CHECKSUM = "ids_crc32"
 DTYPES = {"image": np.uint8, "split": np.uint8, "label": np.int32, "attribute": np.int8, "code": np.float32}
 
 
@@ -48,7 +51,8 @@ def holds(file: h5py.File) -> bool:
 
 def names(file: h5py.File, key: str) -> tuple[str, ...]:
     """The names in the file attribute `key`, which is `label_names` or `attribute_names`; empty if it is missing."""
-    values = np.ravel(file.attrs.get(key, []))
+    values = safe_hdf5.attribute(file, key)
+    values = np.ravel([] if values is None else values)
     return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in values)
 
 
@@ -59,8 +63,8 @@ def read(file: h5py.File, path: Path, memory_limit: int) -> tuple[Block, str | N
         are not read.
     Raises `UserError` for another schema, and for arrays of a wrong shape or dtype or with different numbers of rows.
     """
-    schema = file.attrs.get("schema", SCHEMA)
-    if np.ndim(schema) or schema != SCHEMA:
+    schema = safe_hdf5.attribute(file, "schema")
+    if schema is not None and (np.ndim(schema) or schema != SCHEMA):
         raise UserError(
             f"{path} has schema {schema}, this version reads {SCHEMA}: update the toolkit or build the dataset again"
         )
@@ -70,31 +74,42 @@ def read(file: h5py.File, path: Path, memory_limit: int) -> tuple[Block, str | N
     _check_shapes(path, image, code, attribute, split, label)
     in_memory = safe_hdf5.size(image) <= memory_limit
     # Besides the images: the code table, the state of its optimizer, a copy for checkpoints, and a few numbers per row.
-    memory.require(len(image) * (16 * code.shape[1] + 32) + in_memory * safe_hdf5.size(image), str(path))
+    needed = len(image) * (16 * code.shape[1] + 32) + (safe_hdf5.size(attribute) * 9 if attribute is not None else 0)
+    # A single image, as it is stored and converted, or all of them.
+    row_bytes = (image.dtype.itemsize + 5) * math.prod(image.shape[1:])
+    memory.require(needed + max(row_bytes, in_memory * safe_hdf5.size(image)), str(path))
     kind = _pixel_kind(image, path)
     splits, labels = _integers(split, TRAIN, VALIDATION, path), _integers(label, -(2**31), 2**31 - 1, path)
     attributes = _integers(attribute, 0, 1, path)
-    fingerprint = file.attrs.get("fingerprint")
+    fingerprint = safe_hdf5.attribute(file, "fingerprint")
     recorded = None if fingerprint is None else str(fingerprint)
-    id_file = path.with_name(paths.ID_FILE)
-    if not in_memory:
-        _check_id_count(ids.count(id_file), image, id_file, path)
-        images = LazyArray(path, "image", np.uint8, lambda pixels: to_uint8(pixels, kind))
-        codes = LazyArray(path, "code", np.float32, lambda values: values.astype(np.float32))
-        return Block(images, splits, labels, None, codes, attributes), recorded
-    listed_ids = ids.read(id_file)
-    _check_id_count(None if listed_ids is None else len(listed_ids), image, id_file, path)
-    images = np.empty(image.shape, np.uint8)
-    for part in safe_hdf5.rows(image):
-        images[part] = to_uint8(image[part], kind)
-    return Block(images, splits, labels, listed_ids, code[:].astype(np.float32), attributes), recorded
+    images = LazyArray(path, "image", np.uint8, lambda pixels: to_uint8(pixels, kind))
+    codes = LazyArray(path, "code", np.float32, lambda values: values.astype(np.float32))
+    _check_ids(file, len(image), path)
+    if in_memory:
+        listed_ids = ids.read(path.with_name(paths.ID_FILE), len(image))
+        return Block(images[:], splits, labels, listed_ids, codes[:], attributes), recorded
+    return Block(images, splits, labels, None, codes, attributes), recorded
 
 
-def _check_id_count(count: int | None, image: h5py.Dataset, id_file: Path, path: Path) -> None:
-    if count is not None and count != len(image):
-        raise UserError(
-            f"{id_file} lists {count} ids and {path.name} holds {len(image)} images: they do not belong together"
-        )
+def unchecked(file: h5py.File) -> list[str]:
+    """What has no checksums in a file of this layout: the names of arrays, and 'ids'."""
+    arrays = {name: safe_hdf5.array(file, name) for name in DTYPES}
+    without = [name for name, node in arrays.items() if node is not None and Checksums.read(node) is None]
+    return without + ["ids"] * (safe_hdf5.attribute(file, IDS_CHECKSUM) is None)
+
+
+def _check_ids(file: h5py.File, n: int, path: Path) -> None:
+    """Check the number and the checksum of the ids in id.txt, if there is one, without reading them into memory."""
+    listing = path.with_name(paths.ID_FILE)
+    listed, recorded = ids.count_and_checksum(listing, n), safe_hdf5.attribute(file, IDS_CHECKSUM)
+    if listed is None:
+        return
+    count, checksum = listed
+    if count != n:
+        raise UserError(f"{listing} lists {count} ids and {path.name} holds {n} images: they do not belong together")
+    if recorded is not None and recorded != checksum:
+        raise UserError(f"{listing} has changed since {path.name} was built: restore it, or {safe_hdf5.REBUILD}")
 
 
 def _check_shapes(
@@ -139,7 +154,8 @@ def _integers(node: h5py.Dataset | None, low: int, high: int, path: Path) -> np.
     """Read an array of integers from `low` to `high`, and convert it to the dtype that `DTYPES` gives for its name."""
     if node is None:
         return None
-    name, values = node.name.strip("/"), node[:]
+    name = node.name.strip("/")
+    values = LazyArray(path, name, node.dtype, lambda values: values)[:]
     if values.dtype.kind not in "ui" or values.min() < low or values.max() > high:
         raise UserError(f"{path}: '{name}' must hold integers from {low} to {high}")
     return values.astype(DTYPES[name])

@@ -1,4 +1,4 @@
-"""Locate the damaged rows of a dataset file. HDF5 itself only reports that some checksum is wrong."""
+"""Locate the damaged rows of a dataset file. Reading them stops at the first one."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,16 +8,16 @@ import numpy as np
 from tqdm import tqdm
 
 from glo.data import array_layout, ids, safe_hdf5
+from glo.data.lazy_array import LazyArray
+from glo.data.row_numbers import spans
 from glo.runtime import memory, paths
 from glo.runtime.errors import UserError
 
-MAX_SPANS = 5  # of consecutive rows that a message lists
-
 
 def find(path: Path) -> str | None:
-    """A description of the first unreadable array of a dataset file, of either layout, and its unreadable rows.
+    """A description of the first damaged array of a dataset file, of either layout, and its damaged rows.
 
-    None if everything can be read.
+    None if everything can be read and agrees with its checksums.
     """
     # Whatever else is wrong with the file raises the same error when the dataset is read.
     with suppress(UserError), safe_hdf5.opened(path) as file:
@@ -25,50 +25,48 @@ def find(path: Path) -> str | None:
             return _find_in_groups(file, path)
         for name in array_layout.DTYPES:
             node = safe_hdf5.array(file, name)
-            if node is not None and len(rows := _unreadable_rows(node, name, path)):
+            if node is not None and len(rows := _damaged_rows(node, name, path)):
                 return f"'{name}' of {spans(rows)}"
     return None
 
 
-def spans(rows: np.ndarray) -> str:
-    """Format row numbers int64 [n], ascending, as 'row 7' or 'rows 3 to 5, 9'; at most `MAX_SPANS` spans of them."""
-    consecutive = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
-    listed = [str(span[0]) if len(span) == 1 else f"{span[0]} to {span[-1]}" for span in consecutive[:MAX_SPANS]]
-    more = f" and {sum(map(len, consecutive[MAX_SPANS:]))} more" if len(consecutive) > MAX_SPANS else ""
-    return f"{'row' if len(rows) == 1 else 'rows'} {', '.join(listed)}{more}"
-
-
-def _unreadable_rows(node: h5py.Dataset, name: str, path: Path) -> np.ndarray:
-    """The rows of unreadable chunks, int64, ascending. Only chunks that are stored in the file are tried."""
+def _damaged_rows(node: h5py.Dataset, name: str, path: Path) -> np.ndarray:
+    """The rows of damaged blocks, int64, ascending. Without checksums, only chunks stored in the file are tried."""
+    array = LazyArray(path, name, node.dtype, lambda values: values)
     starts: set[int] = set()
-    with safe_hdf5.reading(path):
-        if node.chunks:
+    if array.checksums:
+        starts, step = set(range(0, len(node), array.checksums.rows)), array.checksums.rows
+    elif node.chunks:
+        step = node.chunks[0]
+        with safe_hdf5.reading(path):
             node.id.chunk_iter(lambda chunk: starts.add(chunk.chunk_offset[0]))
     damaged = []
     for start in tqdm(sorted(starts), desc=f"looking for damage in {name}", unit="block", disable=None, leave=False):
-        stop = min(start + node.chunks[0], len(node))
-        if not _readable(node, slice(start, stop), path):
-            damaged += range(start, stop)
+        rows = slice(start, min(start + step, len(node)))
+        memory.require(safe_hdf5.rows_bytes(node, rows), str(path))
+        try:
+            array[rows]
+        except UserError:
+            damaged += range(rows.start, rows.stop)
     return np.array(damaged, np.int64)
 
 
 def _find_in_groups(file: h5py.File, path: Path) -> str | None:
     """The same as `find`, for the layout with a group per image."""
-    for row, image_id in enumerate(ids.read(path.with_name(paths.ID_FILE)) or []):
+    for row, image_id in enumerate(ids.read(path.with_name(paths.ID_FILE), len(file)) or []):
         group = safe_hdf5.child(file, image_id)
         for name in ("image", "code"):
             node = safe_hdf5.array(group, name) if isinstance(group, h5py.Group) else None
-            if node is not None and not _readable(node, slice(None), path):
+            if node is not None and not _readable(node, path):
                 return f"{name} of row {row} (id '{image_id}')"
     return None
 
 
-def _readable(node: h5py.Dataset, rows: slice, path: Path) -> bool:
-    count = len(range(*rows.indices(len(node))))
-    memory.require(count * safe_hdf5.size(node) // len(node) * node.dtype.itemsize, str(path))
+def _readable(node: h5py.Dataset, path: Path) -> bool:
+    memory.require(safe_hdf5.size(node) * node.dtype.itemsize, str(path))
     try:
         with safe_hdf5.reading(path):
-            node[rows]
+            node[()]
     except UserError:
         return False
     return True

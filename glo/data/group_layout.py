@@ -32,7 +32,7 @@ def read(file: h5py.File, path: Path, memory_limit: float) -> Block:
             f"the images of {path} exceed --memory_limit, and this layout cannot be read in parts: "
             f"rewrite it with python download.py --convert {path.parent}"
         )
-    memory.require(len(ids) * sample_bytes, str(path))
+    memory.require(2 * len(ids) * sample_bytes, str(path))  # the samples, then the arrays made of them
     images, codes = [], []
     low, high = float("inf"), float("-inf")
     for image_id in tqdm(ids, desc="reading", unit="image", disable=None, leave=False):
@@ -59,7 +59,7 @@ def read(file: h5py.File, path: Path, memory_limit: float) -> Block:
 def _read_ids(file: h5py.File, path: Path) -> list[str]:
     """The ids in id.txt. Raises `UserError` if they are not exactly those of the file."""
     listing = path.with_name(paths.ID_FILE)
-    ids = id_file.read(listing)
+    ids = id_file.read(listing, len(file))
     if ids is None:
         raise UserError(f"no {listing}: list the ids of {path.name} in it, one per line, in row order")
     if not ids:

@@ -1,5 +1,6 @@
 """A summary of a dataset file for the user: figures as lines of text, and a contact sheet of some images."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from glo.data.block import TEST, TRAIN, VALIDATION, Block
 from glo.data.dataset import parts, read_dataset
 from glo.data.names import label_name, printable
 from glo.data.randomness import Stream, permutation
-from glo.runtime import memory, paths
+from glo.runtime import files, memory, paths
 
 MAX_SHOWN = 64  # images on the contact sheet
 MAX_LISTED = 100  # labels in the table
@@ -26,6 +27,7 @@ class Contents:
 
     attributes: those file attributes that are single values, as strings.
     explained_variance_ratio: share of the variance of the images that the codes explain, in [0, 1]; None if unknown.
+    unchecked: what has no checksums, as `array_layout.unchecked` returns it; None for the older layout.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class Contents:
     explained_variance_ratio: float | None
     label_names: tuple[str, ...]
     attribute_names: tuple[str, ...]
+    unchecked: list[str] | None
 
 
 def read(path: Path) -> Contents:
@@ -44,14 +47,16 @@ def read(path: Path) -> Contents:
     """
     with safe_hdf5.opened(path) as file:
         fast_layout = array_layout.holds(file)
-        scalars = {name: value for name, value in file.attrs.items() if np.ndim(value) == 0}
+        attributes = {name: safe_hdf5.attribute(file, name) for name in file.attrs}
+        unchecked = array_layout.unchecked(file) if fast_layout else None
         label_names = array_layout.names(file, "label_names")
         attribute_names = array_layout.names(file, "attribute_names")
+    scalars = {name: value for name, value in attributes.items() if value is not None and np.ndim(value) == 0}
     block, fingerprint = read_dataset(path, 0 if fast_layout else None)
     ratio = scalars.get("explained_variance")
     ratio = float(ratio) if isinstance(ratio, np.floating) and 0 <= ratio <= 1 else None
     attributes = {name: printable(str(value)) for name, value in scalars.items()}
-    return Contents(path, block, fingerprint, attributes, ratio, label_names, attribute_names)
+    return Contents(path, block, fingerprint, attributes, ratio, label_names, attribute_names, unchecked)
 
 
 def describe(contents: Contents) -> str:
@@ -68,22 +73,27 @@ def describe(contents: Contents) -> str:
         "codes": f"{block.codes.shape[1]} values each, {_codes(contents)}",
         "labels": _labels(contents),
         "attributes": _attributes(contents),
+        "checksums": _checksums(contents.unchecked),
     }
     return "\n".join(f"{name:12} {value}" for name, value in lines.items())
 
 
-def contact_sheet(contents: Contents, seed: int) -> Path:
+def contact_sheet(contents: Contents, seed: int, force: bool) -> Path:
     """Write a seeded random choice of at most `MAX_SHOWN` images to a picture beside the file. Returns its path.
 
-    Raises `UserError` if the images do not fit into memory, and `WriteError` if the picture cannot be written.
+    force: replace a file of that name even if the toolkit has not written it.
+    Raises `UserError` if the images do not fit into memory or are damaged, and `WriteError` if the picture cannot be
+    written.
     """
+    path = paths.contact_sheet(contents.path.parent)
+    if os.path.lexists(path) and not force and not pictures.is_saved(path):
+        raise files.WriteError(f"{path} was not written by this toolkit: add --force to replace it")
     images = contents.block.images
     n = min(MAX_SHOWN, len(images))
     # The images, and the picture of them in colour: even a small file can declare images of any size.
     memory.require(4 * n * safe_hdf5.size(images) // len(images), f"a picture of {n} images of {contents.path}")
     rows = np.sort(permutation(len(images), seed, Stream.CONTACT_SHEET)[:n])
     caption = f"{printable(contents.path.parent.resolve().name)}: {n} of {len(images)} images"
-    path = paths.contact_sheet(contents.path.parent)
     pictures.save(path, pictures.captioned(caption, pictures.grid(images[rows], pictures.columns(n))))
     return path
 
@@ -107,6 +117,12 @@ def _codes(contents: Contents) -> str:
     on_sphere = 100 * np.mean(np.abs(norms - 1) < TOLERANCE)
     quantiles = f"norms {low:.3f}, {median:.3f} and {high:.3f} (5, 50 and 95 %)"
     return f"{origin}, {quantiles}, {on_sphere:.1f} % on the unit sphere"
+
+
+def _checksums(unchecked: list[str] | None) -> str:
+    if unchecked is None:
+        return "none: damage to files of the older layout goes unnoticed"
+    return f"none of {', '.join(unchecked)}: damage to them may go unnoticed" if unchecked else "of all arrays and ids"
 
 
 def _labels(contents: Contents) -> str:

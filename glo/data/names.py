@@ -1,5 +1,7 @@
 """Names of labels and attributes as text that is safe to print."""
 
+from glo.runtime import terminal
+
 ABSENT = "not:"  # prefix of an attribute's name that selects the images without the attribute
 MAX_LISTED = 20  # names in an error message
 MAX_LENGTH = 64  # of a printed name, in characters
@@ -15,4 +17,4 @@ def printable(name: str) -> str:
 
     Names come with the data and may contain line breaks or terminal escape codes.
     """
-    return "".join(character if character.isprintable() else "?" for character in name[:MAX_LENGTH])
+    return terminal.printable(name[:MAX_LENGTH])

@@ -5,23 +5,40 @@ refused, because they could refer to other files on the user's computer.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 
+from glo.runtime import files
 from glo.runtime.errors import UserError
 
 READ_BYTES = 1 << 26
+MAX_ATTRIBUTE_BYTES = 1 << 26
+MAX_ATTRIBUTE_TEXTS = 1 << 16
+# Arrays may be compressed, or small and never written, which HDF5 reads as zeros.
+MAX_COMPRESSION = 1100  # deflate compresses zeros 1032 times, and nothing more
+MAX_UNWRITTEN_BYTES = 1 << 26
 REBUILD = "build it again with download.py --force"
 
 
 @contextmanager
 def opened(path: Path, advice: str = REBUILD) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading. Errors inside the block are converted as in `reading`."""
-    with reading(path, advice), h5py.File(path, "r") as file:
+    with reading(path, advice), open_file(path) as file:
         yield file
+
+
+def open_file(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading, within `reading`.
+
+    Raises `UserError` for a FIFO or another special file, on which HDF5 would wait forever.
+    """
+    files.require_regular(path)
+    return h5py.File(path, "r")
 
 
 @contextmanager
@@ -76,12 +93,43 @@ def array(group: h5py.Group, name: str) -> h5py.Dataset | None:
         raise UserError(f"{_where(group, name)} has its data in another file, refused: copy the data in")
     if node.dtype.kind not in "uif":
         raise UserError(f"{_where(group, name)} must hold numbers, not {node.dtype}")
+    declared = size(node) * node.dtype.itemsize
+    # The size of the file comes first, because HDF5 reads the whole index of an array to tell its stored size.
+    if declared > MAX_UNWRITTEN_BYTES and declared > os.path.getsize(group.file.filename):
+        stored = node.id.get_storage_size()
+        if declared > MAX_COMPRESSION * stored:
+            raise UserError(
+                f"{_where(group, name)} declares {declared / 1e9:.1f} GB, of which the file stores "
+                f"{stored / 1e9:.1f} GB: it was never written completely, {REBUILD}"
+            )
     return node
+
+
+def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
+    """The value of an attribute, or None if there is none or it is empty. A single text of any kind is a str.
+
+    Raises `UserError` if it is larger than `MAX_ATTRIBUTE_BYTES`, or has more than `MAX_ATTRIBUTE_TEXTS` texts.
+    """
+    if name not in node.attrs:
+        return None
+    stored = node.attrs.get_id(name)
+    if stored.shape is None:
+        return None
+    count = math.prod(stored.shape)
+    if count * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES or (stored.dtype.hasobject and count > MAX_ATTRIBUTE_TEXTS):
+        raise UserError(f"{node.file.filename}: the attribute '{name}' of {count} values is too large: remove it")
+    value = node.attrs[name]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def size(node: h5py.Dataset) -> int:
     """The number of values of an array. Python integers do not overflow, whatever shape a malicious file declares."""
     return math.prod(node.shape)
+
+
+def rows_bytes(node: h5py.Dataset, rows: slice) -> int:
+    """The size in bytes of some rows of an array."""
+    return (rows.stop - rows.start) * node.dtype.itemsize * math.prod(node.shape[1:])
 
 
 def rows_of(node: h5py.Dataset, max_bytes: int) -> int:

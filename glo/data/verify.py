@@ -9,6 +9,7 @@ import numpy as np
 from glo.data import array_layout, damage, ids, safe_hdf5
 from glo.data.block import TEST, TRAIN, VALIDATION, Block
 from glo.data.dataset import parts, read_dataset
+from glo.data.row_numbers import spans
 from glo.runtime import paths
 from glo.runtime.errors import UserError
 
@@ -23,8 +24,10 @@ def verify(path: Path) -> Iterator[str]:
     try:
         yield from _checks(path)
     except UserError:
-        if unreadable := damage.find(path):
-            raise UserError(f"{path} is damaged: {unreadable} cannot be read, {safe_hdf5.REBUILD}") from None
+        if damaged := damage.find(path):
+            raise UserError(
+                f"{path} is damaged: {damaged} cannot be read or has changed, {safe_hdf5.REBUILD}"
+            ) from None
         raise
 
 
@@ -34,7 +37,7 @@ def _checks(path: Path) -> Iterator[str]:
             block, recorded = array_layout.read(file, path, 0)  # images and codes stay in the file
         else:
             block, recorded = read_dataset(path)[0], None
-        projected = str(file.attrs.get("distribution", "given")) != "given"
+        projected = safe_hdf5.attribute(file, "distribution") not in (None, "given")
         label_names = array_layout.names(file, "label_names")
         attribute_names = array_layout.names(file, "attribute_names")
         checksums = _checksums(file)
@@ -74,18 +77,16 @@ def _codes(block: Block, projected: bool, path: Path) -> str:
         outside.append(part.start + np.flatnonzero(norms > 1 + TOLERANCE))
     infinite, outside = np.concatenate(infinite), np.concatenate(outside)
     if len(infinite):
-        raise UserError(f"{path} is damaged: the code of {damage.spans(infinite)} is not finite, {safe_hdf5.REBUILD}")
+        raise UserError(f"{path} is damaged: the code of {spans(infinite)} is not finite, {safe_hdf5.REBUILD}")
     if len(outside) and projected:
-        raise UserError(
-            f"{path} is damaged: the code of {damage.spans(outside)} is not in the unit ball, {safe_hdf5.REBUILD}"
-        )
+        raise UserError(f"{path} is damaged: the code of {spans(outside)} is not in the unit ball, {safe_hdf5.REBUILD}")
     where = f"{len(outside)} outside the unit ball, as they were given" if len(outside) else "all in the unit ball"
     return f"codes: of {block.codes.shape[1]} finite values, {where}"
 
 
 def _ids(n: int, path: Path) -> str:
     """Check that ids are unique, which `ids.read` does. Loading has checked their number."""
-    listed = ids.read(path.with_name(paths.ID_FILE))
+    listed = ids.read(path.with_name(paths.ID_FILE), n)
     return f"ids: {n}, all unique" if listed else f"ids: none listed, the rows are numbered 0 to {n - 1}"
 
 
@@ -106,7 +107,7 @@ def _labels(block: Block, names: tuple[str, ...], path: Path) -> str:
     unnamed = np.flatnonzero((block.labels < 0) | (block.labels >= len(names)))
     if names and len(unnamed):
         raise UserError(
-            f"{path}: the label of {damage.spans(unnamed)} is none of the {len(names)} with names, {safe_hdf5.REBUILD}"
+            f"{path}: the label of {spans(unnamed)} is none of the {len(names)} with names, {safe_hdf5.REBUILD}"
         )
     return f"labels: {len(np.unique(block.labels))}, {'with' if names else 'without'} names"
 
@@ -120,9 +121,8 @@ def _attributes(block: Block, names: tuple[str, ...], path: Path) -> str:
 
 
 def _checksums(file: h5py.File) -> str:
-    """A remark on the checksums, which HDF5 compares while it reads."""
+    """A remark on the checksums, which are compared whenever rows are read."""
     if not array_layout.holds(file):
-        return "there are no checksums in the older layout"
-    arrays = {name: safe_hdf5.array(file, name) for name in array_layout.DTYPES}
-    without = [name for name, node in arrays.items() if node is not None and not node.fletcher32]
-    return f"there are no checksums of {', '.join(without)}" if without else "their checksums agree"
+        return "unchecked, there are no checksums in the older layout"
+    unchecked = array_layout.unchecked(file)
+    return f"unchecked: {', '.join(unchecked)} without checksums" if unchecked else "their checksums agree"

@@ -11,7 +11,7 @@ from glo.evaluation import results
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
-from glo.settings import fields
+from glo.settings import fields, numbers
 from glo.training import history
 
 CURVES = {"train_psnr": "train PSNR [dB]", "heldout_psnr": "held-out PSNR [dB]", "loss": "training loss"}
@@ -87,9 +87,12 @@ def write(runs: Sequence[Compared], folder: Path, prefix: str, force: bool) -> l
 
 
 def _read(run: Path) -> Compared:
-    batch_size = fields.read_yaml(paths.config(run)).values.get("batch_size")
-    if not isinstance(batch_size, int):
-        raise UserError(f"{paths.config(run)} does not say the batch size: --compare needs folders of trainer.py")
+    try:
+        batch_size = numbers.parse(str(fields.read_yaml(paths.config(run)).values.get("batch_size")), int)
+    except ValueError:
+        raise UserError(
+            f"{paths.config(run)} does not say the batch size: --compare needs folders of trainer.py"
+        ) from None
     records = [record for record in history.read(run) if isinstance(record.get("step"), int)]
     if not records:
         raise UserError(f"{paths.metrics(run)} holds no record yet")

@@ -1,14 +1,17 @@
 """Checks that a run and its dataset suit the requested tasks. They do not import TensorFlow."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from glo.data import labels
 from glo.data.dataset import Dataset
 from glo.data.labels import ImageClass
 from glo.features import weights
+from glo.model import footprint
 from glo.runtime.errors import UserError
 from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
 
+FITTING = {"reconstruct", "restore", "metrics"}  # tasks that fit codes
 MIN_IMAGES = 10  # of each split; metrics of fewer images are meaningless
 
 
@@ -46,6 +49,19 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
     if restores and settings.images is None and not len(dataset.test_rows):
         raise UserError(f"{dataset.path} has no held-out images: name a folder of pictures with --images DIR")
     return None if settings.label is None else labels.find(dataset, settings.label)
+
+
+def check_memory(
+    settings: EvalSettings, trained: TrainSettings, dataset: Dataset, tasks: Collection[str], pictures: int, gpu: bool
+) -> None:
+    """Raise `UserError` if the tasks need more than the free memory.
+
+    pictures: number of images of --images. gpu: the model is not in host memory.
+    """
+    fitted = max(pictures, min(settings.num_fit, len(dataset.test_rows))) if FITTING & set(tasks) else 0
+    n = len(dataset.train_rows)
+    parts = footprint.evaluation(settings, trained, dataset.image_shape, dataset.dimension, n, fitted, tasks)
+    footprint.require(parts, "this evaluation", gpu)
 
 
 def _check_metrics(settings: EvalSettings, dataset: Dataset) -> None:

@@ -1,6 +1,5 @@
 """The generator g: code -> image, a Keras model for images of any size (section 4 of the paper uses DCGAN's)."""
 
-import math
 from collections.abc import Callable
 
 import keras
@@ -10,9 +9,9 @@ from keras import layers
 from glo.model.batch_norm import BatchNormalization
 from glo.model.deconv import Convolution, Deconvolution
 from glo.model.film import modulation
+from glo.model.geometry import maps
 from glo.settings import TrainSettings
 
-COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
 EMBEDDING = 32  # dimension of the embedding of a condition
 
 
@@ -33,10 +32,8 @@ def build(
     which costs 1 dB. The initial weights depend on `seed` alone.
     """
     height, width, channels = image_shape
-    blocks = upsampling_blocks(height, width) if settings.blocks is None else settings.blocks
-    rows, columns = math.ceil(height / 2**blocks), math.ceil(width / 2**blocks)
-    # Channels of the hidden maps, from the coarsest to the finest.
-    widths = [min(settings.channels << i, settings.max_channels) for i in reversed(range(max(blocks, 1)))]
+    (rows, columns, first), *outputs = maps(image_shape, settings)
+    blocks = len(outputs) if outputs[0][0] > rows else 0
     *layer_seeds, embedding_seed = np.random.SeedSequence(settings.seed).generate_state(blocks + 4).tolist()
     seeds = iter(layer_seeds)
 
@@ -46,14 +43,12 @@ def build(
         embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(embedding_seed), name="embedding")
         inputs, z = [z, condition], layers.Concatenate(name="conditional_code")([z, embed(condition)])
     x = z
-    x = Projection(rows * columns * widths[0], use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project")(
-        x
-    )
-    x = layers.Reshape((rows, columns, widths[0]), name="map")(x)
+    x = Projection(rows * columns * first, use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project")(x)
+    x = layers.Reshape((rows, columns, first), name="map")(x)
     x = BatchNormalization(name="norm")(x)
-    modulate = modulation(z, settings.film, next(seeds)) if settings.film else lambda maps, _: maps
+    modulate = modulation(z, settings.film, next(seeds)) if settings.film else lambda x, _: x
     x = layers.LeakyReLU(0.2, name="map_relu")(modulate(x, "map"))
-    for block, out in enumerate([*widths[1:], channels][:blocks]):
+    for block, (*_, out) in enumerate(outputs[:blocks]):
         x = UPSAMPLING[settings.generator](x, out, next(seeds), f"up{block}")
         x = modulate(x, f"up{block}")
         if block < blocks - 1:
@@ -64,11 +59,6 @@ def build(
     x = layers.Activation("tanh", name="tanh", dtype="float32")(x)
     x = layers.Cropping2D(_margins((rows << blocks) - height, (columns << blocks) - width), name="crop")(x)
     return keras.Model(inputs, x, name="generator")
-
-
-def upsampling_blocks(height: int, width: int) -> int:
-    """The number of doublings for which the shorter side of the first map is about `COARSE_SIDE`."""
-    return max(0, round(math.log2(min(height, width) / COARSE_SIDE)))
 
 
 def _deconv(x: keras.KerasTensor, channels: int, seed: int, name: str) -> keras.KerasTensor:

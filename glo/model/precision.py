@@ -52,12 +52,13 @@ def _makes_hidden_map(layer: keras.Layer) -> bool:
 
 
 def decide(
-    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, condition_size: int = 0
+    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int, condition_size: int = 0
 ) -> TrainSettings:
     """Return the settings with a precision of `auto` replaced by the faster type on this device.
 
     The result is saved with the run, so that a resumed run computes in the same type.
-    image_shape: (H, W, C). dimension: d. condition_size: k.
+    image_shape: (H, W, C). dimension: d. n: number of training images, which bounds the batch. condition_size:
+    k.
     """
     native = device.has_bfloat16()
     if settings.precision == "bfloat16" and not native:
@@ -66,7 +67,8 @@ def decide(
         return settings
     chosen = "float32"
     if native:
-        speed = measure(settings, image_shape, dimension, condition_size)
+        logger.info("precision auto: compiling the generator in float32 and bfloat16 to time both ...")
+        speed = measure(settings, image_shape, dimension, min(settings.batch_size, n), condition_size)
         if speed["bfloat16"] > GAIN * speed["float32"]:
             chosen = "bfloat16"
         reason = ", ".join(f"{name} passes {rate:.0f} images/s" for name, rate in speed.items())
@@ -77,15 +79,12 @@ def decide(
 
 
 def measure(
-    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, condition_size: int = 0
+    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, batch_size: int, condition_size: int = 0
 ) -> dict[str, float]:
     """Time forward and backward passes of a newly built generator; returns images per second by precision."""
-    model = generator.build(image_shape, dimension, settings, condition_size)
-    random = np.random.default_rng(0)
-    inputs = [
-        tf.constant(random.standard_normal((settings.batch_size, *shape[1:])), tf.float32)
-        for shape in [tensor.shape for tensor in model.inputs]
-    ]
+    model, random = generator.build(image_shape, dimension, settings, condition_size), np.random.default_rng(0)
+    shapes = [(batch_size, *tensor.shape[1:]) for tensor in model.inputs]
+    inputs = [tf.constant(random.standard_normal(shape), tf.float32) for shape in shapes]
     passes = {name: _training_pass(model, name) for name in POLICIES}
     for training_pass in passes.values():
         training_pass(inputs)  # compiles it
@@ -98,7 +97,7 @@ def measure(
             seconds[name].append(time.perf_counter() - before)
         if time.perf_counter() - start > SECONDS:
             break
-    return {name: settings.batch_size / min(times) for name, times in seconds.items()}
+    return {name: batch_size / min(times) for name, times in seconds.items()}
 
 
 def _training_pass(model: keras.Model, precision: str) -> Callable[[list[tf.Tensor]], tf.Tensor]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glo.runtime.errors import UserError
+from glo.runtime.log import logger
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # instructions of CPUs, by their names in /proc/cpuinfo
@@ -21,6 +22,7 @@ def load_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
+    logger.info("starting TensorFlow ...")
     os.environ.setdefault(ONEDNN, "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -61,6 +63,13 @@ def select(device: str) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
+def on_gpu() -> bool:
+    """Whether the selected device is a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 def numerics() -> dict[str, str | bool]:
     """The environment that affects the exact numbers of a run: TensorFlow's version and whether oneDNN is enabled."""
     import tensorflow as tf
@@ -90,9 +99,7 @@ def jit(setting: str) -> bool:
 
     XLA makes the step faster on GPUs and slower on CPUs.
     """
-    import tensorflow as tf
-
-    return setting == "on" or (setting == "auto" and bool(tf.config.get_visible_devices("GPU")))
+    return setting == "on" or (setting == "auto" and on_gpu())
 
 
 @contextmanager

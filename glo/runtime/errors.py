@@ -1,17 +1,30 @@
 """Errors shown to the user: one line that says what is wrong, where, and what to type next."""
 
 import difflib
-import os
-import sys
 from collections.abc import Callable, Iterable
+
+from glo.runtime import terminal
 
 
 class UserError(Exception):
     """An error that the user can correct. Its text is printed as one line without a traceback; the exit code is 2."""
 
 
+MAX_LENGTH = 100  # characters of a word of the user's in an error
+
+
+def shortened(text: object) -> str:
+    """A path or another text of the user's as part of an error: its middle is left out if it is long, and characters
+    that a terminal would obey are escaped."""
+    words = str(text)
+    words = words if words.isprintable() else repr(words)[1:-1]
+    return words if len(words) <= MAX_LENGTH else f"{words[: MAX_LENGTH // 2]}...{words[3 - MAX_LENGTH // 2 :]}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The hint ', did you mean X?' with the closest known word, or an empty string if no word is close."""
+    if len(word) > MAX_LENGTH:
+        return ""  # comparing takes time in proportion to the length
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f", did you mean {match[0]}?" if match else ""
 
@@ -19,20 +32,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def run(command: Callable[[], int | None]) -> int:
     """Run a command and return the exit code of the process.
 
-    The code is the command's own (None counts as 0), 2 after a `UserError`, 130 after Ctrl-C, and 141 if the program
-    that reads the output, such as `head`, has closed the pipe.
+    The code is the command's own (None counts as 0), 2 after a `UserError` and if standard output cannot be written,
+    130 after Ctrl-C, and 141 if the program that reads the output, such as `head`, has closed the pipe.
     Any other exception is a bug in the toolkit and is raised with its traceback.
     """
+    terminal.prepare()
     try:
-        code = command() or 0
-        sys.stdout.flush()
+        try:
+            code = command() or 0
+        except SystemExit as end:  # after --help
+            code = end.code or 0
+        terminal.flush()
         return code
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (UserError, terminal.OutputError) as error:
+        terminal.report(f"error: {' '.join(str(error).split())}")
         return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        terminal.report("interrupted")
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again when it exits
         return 141
+    finally:
+        terminal.discard()

@@ -1,8 +1,12 @@
-"""Atomic writes: a file is written under a temporary name beside its target, synced, then renamed."""
+"""Atomic writes: a file is written under a temporary name beside its target, synced, then renamed.
+
+Also the check that a file to be read is a regular one.
+"""
 
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +14,8 @@ from pathlib import Path
 from glo.runtime.errors import UserError
 
 TEMPORARY = ".tmp-"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+KINDS = {stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 class WriteError(UserError):
@@ -27,6 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():  # noticed now rather than when everything is written
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
@@ -89,6 +97,29 @@ def require_writable(folder: Path) -> None:
         raise cannot_write(folder, error) from None
 
 
+def regular_size(path: Path) -> int:
+    """The size in bytes of a regular file. A path given by the user is checked so before it is opened.
+
+    Raises `OSError` for a folder, and for a FIFO, a socket or a device, which could be read or waited for without end.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return status.st_size
+
+
+def require_regular(path: Path) -> None:
+    """Raise `UserError` if `path` is a FIFO, socket or device, from which reading could wait or continue forever.
+
+    Raises `OSError` if it does not exist. A folder passes, because opening it fails by itself.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path} is a {KINDS.get(stat.S_IFMT(mode), 'special file')}, not a file: replace or remove it")
+
+
 def sync(path: Path) -> None:
     """Flush a file or a folder to the disk, so that a rename survives a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -100,4 +131,5 @@ def sync(path: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> WriteError:
     """A `WriteError` with a one-line message for `path` that includes the system's reason."""
-    return WriteError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder")
+    full = "free some space or " if error.errno in NO_SPACE else ""
+    return WriteError(f"cannot write {path}: {error.strerror or error}; {full}choose another folder")

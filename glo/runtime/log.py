@@ -2,7 +2,10 @@
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+from glo.runtime import terminal
 
 logger = logging.getLogger("glo")
 
@@ -11,7 +14,17 @@ class _AboveProgressBar(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        with suppress(OSError):  # stderr may be full, or a pipe that nobody reads: the command goes on
+            tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _make_printable(record: logging.LogRecord) -> bool:
+    """A filter that replaces terminal escape codes in the names of files and labels, for all handlers."""
+    record.msg, record.args = terminal.printable(record.getMessage()), None
+    return True
+
+
+logger.addFilter(_make_printable)
 
 
 def setup() -> None:

@@ -34,4 +34,4 @@ def parse_size(text: str) -> int:
     return int(float(text.rstrip("KMGT")) * 1024 ** (" KMGT".index(text[-1]) if text[-1] in "KMGT" else 0))
 
 
-SIZE = r"\d+(\.\d+)?[KMGT]?"
+SIZE = r"[0-9]{1,15}(\.[0-9]{1,9})?[KMGT]?"

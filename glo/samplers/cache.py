@@ -20,7 +20,7 @@ from glo.samplers import SAMPLERS, Sampler
 from glo.samplers.gmm import Mixture
 from glo.samplers.held_out import energy_distance, split
 
-FORMAT = 3  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
+FORMAT = 4  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
 COMPARED = 2000  # the energy distance compares at most this many drawn and held-out codes
 PARTS = ("sampler", "scored")  # the two samplers of a file
 TRIED = 100  # number of codes drawn from a saved sampler to check it
@@ -93,6 +93,7 @@ def _fit(
     seed: int,
     options: dict[str, Any],
 ) -> Fitted:
+    logger.info("fitting the sampler %s to %d codes", name, len(codes))
     start = time.perf_counter()
     kind = SAMPLERS[name]
     scored = kind.fit(codes[train_rows], seed, **options)

@@ -18,7 +18,7 @@ from glo.samplers.whitening import Whitening
 
 WIDTH = 512
 FEATURES = 32  # number of cosines of t in the input of the network
-STEPS, BATCH = 4000, 256  # of training
+STEPS, BATCH = 4000, 256  # of training; few codes take fewer steps
 DRAWN_STEPS = 50  # of Heun's method
 DRAWN_BATCH = 2048  # codes drawn at once
 MOMENTS = 4096  # number of drawn codes that are used to match the mean and covariance of the learned codes
@@ -55,7 +55,7 @@ class Flow:
             return tf.reduce_mean(tf.square(_velocity(positions, times, FEATURES, parameters) - (targets - noise)))
 
         start = network.initial(d + FEATURES, WIDTH, d, random)
-        parameters = network.train(start, loss, batches, STEPS)
+        parameters = network.train(start, loss, batches, network.training_steps(len(codes), STEPS), "flow")
         # After so few training steps, drawn codes vary less than the learned ones. An affine map corrects their mean
         # and covariance.
         drawn = Whitening.fit(_integrated(random.standard_normal((MOMENTS, d), np.float32), parameters))

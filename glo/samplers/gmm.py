@@ -6,12 +6,14 @@ each component. A good fit to codes needs hundreds of components, and each code 
 of the time.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 from scipy.special import logsumexp
+from tqdm import tqdm
 
 from glo.data.randomness import Stream, permutation
 from glo.samplers.held_out import split
@@ -60,7 +62,7 @@ class Mixture:
                 fits.append(_fit(white[train_rows], whitening, k, seed))
                 scores.append(_log_densities(white[held_out_rows], *fits[-1]).sum())
             parameters = fits[np.argmax(scores)]
-        for _ in range(MORE):
+        for _ in _progress(MORE, len(parameters[0])):
             parameters = _em_step(white, whitening, *parameters)
         return cls(whitening.mean, whitening.root, *(array.astype(np.float32) for array in parameters))
 
@@ -162,9 +164,14 @@ def _fit(white: np.ndarray, whitening: Whitening, k: int, seed: int) -> Paramete
         clusters = KMeans(k, n_init=1, max_iter=START_ITERATIONS, random_state=seed).fit(codes[np.sort(subset)])
         labels = clusters.predict(codes)
     parameters = _m_step(white, _Candidates(labels[:, None], k), np.ones((len(white), 1), np.float32))
-    for _ in range(ITERATIONS if k > 1 else 0):
+    for _ in _progress(ITERATIONS if k > 1 else 0, k):
         parameters = _em_step(white, whitening, *parameters)
     return parameters
+
+
+def _progress(iterations: int, k: int) -> Iterable[int]:
+    """Iterations of EM for k components, with a progress bar."""
+    return tqdm(range(iterations), desc=f"fitting gmm, {k} components", unit="iteration", disable=None, leave=False)
 
 
 def _em_step(white: np.ndarray, whitening: Whitening, *parameters: np.ndarray) -> Parameters:

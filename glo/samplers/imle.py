@@ -15,7 +15,7 @@ from glo.samplers import network
 from glo.samplers.whitening import Whitening
 
 WIDTH = 256
-STEPS, BATCH = 4000, 256  # of training
+STEPS, BATCH = 4000, 256  # of training; few codes take fewer steps
 POOL, MATCHED = 2048, 2048  # number of generated codes, and of learned codes that are matched with them, at a time
 MOMENTS = 20_000  # number of generated codes that are used to match the mean and covariance of the learned codes
 
@@ -61,7 +61,9 @@ class Matching:
             return tf.reduce_mean(tf.square(generated(noise, *parameters) - targets))
 
         start = network.initial(scaled.shape[1], WIDTH, scaled.shape[1], random)
-        *hidden, last, last_bias = network.train(start, loss, batches, STEPS)
+        *hidden, last, last_bias = network.train(
+            start, loss, batches, network.training_steps(len(codes), STEPS), "imle"
+        )
         # In many dimensions even the nearest generated code is far away, so that the network learns averages, which
         # vary less than codes. An affine map, merged into the last layer, corrects the mean and covariance.
         noise = random.standard_normal((MOMENTS, scaled.shape[1]), np.float32)

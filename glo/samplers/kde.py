@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 from scipy.special import logsumexp
+from tqdm import tqdm
 
 from glo.data.randomness import Stream, random_generator
 from glo.samplers.held_out import split
@@ -38,7 +39,8 @@ class Kernel:
         train_rows, held_out_rows = split(len(white), seed, Stream.KDE_HELD_OUT)
         scored = white[random_generator(seed, Stream.KDE_SCORED).permutation(held_out_rows)[:SCORED]]
         squares = _squared_distances(scored, white[train_rows])
-        scores = [_log_densities(squares, bandwidth, white.shape[1]).sum() for bandwidth in BANDWIDTHS]
+        tried = tqdm(BANDWIDTHS, desc="fitting kde", unit="bandwidth", disable=None, leave=False)
+        scores = [_log_densities(squares, bandwidth, white.shape[1]).sum() for bandwidth in tried]
         return cls(whitening.mean, whitening.root, white, BANDWIDTHS[[np.argmax(scores)]])
 
     def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 # Matrices and biases: i inputs, b residual layers of width w, d outputs. A sampler has these fields in this order.
 SHAPES = {"first": "iw", "first_bias": "w", "inner": "bww", "inner_bias": "bw", "last": "wd", "last_bias": "d"}
 BLOCKS = 3
 RATE = 4e-3  # learning rate of Adam, with cosine decay to 0
 EMA = 0.999  # decay of the moving average of the weights
+STEPS_PER_CODE = 4  # few codes need few steps: each is still visited a thousand times
 
 Parameters = list[np.ndarray]
 
@@ -28,6 +30,11 @@ def initial(inputs: int, width: int, outputs: int, random: np.random.Generator) 
     return [array.astype(np.float32) for array in arrays]
 
 
+def training_steps(n: int, most: int) -> int:
+    """The number of training steps for n codes, at most `most`."""
+    return min(most, STEPS_PER_CODE * n)
+
+
 def apply(x: tf.Tensor, first, first_bias, inner, inner_bias, last, last_bias) -> tf.Tensor:
     """Map inputs float32 [n, i] to outputs float32 [n, d]: layers h + silu(W h + b) between two linear layers."""
     h = x @ first + first_bias
@@ -41,9 +48,11 @@ def train(
     loss: Callable[..., tf.Tensor],
     batches: Callable[[int, Parameters], tuple[np.ndarray, ...]],
     steps: int,
+    name: str,
 ) -> Parameters:
     """Minimise loss(parameters, *batch), a scalar, by Adam; returns the moving average of the parameters.
 
+    name: of the sampler, for the progress bar.
     batches: function of a step's number and the current parameters that returns the arrays of the batch. Their shapes
         must not change between steps.
     """
@@ -58,7 +67,7 @@ def train(
             value = loss([variable.value for variable in variables], *batch)
         optimizer.apply(tape.gradient(value, [variable.value for variable in variables]), variables)
 
-    for number in range(steps):
+    for number in tqdm(range(steps), desc=f"fitting {name}", unit="step", disable=None, leave=False):
         step(*map(tf.constant, batches(number, [variable.value for variable in variables])))
     optimizer.finalize_variable_values(variables)
     return [variable.numpy() for variable in variables]

@@ -51,7 +51,7 @@ class BuildSettings:
         None,
         "resize pictures to this side length in pixels, or HEIGHTxWIDTH (default: 64 for CELEBA and LSUN, otherwise "
         "their own size)",
-        pattern=r"[1-9]\d*(x[1-9]\d*)?",
+        pattern=r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4})?",
         example="64 or 48x64",
         metavar="SIZE",
     )
@@ -97,5 +97,5 @@ class BuildSettings:
     )
     # output
     data_dir: str = output_setting("datasets", "folder of all datasets", metavar="DIR")
-    force: bool = output_setting(False, "replace an existing dataset")
+    force: bool = output_setting(False, "replace an existing dataset, or with --info any contact_sheet.png")
     resume: bool = output_setting(False, "continue an interrupted build")

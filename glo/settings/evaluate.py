@@ -108,7 +108,7 @@ class EvalSettings:
     pairs: tuple[str, ...] = fitting_setting(
         (),
         "training images to interpolate between, such as 3,17 5,9 (default: random)",
-        pattern=r"\d+,\d+",
+        pattern=r"[0-9]{1,12},[0-9]{1,12}",
         example="3,17",
         metavar="A,B",
     )

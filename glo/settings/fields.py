@@ -12,13 +12,16 @@ import re
 import reprlib
 import types
 import typing
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from glo.runtime.errors import UserError, did_you_mean
+from glo.runtime.errors import UserError, did_you_mean, shortened
+from glo.settings import numbers
 
 T = TypeVar("T")
+MAX_BYTES = 1 << 20  # of a config file
 PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"  # short enough to be part of a file name
 
 
@@ -103,32 +106,40 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
     if unknown:
         word = unknown[0].split("=")[0]
         if not word.startswith("-"):
-            raise UserError(f"unexpected word '{word}' on the command line: settings are flags, see --help")
+            raise UserError(f"unexpected word '{shortened(word)}' on the command line: settings are flags, see --help")
         flags = [f"--{field.name}" for field in dataclasses.fields(cls)]
-        raise UserError(f"unknown flag {word}{did_you_mean(word, flags)}; --help lists all flags")
+        raise UserError(f"unknown flag {shortened(word)}{did_you_mean(word, flags)}; --help lists all flags")
     return Layer(FLAGS, vars(values))
 
 
 def read_yaml(path: Path) -> Layer:
     """Read a YAML file: a flat mapping from names of settings to values, which are not checked yet.
 
-    Raises `UserError` for a missing or malformed file.
+    Numbers are text, as on a command line. Raises `UserError` for a missing or malformed file.
     """
-    import yaml
+    from glo.settings import config_file
 
+    name = shortened(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
+            raise UserError(f"cannot read config file {name}: it is not a regular file")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{name} is larger than {MAX_BYTES >> 20} MB, which is no config file")
+        values = config_file.load(content.decode("utf-8-sig"))
     except FileNotFoundError:
-        raise UserError(f"no config file {path}: give --config an existing YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read config file {path}: {error}") from None
-    # For values such as 2020-13-45 or !!int '', the parser raises Python's own errors instead of a YAMLError.
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+        raise UserError(f"no config file {name}: give --config an existing YAML file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"cannot read config file {name}: it is not UTF-8 text") from None
+    except OSError as error:
+        raise UserError(f"cannot read config file {name}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{name} is not a valid config file: {error}") from None
     if values is None:
         values = {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise UserError(f"{path} must consist of lines 'setting: value', not of a {type(values).__name__}")
+        raise UserError(f"{name} must consist of lines 'setting: value', not of a {type(values).__name__}")
     return Layer(str(path), values)
 
 
@@ -154,16 +165,19 @@ def resolve(cls: type[T], *layers: Layer) -> T:
     merged: dict[str, Any] = {}
     for layer in layers:
         for name, value in layer.values.items():
+            origin = shortened(layer.origin)
             if name not in fields:
-                raise UserError(f"{layer.origin}: unknown setting '{name}'{did_you_mean(name, fields)}")
-            label = f"--{name}" if layer.origin == FLAGS else f"{layer.origin}: {name}"
+                raise UserError(f"{origin}: unknown setting '{shortened(name)}'{did_you_mean(name, fields)}")
+            if layer.origin != FLAGS and not fields[name].metadata["stored"]:
+                raise UserError(f"{origin}: {name} concerns a single call: remove it, and give the flag --{name}")
+            label = f"--{name}" if layer.origin == FLAGS else f"{origin}: {name}"
             merged[name] = _check(value, hints[name], fields[name].metadata, label)
     return cls(**merged)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> typing.NoReturn:
-        raise UserError(f"{message}; --help lists all flags")
+        raise UserError(f"{shortened(message)}; --help lists all flags")
 
 
 def _unwrap(hint: Any) -> tuple[type, bool]:
@@ -185,17 +199,20 @@ def _check(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str) 
         return tuple(_check(item, str, limits, label) for item in value)
     value = _convert(value, kind, label)
     choices, low, above, high = (limits[key] for key in ("choices", "low", "above", "high"))
+    if high is None and kind is int:
+        high = numbers.LARGEST
     if choices and value not in choices:
         words = [str(choice) for choice in choices]
-        raise UserError(f"{label} must be one of {', '.join(words)}, not '{value}'{did_you_mean(str(value), words)}")
+        hint = did_you_mean(value, words) if kind is str else ""
+        raise UserError(f"{label} must be one of {', '.join(words)}, not {_abbreviate(value)}{hint}")
     if low is not None and value < low:
-        raise UserError(f"{label} must be at least {low}, not {value}")
+        raise UserError(f"{label} must be at least {low}, not {_abbreviate(value)}")
     if above is not None and value <= above:
-        raise UserError(f"{label} must be greater than {above}, not {value}")
+        raise UserError(f"{label} must be greater than {above}, not {_abbreviate(value)}")
     if high is not None and value > high:
-        raise UserError(f"{label} must be at most {high}, not {value}")
+        raise UserError(f"{label} must be at most {high}, not {_abbreviate(value)}")
     if limits["pattern"] and not re.fullmatch(limits["pattern"], value):
-        raise UserError(f"{label} must look like {limits.get('example', limits['pattern'])}, not '{value}'")
+        raise UserError(f"{label} must look like {limits.get('example', limits['pattern'])}, not {_abbreviate(value)}")
     if limits["check"]:
         try:
             limits["check"](value)
@@ -207,18 +224,21 @@ def _check(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str) 
 def _convert(value: Any, kind: type, label: str) -> Any:
     """Convert a value to bool, int, float or str. Raises `UserError` if that would change it.
 
-    Numbers are also read from text, since command lines give text, and YAML gives text for numbers such as 1e-5.
+    Numbers are also read from text, which is what command lines and config files give.
     """
+    if kind is str and isinstance(value, str) and value:
+        if any("\ud800" <= character <= "\udfff" for character in value):  # how Python reads bytes that are not UTF-8
+            raise UserError(f"{label} is not UTF-8: rename {_abbreviate(value)}")
+        if any(unicodedata.category(character) == "Cc" for character in value):
+            raise UserError(f"{label} must not contain control characters: {_abbreviate(value)}")
+        return value
     try:
         if kind is bool:
             if isinstance(value, bool):
                 return value
-        elif kind is str:
-            if isinstance(value, str) and value.encode() and "\0" not in value:  # encode fails if it is not UTF-8
-                return value
-        elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-            number = kind(value)
-            if math.isfinite(number) and (isinstance(value, str) or number == value):
+        elif isinstance(value, str | int | float) and not isinstance(value, bool) and kind is not str:
+            number = numbers.parse(value, kind) if isinstance(value, str) else kind(value)
+            if (kind is int or math.isfinite(number)) and (isinstance(value, str) or number == value):
                 return number
     except (ValueError, OverflowError):
         pass

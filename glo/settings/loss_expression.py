@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from glo.runtime.errors import did_you_mean
+from glo.settings import numbers
 
 MAX_LENGTH = 500  # characters
 PLUS = re.compile(r"(?<!\d[eE])(?<!\.[eE])\+(?![^(]*\))")  # a plus between terms, not in 1e+3 and not in parentheses
@@ -110,7 +111,7 @@ def _parse_value(argument: Number | Choice, text: str, label: str) -> int | floa
         return text
     kind = type(argument.default)
     with contextlib.suppress(ValueError):
-        value = kind(text)
+        value = numbers.parse(text.strip(), kind)
         if argument.low <= value <= argument.high:  # false for nan
             return value
     noun = "a whole number" if kind is int else "a number"

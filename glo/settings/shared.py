@@ -17,7 +17,7 @@ machine_setting = partial(setting, group="machine")
 
 NAME = {"pattern": PLAIN_NAME, "example": "at most 80 letters, digits, '.', '_' and '-'"}
 SEED = {"low": 0, "high": 2**32 - 1}
-DEVICE = {"pattern": r"auto|cpu|gpu:\d+", "example": "auto, cpu or gpu:0"}
+DEVICE = {"pattern": r"auto|cpu|gpu:[0-9]{1,4}", "example": "auto, cpu or gpu:0"}
 DEVICE_HELP = "auto (the first GPU if there is one), cpu, or gpu:N"
 MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"

@@ -35,6 +35,7 @@ def train(run: Path, training: Training, length: Length) -> int:
     losses, decoder, clock = LossWindow(), Decoder(model), Clock(run, training)
     saves = Saves(run, training, decoder, length)
     tolerate = Tolerance(saves)
+    logger.info("compiling the first step ...")
     with (
         contextlib.closing(Records(run, first)) as records,
         Interrupt() as interrupt,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from glo.data.batches import steps_per_epoch
 from glo.data.dataset import Dataset
+from glo.model import footprint, geometry
 from glo.runtime import paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
@@ -49,12 +50,12 @@ def plan(flags: Layer) -> Plan:
     saved = manifest.read(start)
     before = saved.resolved(start)
     saved_settings = fields.stored(before)
-    if "epochs" in flags.values:
-        del saved_settings["max_steps"]  # it would end the run before the new number of epochs
-    layers = [Layer(str(start), saved_settings)]
+    changes = [flags]
     if requested.config:
-        layers.append(fields.read_yaml(Path(requested.config)))
-    settings = fields.resolve(TrainSettings, *layers, flags)
+        changes.insert(0, fields.read_yaml(Path(requested.config)))
+    if any("epochs" in layer.values for layer in changes):
+        del saved_settings["max_steps"]  # it would end the run before the new number of epochs
+    settings = fields.resolve(TrainSettings, Layer(str(start), saved_settings), *changes)
     if resume and settings.precision == "auto":  # a run keeps the precision that was chosen when it began
         settings = dataclasses.replace(settings, precision=before.precision)
     for field in dataclasses.fields(TrainSettings):
@@ -97,7 +98,9 @@ def length(settings: TrainSettings, dataset: Dataset) -> Length:
 
 
 def check(plan: Plan, dataset: Dataset, end: int) -> None:
-    """Raise `UserError` if the checkpoint was trained on other data, or if no steps are left."""
+    """Raise `UserError` for a run that is too large, a checkpoint of other data, or a run without steps left."""
+    geometry.check_blocks(dataset.image_shape, plan.settings)
+    check_memory(plan.settings, dataset, gpu=True)  # without TensorFlow, whether there is a GPU is not known
     if plan.manifest is None:
         return
     manifest.check_dataset(plan.manifest, dataset, plan.start)
@@ -109,3 +112,9 @@ def check(plan: Plan, dataset: Dataset, end: int) -> None:
     new = length(plan.settings, dataset).planned
     if plan.run and plan.settings.schedule != "constant" and old != new:
         logger.warning("the schedule now covers %d steps instead of %d: learning rates change from here on", new, old)
+
+
+def check_memory(settings: TrainSettings, dataset: Dataset, gpu: bool) -> None:
+    """Raise `UserError` if training needs more than the free memory. gpu: the model is not in host memory."""
+    parts = footprint.training(settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
+    footprint.require(parts, "training", gpu)

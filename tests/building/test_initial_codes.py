@@ -6,6 +6,7 @@ import pytest
 from glo.building import initial_codes
 from glo.building.initial_codes import PCACodes, random_codes
 from glo.data.projection import project
+from glo.runtime import memory
 from glo.runtime.errors import UserError
 
 
@@ -82,8 +83,6 @@ def test_at_most_as_many_components_as_the_data_allow():
         PCACodes.fit(images, 10, seed=0)
     with pytest.raises(UserError, match=r"at most --dimension 24;"):
         PCACodes.fit(blobs(30), 25, seed=0)
-    with pytest.raises(UserError, match=r"1 training images .* at most --dimension 0; --distribution Gaussian"):
-        PCACodes.fit(blobs(1), 1, seed=0)
 
 
 @pytest.mark.filterwarnings("error")
@@ -140,3 +139,31 @@ def test_random_codes(distribution, variance, monkeypatch):
     assert (
         len(np.unique(all_random_codes(distribution, 100, 5, seed=0), axis=0)) == 100
     )  # no part repeats the codes of another
+
+
+def test_few_images_of_many_pixels_span_few_directions(monkeypatch):
+    """Six pictures of 1024 x 1024 took four minutes with as many directions as pixels allow."""
+    widths = []
+    qr = np.linalg.qr
+    monkeypatch.setattr(np.linalg, "qr", lambda matrix: widths.append(matrix.shape[1]) or qr(matrix))
+    images = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    codes = PCACodes.fit(images, 5, seed=0)
+    assert max(widths) <= 6
+    np.testing.assert_allclose(
+        codes(images) * codes.scale @ codes.components + codes.mean, images.reshape(6, -1) / 255, atol=1e-3
+    )
+
+
+def test_directions_that_do_not_fit_into_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1 << 29)
+    images = np.broadcast_to(np.uint8(0), (300, 1 << 10, 1 << 10, 1))
+    with pytest.raises(UserError, match=r"PCA of images of 1048576 values needs .* GB of memory"):
+        PCACodes.fit(images, 200, seed=0)
+
+
+@pytest.mark.parametrize(("n", "words"), [(0, "there are none"), (1, "there is only 1")])
+@pytest.mark.parametrize("dimension", [0, 1, 128])
+def test_fewer_than_two_training_images(n, words, dimension):
+    with pytest.raises(UserError, match=f"PCA needs at least 2 training images, and {words}: .*Gaussian") as caught:
+        PCACodes.fit(np.zeros((n, 8, 8, 1), np.uint8), dimension, seed=0)
+    assert "--dimension" not in str(caught.value)

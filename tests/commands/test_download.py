@@ -30,7 +30,7 @@ COMMAND = "download.py"
 def contents(path):
     """The arrays and attributes of a dataset file."""
     with h5py.File(path) as file:
-        return {name: file[name][:] for name in file}, dict(file.attrs)
+        return {name: file[name][:] for name in file}, support.attributes_of(file)
 
 
 def run(tmp_path, *args, **options):

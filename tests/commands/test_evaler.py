@@ -199,6 +199,7 @@ def test_bad_input_gets_one_line(home, trained, tmp_path):
     assert_one_line_error(call("evaler.py", "--checkpoint", "nowhere/model-3"), "nowhere/model-3")
     assert_one_line_error(call("evaler.py", "--checkpoint", trained / "model-7"), "has steps 300")
     assert_one_line_error(call("evaler.py", "--checkpoint", trained, "--sampler", "gausian"), "did you mean gaussian")
+    assert_one_line_error(call("evaler.py", "--checkpoint", trained, "--num_samples", 10**9), "lower --num_samples")
     assert_one_line_error(call("evaler.py", "--checkpoint", trained, "--pairs", "3-17"), "--pairs")
     beyond = call("evaler.py", "--checkpoint", trained, "--interpolate", "--pairs", "1,5000")
     assert_one_line_error(beyond, "5000", "0 to 1616")

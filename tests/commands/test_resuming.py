@@ -99,6 +99,9 @@ def test_streaming_from_the_file_equals_training_in_memory(home, monkeypatch):
 def test_a_run_that_was_cut_short_is_resumed_to_new_epochs(cut):
     train("--checkpoint", cut, "--epochs", 3)
     assert (cut / "model-12.json").is_file()  # 3 epochs of 4 steps
+    (cut.parent / "longer.yaml").write_text("epochs: 4")
+    train("--checkpoint", cut, "--config", cut.parent / "longer.yaml")
+    assert (cut / "model-16.json").is_file()
 
 
 def test_a_checkpoint_starts_a_new_run_with_new_settings(eight_steps, home):

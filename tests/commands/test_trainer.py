@@ -28,6 +28,8 @@ def test_a_run_as_a_process_writes_all_files(home):
     assert folder.name.startswith("full-TOY_lr_0.005-")
     assert f"python evaler.py --dataset TOY --checkpoint train_dir/{folder.name}" in log
     assert "train PSNR" in log
+    waits = [log.index(text) for text in ("starting TensorFlow", "building the model", "compiling the first step")]
+    assert waits == sorted(waits)
     lines = records(folder)
     losses = [r["loss"] for r in lines if "loss" in r]
     assert len(losses) == 10
@@ -123,6 +125,11 @@ def test_a_sum_of_losses_trains_resumes_and_is_evaluated(home):
         (["--dataset", "TOY", "--epochs", "many"], ["--epochs", "whole number"]),
         (["--dataset", "TOY", "--loss", "lapl1"], ["--loss: 'lapl1' is not one of", "did you mean lap_l1?"]),
         (["--dataset", "TOY", "--loss", "lap_l1(levels=9)+mse"], ["--loss: levels of lap_l1", "from 1 to 8"]),
+        (["--dataset", "TOY", "--augment_to", 10**9], ["training would take", "GB are free: lower --augment_to"]),
+        (["--dataset", "TOY", "--blocks", 10], ["--blocks 10", "an image of 8x8", "give --blocks 3 or less"]),
+        (["--dataset", "TOY", "--max_steps", "9" * 5000], ["--max_steps", "whole number"]),
+        (["--dataset", "TOY", "--device", "gpu:" + "9" * 5000], ["--device must look like auto, cpu or gpu:0"]),
+        (["--dataset", "TOY", "--config", "x" * 300], ["cannot read config file", "File name too long"]),
         (["--dataset", "NOWHERE"], ["python download.py --datasets NOWHERE"]),
         (["--dataset", "../TOY"], ["--dataset"]),
         ([], ["--dataset is missing"]),

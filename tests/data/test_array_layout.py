@@ -1,6 +1,7 @@
 """The dataset file: the toolkit writes what plain h5py reads, and reads what plain h5py writes."""
 
 import hashlib
+import zlib
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ from glo.data.block import Block
 from glo.data.dataset import read_dataset
 from glo.runtime import files
 from glo.runtime.errors import UserError
-from tests.support import samples, write_flat, write_ids
+from tests.support import attributes_of, samples, write_flat, write_ids
 
 N = 12
 
@@ -58,11 +59,15 @@ def test_blocks_are_written_to_one_file(tmp_path, monkeypatch):
         ):
             np.testing.assert_array_equal(file[name][:], values)
             assert file[name].dtype == dtype
-            assert file[name].fletcher32
+            crc32, rows = file[name].attrs["crc32"], file[name].attrs["crc32_rows"]
+            assert rows == file[name].chunks[0]
+            expected = [zlib.crc32(values[start : start + rows].tobytes()) for start in range(0, N, rows)]
+            np.testing.assert_array_equal(crc32, expected)
         assert file["image"].chunks == (3, 5, 4, 3)
-        attributes = dict(file.attrs)
+        attributes = attributes_of(file)
     digest = hashlib.sha256(b"5x4x3" + images.tobytes()).hexdigest()
     expected = {"schema": 1, "fingerprint": digest, "dimension": 3, "name": "cats", "source": "here", "seed": 7}
+    expected["ids_crc32"] = zlib.crc32("".join(f"{name}\n" for name in ids).encode())
     assert attributes == expected
 
 
@@ -208,8 +213,9 @@ def test_id_files_as_other_editors_write_them(tmp_path):
 
 
 @pytest.fixture
-def valid_file(tmp_path):
+def valid_file(tmp_path, monkeypatch):
     """The path of a small file with all arrays, as the toolkit writes it, and its bytes."""
+    monkeypatch.setattr(writer, "CHUNK_BYTES", 200)  # otherwise most of the file is unused space of large chunks
     images, codes = samples(N)
     columns = (np.arange(N) % 2).astype(np.uint8), np.arange(N, dtype=np.int32)
     path = tmp_path / "CATS" / "data.hdf5"

@@ -1,5 +1,6 @@
 """download.py --info: the figures, compared with those computed from the arrays, and the contact sheet."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -134,7 +135,42 @@ def test_errors_are_one_line(tmp_path):
     assert_one_line_error(call("download.py", *flags), "no dataset CATS", "python download.py --datasets CATS")
     assert_one_line_error(call("download.py", *flags, "--dimension", 3), "--dimension has no effect with --info")
     write_dataset(tmp_path)
-    os.mkdir(tmp_path / "CATS" / "contact_sheet.png")
-    assert_one_line_error(call("download.py", *flags), "cannot write", "contact_sheet.png")
     (tmp_path / "CATS" / "data.hdf5").write_bytes(b"\x89HDF")
     assert_one_line_error(call("download.py", *flags), "not a valid HDF5 file")
+
+
+def test_a_picture_that_cannot_be_written_is_no_failure(tmp_path, monkeypatch):
+    write_dataset(tmp_path)
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "replace", refuse)  # as in a read-only folder, in which root may write all the same
+    result = call("download.py", "--info", "CATS", "--data_dir", tmp_path)
+    assert "no picture: cannot write" in assert_ok(result)
+    assert "200 of 8x8x1" in result.stdout
+    assert sorted(os.listdir(tmp_path / "CATS")) == ["data.hdf5"]
+
+
+@pytest.mark.parametrize("kind", ["picture", "text", "empty", "folder", "FIFO", "dangling link"])
+def test_only_own_contact_sheets_are_replaced(tmp_path, kind):
+    write_dataset(tmp_path)
+    path = tmp_path / "CATS" / "contact_sheet.png"
+    if kind == "picture":
+        Image.new("L", (3, 3)).save(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "dangling link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_text("mine" * (kind == "text"))
+    before = path.lstat()
+    result = call("download.py", "--info", "CATS", "--data_dir", tmp_path)
+    assert "contact_sheet.png was not written by this toolkit: add --force" in assert_ok(result)
+    assert path.lstat() == before or path.lstat().st_ino == before.st_ino
+    if kind != "folder":
+        info(tmp_path, "--force")
+        assert sheet(tmp_path).std() > 40
+        info(tmp_path, "--seed", 5)  # which may replace it again

@@ -1,12 +1,18 @@
 """Malicious files, in both layouts: references to other files, objects that are not plain arrays, and huge shapes."""
 
+import os
+import socket
+
 import h5py
 import numpy as np
 import pytest
 
+from glo.building.build import build
+from glo.data import safe_hdf5
 from glo.data.dataset import read_dataset
 from glo.runtime.errors import UserError
-from tests.support import samples, write_flat, write_grouped
+from glo.settings import BuildSettings
+from tests.support import assert_one_line_error, call, samples, write_flat, write_grouped
 
 N = 4
 IDS = [f"cat{i}" for i in range(N)]
@@ -161,7 +167,7 @@ def test_a_small_flat_file_that_declares_huge_arrays(tmp_path, name, rows):
             dtype = "f4" if key == "code" else "u1"
             file.create_dataset(key, (rows, *shape), dtype, chunks=(1, *shape))
     assert path.stat().st_size < 100_000
-    fails((path, "/"), "GB of memory")
+    fails((path, "/"), "GB, of which the file stores 0.0 GB")
 
 
 @pytest.mark.parametrize("name", ["image", "code"])
@@ -170,11 +176,101 @@ def test_a_small_grouped_file_that_declares_huge_arrays(tmp_path, name):
     shape = (1 << 31, 1 << 31, 3) if name == "image" else (1 << 60,)
     chunks = (1,) * len(shape)
     replace((path, "/cat0"), name, lambda group, _, key: group.create_dataset(key, shape, "f8", chunks=chunks))
-    fails((path, "/"), "GB of memory")
+    fails((path, "/"), "GB, of which the file stores 0.0 GB")
 
 
 def test_a_huge_sample_among_small_ones_is_not_read(tmp_path):
     path = write_grouped(tmp_path / "CATS", *samples(N), IDS)
     huge = (1 << 31, 1 << 31, 3)
     replace((path, "/cat3"), "image", lambda group, _, key: group.create_dataset(key, huge, "u1", chunks=(1, 1, 3)))
-    fails((path, "/"), "image of 'cat3' is [2147483648, 2147483648, 3] and that of 'cat0' [5, 4, 3]")
+    fails((path, "/"), "'/cat3/image' declares", "GB, of which the file stores 0.0 GB")
+
+
+# --- special files ------------------------------------------------------------------------------------------------
+
+
+def make_special(path, kind):
+    path.unlink(missing_ok=True)
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.relpath(path))
+    else:
+        path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "socket", "device"])
+@pytest.mark.parametrize("name", ["data.hdf5", "data.hy", "id.txt"])
+@pytest.mark.parametrize("command", [("--info",), ("--verify",), ("--convert",)])
+def test_special_files_are_refused_at_once(tmp_path, monkeypatch, kind, name, command):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "datasets/CATS"
+    write = write_flat if name == "data.hdf5" else write_grouped
+    write(folder, *samples(N), **({} if name == "data.hdf5" else {"ids": IDS}))
+    make_special(folder / name, kind)
+    target = folder if command == ("--convert",) else "CATS"
+    assert_one_line_error(call("download.py", *command, target), f"{name} is a {kind}, not a file")
+
+
+@pytest.mark.parametrize("name", [".partial-data.hdf5", ".partial.json", ".partial-id.txt"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_special_files_in_place_of_those_of_an_interrupted_build(tmp_path, name, resume):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match=f"{name} is a FIFO"):
+        build(tmp_path, "CATS", "cats", lambda _: [], BuildSettings(resume=resume))
+
+
+@pytest.mark.parametrize("name", ["data.hdf5", "id.txt"])
+def test_folders_in_place_of_files_are_noticed_before_building(tmp_path, name):
+    (tmp_path / name).mkdir()
+
+    def blocks(_):
+        raise AssertionError("the build has begun")
+
+    with pytest.raises(UserError, match=f"cannot write .*{name}: Is a directory"):
+        build(tmp_path, "CATS", "cats", blocks, BuildSettings(force=True))
+
+
+# --- huge declarations --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", [{"chunks": True}, {"chunks": (1, 256, 256, 3)}, {}])
+@pytest.mark.parametrize("name", ["image", "code", "attribute", "label"])
+def test_arrays_that_were_never_written(tmp_path, name, layout):
+    """They would fit into memory, and HDF5 would read gigabytes of zeros."""
+    shapes = {"image": (2000, 256, 256, 3), "code": (2000, 60_000), "attribute": (2000, 60_000), "label": (1 << 27,)}
+    if name != "image" and "chunks" in layout and layout["chunks"] is not True:
+        layout = {"chunks": (1, *shapes[name][1:])}
+    path = write_flat(tmp_path / "CATS", *samples(2000, (2, 2, 1)), attribute=np.zeros((2000, 2)), label=np.zeros(2000))
+    with h5py.File(path, "a") as file:
+        del file[name]
+        file.create_dataset(name, shapes[name], "f4" if name == "code" else "u1", **layout)
+    fails((path, "/"), f"'/{name}' declares 0.", "of which the file stores 0.0 GB: it was never written completely")
+
+
+def test_compressed_arrays_are_read(tmp_path):
+    """Nothing is compressed better than black images by deflate."""
+    path = write_flat(tmp_path / "CATS", *samples(2))
+    with h5py.File(path, "a") as file:
+        del file["image"]
+        black = np.zeros((2, 3000, 4000, 3), np.uint8)
+        file.create_dataset("image", data=black, chunks=(1, 3000, 4000, 3), compression="gzip")
+    assert path.stat().st_size < 1 << 20
+    assert not read_dataset(path)[0].images.any()
+
+
+@pytest.mark.parametrize("name", ["schema", "fingerprint", "distribution", "label_names", "attribute_names"])
+def test_huge_attributes(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(safe_hdf5, "MAX_ATTRIBUTE_BYTES", 1000)
+    images, codes = samples(N)
+    write_flat(tmp_path / "CATS", images, codes, attributes={name: np.zeros(1001, np.uint8)})
+    for mode in ("--info", "--verify"):
+        result = call("download.py", mode, "CATS", "--data_dir", tmp_path)
+        assert_one_line_error(result, f"the attribute '{name}' of 1001 values is too large")
+
+
+def test_a_huge_list_of_ids(tmp_path):
+    path = write_grouped(tmp_path / "CATS", *samples(N), IDS)
+    os.truncate(path.with_name("id.txt"), 1 << 40)
+    fails((path, "/"), "id.txt is too large, 1099511627776 bytes, to list the ids of 4 images")

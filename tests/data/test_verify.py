@@ -7,9 +7,18 @@ import pytest
 from glo.building import writer
 from glo.building.build import build
 from glo.data.block import Block
-from glo.data.damage import spans
+from glo.data.row_numbers import spans
 from glo.settings import BuildSettings
-from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat, write_grouped
+from tests.support import (
+    assert_ok,
+    assert_one_line_error,
+    call,
+    overwrite,
+    samples,
+    update_checksums,
+    write_flat,
+    write_grouped,
+)
 
 N = 30
 NAMES = ["cat", "dog", "cow"]
@@ -42,21 +51,11 @@ def fails(path, *fragments):
     return assert_one_line_error(verify(path), path.parent, *fragments)
 
 
-def flip(path, name, row):
-    """Flip a bit of the chunk that holds a row of an array, so that its checksum is wrong."""
-    with h5py.File(path) as file:
-        node = file[name]
-        first = (row // node.chunks[0] * node.chunks[0], *[0] * (node.ndim - 1))
-        place = node.id.get_chunk_info_by_coord(first).byte_offset
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-
-
 def change(path, name, rows, values):
-    """Replace values through HDF5, which updates the checksums."""
+    """Replace values, and update their checksums."""
     with h5py.File(path, "a") as file:
         file[name][rows] = values
+    update_checksums(path, name)
 
 
 def test_a_valid_file_passes_every_check(path):
@@ -78,21 +77,22 @@ def test_a_valid_file_passes_every_check(path):
 @pytest.mark.parametrize(
     ("name", "row", "rows"),
     [
-        ("image", 7, "'image' of rows 6 to 8 cannot be read"),
-        ("code", 5, "'code' of rows 4 to 5 cannot be read"),
-        ("attribute", 9, "'attribute' of rows 8 to 9 cannot be read"),
-        ("label", 0, "'label' of rows 0 to 29 cannot be read"),
+        ("image", 7, "'image' of rows 6 to 8 cannot be read or has changed"),
+        ("code", 5, "'code' of rows 4 to 5 cannot be read or has changed"),
+        ("attribute", 9, "'attribute' of rows 8 to 9 cannot be read or has changed"),
+        ("label", 1, "'label' of rows 0 to 29 cannot be read or has changed"),
     ],
 )
-def test_a_chunk_with_a_wrong_checksum(path, name, row, rows):
-    flip(path, name, row)
+@pytest.mark.parametrize("zeros", [False, True], ids=["flipped bit", "zeros"])
+def test_a_chunk_with_a_wrong_checksum(path, name, row, rows, zeros):
+    overwrite(path, name, row, zeros=zeros)
     fails(path, "data.hdf5 is damaged", rows, "--force")
 
 
 def test_several_damaged_chunks(path):
     for row in (0, 4, 29):
-        flip(path, "image", row)
-    fails(path, "'image' of rows 0 to 5, 27 to 29 cannot be read")
+        overwrite(path, "image", row, zeros=False)
+    fails(path, "'image' of rows 0 to 5, 27 to 29 cannot be read or has changed")
 
 
 @pytest.mark.parametrize("change_to", ["a pixel", "the order"])
@@ -116,7 +116,10 @@ def test_ids_labels_splits_and_names(path):
     listing = path.with_name("id.txt")
     text = listing.read_text()
     listing.write_text(text.replace("id 7\n", "id 8\n"))
-    fails(path, "lists 'id 8' 2 times")
+    fails(path, "id.txt has changed since data.hdf5 was built")
+    lines = text.splitlines(keepends=True)
+    listing.write_text("".join([*lines[1:], lines[0]]))
+    fails(path, "id.txt has changed since data.hdf5 was built")
     listing.write_text(text.replace("id 7\n", ""))
     fails(path, f"lists 29 ids and data.hdf5 holds {N}")
     listing.write_text(text)
@@ -133,8 +136,33 @@ def test_ids_labels_splits_and_names(path):
     fails(path, "'attribute' must hold integers from 0 to 1")
     with h5py.File(path, "a") as file:
         file["attribute"][4, 4] = 0
+    update_checksums(path, "attribute")
+    with h5py.File(path, "a") as file:
         file.attrs["attribute_names"] = ["one"]
     fails(path, "names 1 attributes and holds 100")
+
+
+def test_a_file_that_was_built_without_checksums_is_reported_as_unchecked(path):
+    """Earlier versions wrote HDF5's Fletcher-32 alone, which accepts zeros."""
+    with h5py.File(path, "a") as file:
+        codes = file["code"][:]
+        del file["code"], file.attrs["ids_crc32"]
+        file.create_dataset("code", data=codes, chunks=(2, 20), fletcher32=True)
+    result = verify(path)
+    assert_ok(result)
+    assert result.stdout.splitlines()[-1] == "blocks: all read, unchecked: code, ids without checksums"
+    result = call("download.py", "--info", path.parent.name, "--data_dir", path.parent.parent)
+    assert "none of code, ids" in assert_ok(result) + result.stdout
+
+
+@pytest.mark.parametrize("attribute", ["crc32", "crc32_rows"])
+@pytest.mark.parametrize("value", [None, 7, 0, "text", [1.5] * 10, 1 << 40])
+def test_checksums_that_do_not_fit(path, attribute, value):
+    with h5py.File(path, "a") as file:
+        del file["image"].attrs[attribute]
+        if value is not None:
+            file["image"].attrs[attribute] = value
+    fails(path, "the checksums of 'image' do not fit it")
 
 
 def test_a_minimal_file_made_by_the_user(tmp_path):
@@ -149,7 +177,7 @@ def test_a_minimal_file_made_by_the_user(tmp_path):
         "split: none in the file, training uses a seeded random one",
         "labels: none",
         "attributes: none",
-        "blocks: all read, there are no checksums of image, code",
+        "blocks: all read, unchecked: image, code, ids without checksums",
     ]
 
 
@@ -159,12 +187,12 @@ def test_the_older_layout(tmp_path):
     result = verify(path)
     assert_ok(result)
     assert f"images: {N} of 5x4x3, no fingerprint" in result.stdout
-    assert "no checksums in the older layout" in result.stdout
+    assert "unchecked, there are no checksums in the older layout" in result.stdout
     with h5py.File(path, "a") as file:
         del file["id 4/image"]
         file["id 4"].create_dataset("image", data=images[4], chunks=(5, 4, 3), fletcher32=True)
-    flip(path, "id 4/image", 0)
-    fails(path, "image of row 4 (id 'id 4') cannot be read")
+    overwrite(path, "id 4/image", 0, zeros=False)
+    fails(path, "image of row 4 (id 'id 4') cannot be read or has changed")
 
 
 def test_a_small_file_that_declares_huge_arrays(tmp_path):
@@ -173,7 +201,7 @@ def test_a_small_file_that_declares_huge_arrays(tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset("image", (1 << 40, 5, 4, 3), "u1", chunks=(1, 5, 4, 3))
         file.create_dataset("code", (1 << 40, 3), "f4", chunks=(1, 3))
-    fails(path, "GB of memory")
+    fails(path, "'/image' declares 65970.7 GB, of which the file stores 0.0 GB")
 
 
 def test_a_missing_dataset_and_flags_without_effect(tmp_path):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from datasets import celeba, fetch, transfer
 from glo.settings import BuildSettings
-from tests.support import assert_ok, assert_one_line_error, call
+from tests.support import assert_ok, assert_one_line_error, attributes_of, call
 
 NAMES = [f"{number:06d}.jpg" for number in range(1, 13)]
 ATTRIBUTES = ("Smiling", "Young", "Wearing_Hat")
@@ -54,7 +54,7 @@ def files(tmp_path, monkeypatch):
 
 def built():
     with h5py.File("datasets/celeba/data.hdf5") as file:
-        return {name: file[name][:] for name in file}, dict(file.attrs)
+        return {name: file[name][:] for name in file}, attributes_of(file)
 
 
 def check_rows(arrays, rows):

@@ -2,10 +2,13 @@
 
 import gzip
 import hashlib
+import io
 import logging
+import os
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,17 +211,15 @@ def test_a_server_that_does_not_answer(server, tmp_path):
 
 def test_a_folder_that_cannot_be_written(server, tmp_path):
     (tmp_path / "occupied").write_text("a file")
-    with pytest.raises(UserError, match=r"cannot write archive\.bin") as caught:
+    with pytest.raises(UserError, match=r"cannot write .*archive\.bin") as caught:
         fetch(remote(server.url("good")), tmp_path / "occupied")
     assert "\n" not in str(caught.value)
 
 
-def test_a_full_disk(server, tmp_path):
-    try:
-        (tmp_path / f"{NAME}.part").symlink_to("/dev/full")
-        open("/dev/full", "wb").close()
-    except OSError:
+def test_a_full_disk(server, tmp_path, monkeypatch):
+    if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
+    monkeypatch.setattr(Path, "open", lambda _, mode: io.FileIO("/dev/full", mode))
     with pytest.raises(UserError, match="No space left on device; free some space"):
         fetch(remote(server.url("good")), tmp_path)
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import lsun
+from datasets import lsun, lsun_archive
+from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
-from tests.support import assert_ok, assert_one_line_error, call
+from tests.support import assert_ok, assert_one_line_error, attributes_of, call
 
 BUILD = ("--datasets", "LSUN", "--category", "bedroom", "--distribution", "Gaussian", "--dimension", 2)
 
@@ -50,7 +51,7 @@ def files(tmp_path, monkeypatch):
 
 def built():
     with h5py.File("datasets/lsun_bedroom/data.hdf5") as file:
-        return {name: file[name][:] for name in file}, dict(file.attrs)
+        return {name: file[name][:] for name in file}, attributes_of(file)
 
 
 def test_both_databases(files):
@@ -184,3 +185,13 @@ def test_an_invalid_archive(files, server, message):
     result = call("download.py", *BUILD, "--yes", "--mirror", server)
     assert_one_line_error(result, message, "delete it")
     assert not list((files.parent / "datasets").rglob("data.mdb"))
+
+
+def test_an_archive_whose_start_is_lost(tmp_path):
+    """Its members begin before the file does. That is damage, and not an error of the disk."""
+    path = tmp_path / "bedroom_val_lmdb.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("bedroom_val_lmdb/data.mdb", bytes(100))
+    path.write_bytes(path.read_bytes()[16:])
+    with pytest.raises(UserError, match="is damaged"):
+        lsun_archive._unpack(path, tmp_path / "data.mdb")

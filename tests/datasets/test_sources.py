@@ -185,6 +185,14 @@ def test_damaged_svhn(tmp_path):
     fails(lambda: svhn.read(path), path)
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_of_a_vax(tmp_path):
+    """SciPy warns that it reads them wrongly; the file is refused, and nothing is printed."""
+    path = tmp_path / "train_32x32.mat"
+    path.write_bytes(struct.pack("<5i", 2000, 1, 1, 0, 2) + b"X\0" + bytes(8))
+    fails(lambda: svhn.read(path), path, "no variable y")
+
+
 # --- CIFAR-10 -----------------------------------------------------------------------------------------------------
 
 

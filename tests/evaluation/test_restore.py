@@ -1,5 +1,7 @@
 """Restoring images: noise and errors by their formulas, and evaler.py with pictures, masks and noise."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -137,6 +139,12 @@ def test_invalid_input_causes_one_line_errors(waves, home, tmp_path):
     (tmp_path / "unreadable").mkdir()
     (tmp_path / "unreadable/a.png").write_bytes(b"no picture")
     fails("none of the 1 pictures", flags=["--images", tmp_path / "unreadable"])
+    os.mkfifo(tmp_path / "fifo.png")
+    for path in (tmp_path / "fifo.png", "/dev/zero"):
+        fails(path, "not a regular file", flags=["--inpaint", path])
+        fails(path, "is not a folder", flags=["--images", path])
+    fails("File name too long", flags=["--images", "x" * 300])
+    fails("File name too long", flags=["--inpaint", "x" * 300])
 
 
 def test_no_held_out_images_to_restore(home, monkeypatch):

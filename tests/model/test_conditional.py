@@ -85,5 +85,5 @@ def test_training_lowers_the_loss_and_refinement_lowers_it_further(changes):
 
 
 def test_precision_is_measured_with_a_condition():
-    speeds = precision.measure(TrainSettings(channels=4, batch_size=4), (8, 8, 1), 5, condition_size=3)
+    speeds = precision.measure(TrainSettings(channels=4), (8, 8, 1), 5, 4, condition_size=3)
     assert set(speeds) == {"float32", "bfloat16"}

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from glo.model import generator
+from glo.model import generator, geometry
 from glo.settings import TrainSettings
 
 
@@ -32,7 +32,7 @@ def test_published_shapes():
 
     # As in DCGAN: for 64 pixels, a 4x4 map and four blocks; for 128 pixels, five blocks.
     assert maps(64, channels=64) == [(4, 4, 512), (8, 8, 256), (64, 64, 3)]
-    assert generator.upsampling_blocks(128, 128) == 5
+    assert geometry.upsampling_blocks(128, 128) == 5
     # `max_channels` limits the channels of coarse maps.
     assert maps(64, channels=64, max_channels=100)[0] == (4, 4, 100)
     assert maps(64, channels=8, blocks=2)[0] == (16, 16, 16)

@@ -65,12 +65,12 @@ def test_a_step_in_bfloat16_is_nearly_the_step_in_float32(kind, update, film):
 def test_auto_chooses_the_faster_precision(monkeypatch, native, speed, chosen):
     monkeypatch.setattr(device, "has_bfloat16", lambda: native)
     monkeypatch.setattr(precision, "measure", lambda *_: {"float32": 100.0, "bfloat16": 100 * speed})
-    assert precision.decide(SMALL, (8, 8, 1), 4).precision == chosen
+    assert precision.decide(SMALL, (8, 8, 1), 4, 100).precision == chosen
 
 
 def test_measuring_leaves_the_global_random_state_unchanged():
     state = np.random.get_state()[1].copy()
-    speed = precision.measure(SMALL, (8, 8, 1), 4)
+    speed = precision.measure(SMALL, (8, 8, 1), 4, 2)
     assert speed.keys() == precision.POLICIES.keys()
     assert min(speed.values()) > 0
     np.testing.assert_array_equal(np.random.get_state()[1], state)
@@ -79,5 +79,5 @@ def test_measuring_leaves_the_global_random_state_unchanged():
 def test_emulated_bfloat16_is_warned_about_once(monkeypatch, caplog):
     monkeypatch.setattr(device, "has_bfloat16", lambda: False)
     settings = TrainSettings(precision="bfloat16")
-    assert precision.decide(settings, (8, 8, 1), 4) == settings
+    assert precision.decide(settings, (8, 8, 1), 4, 100) == settings
     assert len(caplog.records) == 1

@@ -1,5 +1,8 @@
 """Samplers against known distributions and independent formulas."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
@@ -7,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from glo.samplers import NEAR_MEMORISING, SAMPLERS, flow, gmm, imle
+from glo.samplers import NEAR_MEMORISING, SAMPLERS, flow, gmm, imle, network
 from glo.samplers.held_out import energy_distance, split
 from glo.settings import SAMPLERS as NAMES
 
@@ -158,6 +161,31 @@ def test_fits_and_draws_repeat_and_follow_the_seed(name, short, monkeypatch):
     assert drawn.shape == (50, 3)
     np.testing.assert_array_equal(drawn, two.draw(50, np.random.default_rng(7)))
     assert not np.array_equal(drawn, one.draw(50, np.random.default_rng(8)))
+
+
+@pytest.mark.parametrize("name", ["imle", "flow"])
+@pytest.mark.parametrize(("n", "expected"), [(1, 4), (2, 8), (999, 3996), (1001, 4000)])
+def test_few_codes_take_few_training_steps(name, n, expected, monkeypatch):
+    taken = []
+
+    def train(start, loss, batches, steps, name):
+        taken.append(steps)
+        return start
+
+    monkeypatch.setattr(network, "train", train)
+    monkeypatch.setattr({"imle": imle, "flow": flow}[name], "WIDTH", 8)
+    SAMPLERS[name].fit(learned(n), 0)
+    assert taken == [expected]
+
+
+@pytest.mark.parametrize("name", ["imle", "flow", "gmm", "kde"])
+def test_fits_show_their_progress_on_a_terminal(name, short, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    SAMPLERS[name].fit(learned(20), 0)
+    assert f"fitting {name}" in terminal.getvalue()
+    assert "/s" in terminal.getvalue()  # the rate
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -1,0 +1,117 @@
+"""The memory that a training run or an evaluation needs, estimated before TensorFlow allocates any of it.
+
+The estimates count only arrays that must exist at the same time, so that they are too low rather than too high.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from glo.model import geometry
+from glo.runtime import memory
+from glo.runtime.errors import UserError
+from glo.settings import EvalSettings, TrainSettings
+
+FLOAT = 4  # bytes
+FITTING_STARTS = 4  # the mean code and those of three neighbors
+MEMORISATION = 1000  # the memorisation share draws at least this many codes
+
+
+class Part(NamedTuple):
+    """Bytes of one purpose. flag: the setting that reduces them. host: whether they are in host memory with a GPU."""
+
+    name: str
+    size: int
+    flag: str
+    host: bool = True
+
+
+def training(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int) -> list[Part]:
+    """Parts of a training run on n images (H, W, C), without the images, which are loaded already."""
+    copies = n * settings.copies(n)
+    rows, adam = n + copies, settings.code_optimizer == "adam"
+    codes = rows * (FLOAT * dimension * (3 if adam else 1) + FLOAT * adam + 8)  # 8: the order of the rows
+    codes += copies * (FLOAT * dimension + 40)  # initial codes, and how a copy is altered
+    plain, film = geometry.parameters(image_shape, dimension, settings)
+    values = (
+        2 + 2 * (settings.generator_optimizer == "adam") + (settings.ema > 0)
+    )  # of each parameter, and its gradient
+    return [
+        Part("codes with their optimizer", codes, "--augment_to" if copies > n else "--max_samples or --dimension"),
+        Part(
+            "the generator with its optimizer",
+            FLOAT * values * (plain + film),
+            "--film" if film > plain else "--channels, --max_channels or --dimension",
+            host=False,
+        ),
+        Part(
+            "the maps of a batch",
+            2 * min(settings.batch_size, rows) * _activations(image_shape, settings),
+            "--batch_size",
+            host=False,
+        ),
+    ]
+
+
+def evaluation(
+    settings: EvalSettings,
+    trained: TrainSettings,
+    image_shape: tuple[int, int, int],
+    dimension: int,
+    n: int,
+    fitted: int,
+    tasks: Collection[str],
+) -> list[Part]:
+    """Parts of an evaluation of a run on n training images. fitted: number of images whose codes are fitted.
+
+    tasks: names of the requested tasks, as in `glo.evaluation.registry`.
+    """
+    pixels = image_shape[0] * image_shape[1] * image_shape[2]
+    samples = settings.num_samples if "generate" in tasks else 0
+    drawn = max(samples, MEMORISATION) if samples else 0
+    starts = FITTING_STARTS + settings.draws
+    decoded = max(drawn, fitted * starts, n)
+    parts = [
+        Part("samples", samples * 2 * pixels + drawn * 3 * FLOAT * dimension, "--num_samples"),
+        Part(
+            "starts of fitting", fitted * starts * 2 * FLOAT * dimension, "--draws" if settings.draws else "--num_fit"
+        ),
+        Part(
+            "the maps of a batch",
+            min(settings.batch_size, decoded) * _activations(image_shape, trained),
+            "--batch_size",
+            host=False,
+        ),
+    ]
+    if settings.sampler_of(trained) == "gmm" and {"generate", "per_class", "metrics", "export"} & set(tasks):
+        components = min(settings.components or trained.components or 1, n)
+        covariances = 28 * components * dimension**2  # in float64, with roots, their inverses, and these in float32
+        parts.append(Part("covariances of the sampler gmm", covariances, "--components"))
+    return parts
+
+
+def require(parts: Iterable[Part], purpose: str, gpu: bool) -> None:
+    """Raise `UserError` that names the flag of the largest part if all of them need more than the free host memory.
+
+    gpu: if true, parts that are in the memory of a GPU do not count.
+    """
+    parts = [part for part in parts if part.host or not gpu]
+    total, largest, free = sum(part.size for part in parts), max(parts, key=lambda part: part.size), memory.available()
+    if total > free:
+        raise UserError(
+            f"{purpose} would take {_gigabytes(total)} of memory, {_gigabytes(largest.size)} of it for {largest.name}, "
+            f"and {_gigabytes(free)} are free: lower {largest.flag}"
+        )
+
+
+def describe(parts: Iterable[Part]) -> str:
+    """All parts in megabytes, for --dry_run."""
+    return ", ".join(f"{part.size / 1e6:,.1f} MB {part.name}" for part in parts)
+
+
+def _activations(image_shape: tuple[int, int, int], settings: TrainSettings) -> int:
+    """Bytes of all maps of one image."""
+    return FLOAT * sum(rows * columns * channels for rows, columns, channels in geometry.maps(image_shape, settings))
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"

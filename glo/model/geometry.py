@@ -1,0 +1,53 @@
+"""Sizes of the generator's maps and the number of its parameters, from the settings alone, without TensorFlow."""
+
+import itertools
+import math
+
+from glo.runtime.errors import UserError
+from glo.settings import TrainSettings
+
+COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
+KERNEL = {"deconv": 16, "resize_conv": 9}  # weights of a kernel for each pair of channels
+
+
+def maps(image_shape: tuple[int, int, int], settings: TrainSettings) -> list[tuple[int, int, int]]:
+    """The shapes (h, w, c) of the first map and of the output of each convolution, before images are cropped.
+
+    image_shape: (H, W, C). Each of the `blocks` convolutions doubles the sides; without blocks, one keeps them.
+    """
+    height, width, channels = image_shape
+    blocks = upsampling_blocks(height, width) if settings.blocks is None else settings.blocks
+    rows, columns = math.ceil(height / 2**blocks), math.ceil(width / 2**blocks)
+    widths = [min(settings.channels << i, settings.max_channels) for i in reversed(range(max(blocks, 1)))]
+    if blocks == 0:
+        return [(rows, columns, widths[0]), (rows, columns, channels)]
+    return [(rows << i, columns << i, c) for i, c in enumerate([*widths, channels])]
+
+
+def upsampling_blocks(height: int, width: int) -> int:
+    """The number of doublings for which the shorter side of the first map is about `COARSE_SIDE`."""
+    return max(0, round(math.log2(min(height, width) / COARSE_SIDE)))
+
+
+def check_blocks(image_shape: tuple[int, int, int], settings: TrainSettings) -> None:
+    """Raise `UserError` if the first map would have one pixel and still be doubled to more than the image's size."""
+    height, width, _ = image_shape
+    most = math.ceil(math.log2(max(height, width)))
+    if settings.blocks is not None and settings.blocks > most:
+        raise UserError(
+            f"--blocks {settings.blocks}: {most} doublings make one pixel an image of {height}x{width}; "
+            f"give --blocks {most} or less"
+        )
+
+
+def parameters(image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings) -> tuple[int, int]:
+    """Number of the generator's values, moving statistics included: of all layers but FiLM's, and of FiLM's."""
+    shapes = maps(image_shape, settings)
+    rows, columns, first = shapes[0]
+    kernel = KERNEL[settings.generator] if shapes[1][0] > rows else 9
+    convolutions = sum(kernel * a[2] * b[2] + b[2] for a, b in itertools.pairwise(shapes))
+    plain = dimension * rows * columns * first + 4 * first + convolutions
+    if not settings.film:
+        return plain, 0
+    modulations = sum((dimension + settings.film + 1) * 2 * channels for *_, channels in shapes)
+    return plain, dimension * settings.film + 4 * settings.film + modulations
