@@ -161,7 +161,19 @@ def _sound(manifest: Manifest) -> bool:
     shape, counts = manifest.data.get(IMAGE_SHAPE), [manifest.data.get(what) for what in (DIMENSION, TRAINING_IMAGES)]
     if not isinstance(shape, list) or len(shape) != 3:
         return False
-    return all(type(value) is int and value > 0 for value in [*shape, *counts])
+    return all(type(value) is int and value > 0 for value in [*shape, *counts]) and _sound_condition(manifest.data)
+
+
+def _sound_condition(data: dict[str, Any]) -> bool:
+    """Whether the names of the condition, if there is one, are texts, and each class has its label."""
+    lists = [data.get(key, []) for key in (CLASSES, ATTRIBUTES, LABELS)]
+    if not all(isinstance(values, list) for values in lists):
+        return False
+    classes, attributes, labels = lists
+    named = all(isinstance(name, str) for name in [*classes, *attributes])
+    return (
+        named and not (classes and attributes) and len(labels) == len(classes) and all(type(n) is int for n in labels)
+    )
 
 
 def write(prefix: Path, manifest: Manifest) -> None:

@@ -191,6 +191,17 @@ def test_a_dataset_with_other_labels_is_refused(home, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "data",
+    [{"classes": "low"}, {"classes": ["low"]}, {"labels of the classes": [0, 2, "4"]}, {"attributes": [1, 2, 3]}],
+)
+def test_a_manifest_with_other_names_is_refused(home, tmp_path, data):
+    copy = shutil.copytree(newest(home, "label"), tmp_path / "run")
+    manifest = json.loads((copy / "model-150.json").read_text())
+    (copy / "model-150.json").write_text(json.dumps({**manifest, "data": {**manifest["data"], **data}}))
+    assert_one_line_error(call("evaler.py", "--checkpoint", copy), "model-150.json")
+
+
+@pytest.mark.parametrize(
     ("changed", "value", "fragments"),
     [
         ({"label": None}, ["label"], ["no labels"]),
