@@ -1,7 +1,8 @@
 # make quickstart   a trained model of handwritten digits, with its pictures, in about a minute
 # make test         style, imports between rooms, and all tests
 # make test-fast    the same without the tests that train a run or start a command as a process
-# make test-faults  thousands of generated faults instead of the few hundred that `make test` tries
+# make test-faults  thousands of generated faults instead of some hundred, and 100 kills at random moments: about two hours
+# make test-browser shows pages in a headless Chromium, which it installs with apt-get if there is none
 # make bench        measures the toolkit, compared with PyTorch among others, in about half an hour
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +16,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: quickstart test test-fast test-faults lint bench clean
+.PHONY: quickstart test test-fast test-faults test-browser lint bench clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python download.py --datasets DIGITS --dimension 16
@@ -26,10 +27,14 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+
+test-browser: $(VENV)/.installed-browser
+	$(BIN)/python -m pytest -m browser
 
 test-faults: $(VENV)/.installed-test
 	GLO_FAULTS=30 $(BIN)/python -m pytest -n 2 tests/faults
+	$(BIN)/python -m tests.faults.campaign --kills 100
 
 lint: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .
@@ -51,6 +56,13 @@ $(VENV)/.installed: requirements.txt constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 	$(INSTALL) -r requirements-test.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-browser: requirements-browser.txt $(VENV)/.installed-test
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		{ apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; } || \
+		{ echo "error: no Chromium, and apt-get cannot install it: install the package chromium, then repeat"; exit 2; }
+	$(INSTALL) -r requirements-browser.txt -c constraints.txt
 	@touch $@
 
 # Installed with pip, whose configuration may name an index of CPU builds of PyTorch.

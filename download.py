@@ -10,11 +10,14 @@ import dataclasses
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import datasets
 from glo.runtime import errors, terminal
 from glo.runtime.errors import UserError
-from glo.settings import BuildSettings, fields
+
+if TYPE_CHECKING:
+    from glo.settings import BuildSettings
 
 # The flags that have an effect only with some of the modes. A mode may be restricted to a dataset.
 PICTURES = ("--images", *(f"--datasets {name}" for name in datasets.COLLECTIONS))
@@ -40,6 +43,8 @@ MODES = ("datasets", "images", "npz", "convert", "info", "verify")
 
 
 def main(argv: list[str] | None = None) -> None:
+    from glo.settings import BuildSettings, fields
+
     known = f"Known datasets: {', '.join(datasets.SOURCES | datasets.COLLECTIONS)}."
     typed = fields.parse(BuildSettings, argv, f"{__doc__.splitlines()[0]} {known}")
     settings = fields.resolve(BuildSettings, typed)
@@ -69,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
         build_own(settings)
 
 
-def _mode(settings: BuildSettings, known: str) -> str:
+def _mode(settings: "BuildSettings", known: str) -> str:
     """The one of `MODES` that is set. known: a sentence for the error message. Raises `UserError` if it is not one."""
     modes = [mode for mode in MODES if getattr(settings, mode)]
     if len(modes) != 1:
@@ -78,7 +83,7 @@ def _mode(settings: BuildSettings, known: str) -> str:
     return modes[0]
 
 
-def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
+def build_known(name: str, source: ModuleType, settings: "BuildSettings") -> None:
     """Build one of `datasets.SOURCES` from downloaded files, or from those in --source."""
     from datasets.fetch import fetch, locate
     from glo.building.build import already_built, build
@@ -98,7 +103,7 @@ def build_known(name: str, source: ModuleType, settings: BuildSettings) -> None:
     build(folder, name, name, lambda _: select(lambda: source.blocks(paths), *selection), settings)
 
 
-def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> None:
+def build_collection(name: str, source: ModuleType, settings: "BuildSettings") -> None:
     """Build one of `datasets.COLLECTIONS` from downloaded files, or from those in --source."""
     from glo.building.build import already_built, build
 
@@ -121,7 +126,7 @@ def build_collection(name: str, source: ModuleType, settings: BuildSettings) -> 
     )
 
 
-def build_own(settings: BuildSettings) -> None:
+def build_own(settings: "BuildSettings") -> None:
     """Build a dataset from the user's own folder of pictures or .npz file."""
     from glo.building.build import already_built, build
 
@@ -143,7 +148,7 @@ def build_own(settings: BuildSettings) -> None:
         build(folder, settings.name, source, lambda _: select(lambda: npz.blocks(path), *selection), settings)
 
 
-def convert(folder: Path, settings: BuildSettings) -> None:
+def convert(folder: Path, settings: "BuildSettings") -> None:
     """Rewrite a dataset of the older layout in the fast layout. Images, their order and codes are unchanged."""
     from glo.building.build import build
     from glo.data import array_layout, safe_hdf5
@@ -164,7 +169,7 @@ def convert(folder: Path, settings: BuildSettings) -> None:
     build(folder, _name(folder), path.name, lambda _: [block], settings)
 
 
-def show(name: str, settings: BuildSettings) -> None:
+def show(name: str, settings: "BuildSettings") -> None:
     """Print a summary of a dataset, and write a contact sheet of some of its images, if its folder is writable."""
     from glo.data import info
     from glo.data.dataset import locate_dataset
@@ -179,7 +184,7 @@ def show(name: str, settings: BuildSettings) -> None:
         logger.warning("no picture: %s", error)
 
 
-def check(name: str, settings: BuildSettings) -> None:
+def check(name: str, settings: "BuildSettings") -> None:
     """Verify a dataset, and print a line for each check that it passes."""
     from glo.data.dataset import locate_dataset
     from glo.data.verify import verify

@@ -12,12 +12,17 @@ python evaler.py --dataset MNIST --generate --label 3
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glo.runtime import errors, terminal
-from glo.settings import EvalSettings, fields
+
+if TYPE_CHECKING:
+    from glo.settings import EvalSettings
 
 
 def main(argv: list[str] | None = None) -> None:
+    from glo.settings import EvalSettings, fields
+
     settings = fields.resolve(EvalSettings, fields.parse(EvalSettings, argv, __doc__.splitlines()[0]))
     settings.check()
 
@@ -49,6 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     if settings.output_dir and not settings.force:
         results.require_free(folder, settings.prefix)
     files.require_writable(folder)
+    requirements.check_projector(settings, prefix.parent)
     log.logger.info("evaluating %s on %s", prefix, dataset.path)
 
     from glo.runtime import device
@@ -71,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
     log.logger.info("written to %s", folder)
 
 
-def compare(settings: EvalSettings) -> None:
+def compare(settings: "EvalSettings") -> None:
     """Write and print a table of runs, with the metrics that earlier evaluations measured."""
     from glo.evaluation import compare
     from glo.runtime.log import logger

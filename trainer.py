@@ -5,21 +5,37 @@ python trainer.py --dataset MNIST
 python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 """
 
+import contextlib
 import sys
+from typing import TYPE_CHECKING
 
 from glo.runtime import errors, terminal
-from glo.settings import TrainSettings, fields
+
+if TYPE_CHECKING:
+    from glo.settings.fields import Layer
 
 
 def main(argv: list[str] | None = None) -> int:
-    flags = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
-    fields.resolve(TrainSettings, flags)  # raises for invalid flags before anything slow is imported
+    from glo.settings import TrainSettings, fields
 
-    from glo.data.dataset import load_dataset
-    from glo.runtime import files, log, paths
-    from glo.training import resume
+    flags = fields.parse(TrainSettings, argv, __doc__.splitlines()[0])
+    requested = fields.resolve(TrainSettings, flags)  # raises for invalid flags before anything slow is imported
+
+    from glo.runtime import log
+    from glo.training import run_folder
 
     log.setup()
+    with run_folder.resumed(requested):
+        return train(flags)
+
+
+def train(flags: "Layer") -> int:
+    """Train a new run, or continue the one that --checkpoint names. Returns the exit code."""
+    from glo.data.dataset import load_dataset
+    from glo.runtime import files, log, paths
+    from glo.settings import fields
+    from glo.training import resume, run_folder
+
     plan = resume.plan(flags)
     settings = plan.settings
     dataset = load_dataset(settings)
@@ -45,13 +61,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     log.logger.info("building the model ...")
     training = prepare(settings, dataset, plan)
-    run = plan.run or paths.new_run_folder(
-        settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate
-    )
-    log.to_file(paths.log(run))
-    files.write_text(paths.config(run), fields.write_yaml(settings))
-    log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
-    return loop.train(run, training, length)
+    with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings) as run:
+        log.to_file(paths.log(run))
+        files.write_text(paths.config(run), fields.write_yaml(settings))
+        log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
+        return loop.train(run, training, length)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,8 @@
 TensorFlow is imported by `load`, not by `import glo`.
 """
 
-import dataclasses
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
-
-from glo.runtime import device
 
 if TYPE_CHECKING:
     from glo.run import Run
@@ -40,6 +37,9 @@ def load(path: str | PathLike[str], data_dir: str | PathLike[str] | None = None)
     glo.runtime.errors.UserError
         If there is no checkpoint, or if it is damaged. The message says what to do.
     """
+    import dataclasses
+
+    from glo.runtime import device
     from glo.training import manifest
 
     prefix, _ = manifest.locate(fspath(path))

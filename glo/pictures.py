@@ -23,6 +23,10 @@ SOFTWARE = "GLO toolkit"  # written into PNG files
 PAPER, INK = 255, 40  # grey levels of the background and of text
 
 
+class UnreadableError(Exception):
+    """A file does not hold a whole picture."""
+
+
 def columns(n: int) -> int:
     """Number of columns of an approximately square grid of n images."""
     return math.ceil(math.sqrt(n))
@@ -90,6 +94,17 @@ def is_saved(path: Path) -> bool:
         return False
 
 
+def read(path: Path) -> np.ndarray:
+    """Read a picture that `save` wrote, uint8 [h, w, 3]. Raises `UnreadableError`."""
+    try:
+        if not path.is_file():  # reading a named pipe would wait for ever
+            raise UnreadableError
+        with Image.open(path, formats=["PNG"]) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
+        raise UnreadableError from error
+
+
 def evenly(frames: Sequence[T]) -> list[T]:
     """Choose at most `GIF_FRAMES` evenly spaced frames, including the first and the last one."""
     indices = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(len(frames), GIF_FRAMES))})
@@ -97,9 +112,12 @@ def evenly(frames: Sequence[T]) -> list[T]:
 
 
 def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """Write an endless animation of pictures uint8 [h, w, 3] of equal size. Raises `files.WriteError`."""
+    """Write an endless animation of pictures uint8 [h, w, 3]. Smaller ones are padded. Raises `files.WriteError`."""
     milliseconds = min(500, 1000 * GIF_SECONDS // len(frames))
-    height, width = frames[0].shape[:2]
+    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
+    frames = [_pad(frame, height, width) for frame in frames]
+    if all((frame == frame[..., :1]).all() for frame in frames):
+        frames = [frame[..., 0] for frame in frames]
     if width > GIF_WIDTH:
         size = GIF_WIDTH, round(height * GIF_WIDTH / width)
         frames = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in frames]
@@ -141,8 +159,14 @@ def _join(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
     length = max(picture.shape[other] for picture in pictures)
     padded = []
     for picture in pictures:
-        widths = [(0, 0)] * 3
-        widths[axis] = (0, 8 if picture is not pictures[-1] else 0)
-        widths[other] = (0, length - picture.shape[other])
-        padded.append(np.pad(picture, widths, constant_values=PAPER))
+        size = [0, 0]
+        size[axis] = picture.shape[axis] + (8 if picture is not pictures[-1] else 0)
+        size[other] = length
+        padded.append(_pad(picture, *size))
     return np.concatenate(padded, axis)
+
+
+def _pad(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Widen a picture uint8 [h, w, 3] to the right and below."""
+    widths = [(0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0)]
+    return np.pad(picture, widths, constant_values=PAPER)

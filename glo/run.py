@@ -2,18 +2,21 @@
 
 from dataclasses import replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from glo.data import ids
 from glo.data.conditions import Conditions, Label
 from glo.data.dataset import Dataset, load_dataset
 from glo.data.labels import ImageClass
 from glo.data.lazy_array import Rows
 from glo.data.projection import project
 from glo.data.randomness import Stream, permutation, random_generator
-from glo.inference import fitting
+from glo.inference import fitting, projector
 from glo.inference.decoder import Decoder
+from glo.inference.neighbors import nearest
 from glo.inference.prior import GaussianPrior
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
@@ -175,9 +178,7 @@ class Run:
         ValueError
             For codes of another shape, for an unknown label, and without a label for a conditional model.
         """
-        codes = np.asarray(codes, np.float32)
-        if codes.ndim != 2 or codes.shape[1] != self.model.dimension:
-            raise ValueError(f"codes must be [n, {self.model.dimension}], not {list(codes.shape)}")
+        codes = self._checked_codes(codes)
         if label is None and self.conditions.names:
             raise ValueError(f"this model is conditional: give label, {', '.join(self.conditions.names)}")
         return self.decoder.images(codes, None if label is None else self.conditions.of(label, len(codes)))
@@ -239,6 +240,55 @@ class Run:
         if image_class is None or self.conditions.determine(image_class.members[rows]):
             return self.codes
         return self.codes[image_class.among(rows)]
+
+    def neighbors(self, codes: np.ndarray, k: int = 8) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k learned codes nearest to each of codes float32 [n, d].
+
+        Returns Euclidean distances float32 [n, k], nearest first, and rows of `codes`, int64 [n, k].
+        Raises `ValueError` for another shape.
+        """
+        return nearest(self._checked_codes(codes), self.codes, k)
+
+    def write_projector(
+        self, folder: str | PathLike[str] | None = None, n: int = 10_000, seed: int = 0, force: bool = False
+    ) -> Path:
+        """Write the learned codes for TensorBoard's embedding projector, with thumbnails, labels and attributes.
+
+        Parameters
+        ----------
+        folder : `tensorboard --logdir FOLDER` shows them. By default the run folder.
+        n : a seeded choice of at most this many training images.
+        force : replace a projector_config.pbtxt that this toolkit has not written.
+
+        Returns
+        -------
+        folder : Path.
+
+        Raises
+        ------
+        glo.runtime.errors.UserError
+            If the folder cannot be written to, or holds a projector_config.pbtxt of the user.
+        """
+        folder = self.prefix.parent if folder is None else Path(folder)
+        projector.require_free(folder, force)
+        projector.write(folder, self.step, [self.training_points(n, seed)])
+        return folder
+
+    def training_points(self, n: int, seed: int) -> projector.Points:
+        """Points of a seeded choice of at most n training images; decoded images where the dataset is not there."""
+        index = np.sort(permutation(self._n, seed, Stream.PROJECTED_CODES)[:n])
+        if self.dataset:
+            return self.points("training", self.codes[index], self.dataset.train_rows[index])
+        names = [str(row) for row in index]
+        return projector.Points(
+            "training", self.codes[index], self.decoder.images(self.codes[index], self.conditions[index]), names, {}
+        )
+
+    def points(self, kind: str, codes: np.ndarray, rows: np.ndarray) -> projector.Points:
+        """Points of images of the dataset: their codes float32 [n, d] and their rows in its file, int64 [n]."""
+        listed = ids.read(self.dataset.path.with_name(paths.ID_FILE))
+        names = [listed[row] if listed else str(row) for row in rows]
+        return projector.Points(kind, codes, self.dataset.images[rows], names, projector.columns(self.dataset, rows))
 
     def temperature(self, sampler: str) -> float:
         """The default temperature of a sampler: for the sampler of the run's settings, theirs; for any other, 1."""
@@ -304,6 +354,12 @@ class Run:
 
     def _dataset_exists(self) -> bool:
         return paths.dataset_file(paths.dataset_folder(self.settings.data_dir, self.settings.dataset)) is not None
+
+    def _checked_codes(self, codes: np.ndarray) -> np.ndarray:
+        codes = np.asarray(codes, np.float32)
+        if codes.ndim != 2 or codes.shape[1] != self.model.dimension:
+            raise ValueError(f"codes must be [n, {self.model.dimension}], not {list(codes.shape)}")
+        return codes
 
     def _validate(self, images: np.ndarray) -> np.ndarray:
         images = np.asarray(images)

@@ -14,8 +14,9 @@ os.environ.setdefault(device.ONEDNN, "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Folders whose tests train runs or start commands as processes; `make test-fast` leaves them out.
-SLOW = {"commands", "evaluation", "features"}
+# Folders whose tests train runs, start commands as processes, or try hundreds of faults. `make test-fast` leaves them
+# out.
+SLOW = {"commands", "evaluation", "faults", "features"}
 
 
 def pytest_collection_modifyitems(items):

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import json
 import subprocess
 import sys
 import zlib
@@ -76,9 +77,13 @@ def update_checksums(path, *names):
 
 
 def attributes_of(file):
-    """The file attributes of a dataset, with texts as str: the toolkit writes them as bytes of a fixed length."""
-    attributes = {name: np.asarray(value) for name, value in file.attrs.items()}
-    return {name: (np.char.decode(v) if v.dtype.kind == "S" else v)[()] for name, v in attributes.items()}
+    """The file attributes of a dataset. The toolkit reads texts from `texts`, where they must be the same."""
+    attributes = dict(file.attrs)
+    texts = json.loads(attributes.pop("texts").tobytes())
+    for name, value in texts.items():
+        np.testing.assert_array_equal(attributes[name], value)
+    assert texts.keys() == {name for name, value in attributes.items() if np.asarray(value).dtype.kind in "OU"}
+    return attributes
 
 
 def overwrite(path, name, row, *, zeros):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from glo.runtime import files, paths
+from glo.runtime import files, lock, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 
@@ -63,10 +62,8 @@ class BuildJournal:
                     files.require_regular(path)
             if self._target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self._lock = self.file.open("ab")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
+            self._lock = lock.acquire(self.file)
+        except lock.HeldError:
             raise UserError(f"another process is building {self._target}: wait until it has finished") from None
         except OSError as error:
             raise files.cannot_write(self._target, error) from error

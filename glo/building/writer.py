@@ -1,6 +1,7 @@
 """Write the dataset file block by block. Disk errors are reported reliably, and an unfinished file can be continued."""
 
 import io
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,8 @@ from glo.data import ids, safe_hdf5
 from glo.data.array_layout import DTYPES, IDS_CHECKSUM, SCHEMA, Fingerprint
 from glo.data.block import Block
 from glo.data.checksums import RunningChecksums
+from glo.runtime import interrupt
 from glo.runtime.errors import UserError
-from glo.runtime.interrupt import Interrupt
 
 CHUNK_BYTES = 1 << 16  # small, so that reading a random batch reads few bytes of other rows
 
@@ -101,12 +102,10 @@ class Writer:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A context for everything that may write: disk errors and Ctrl-C are raised at its end, not inside HDF5."""
-        with Interrupt() as interrupt:
+        """A context for everything that may write: disk errors and signals are raised at its end, not inside HDF5."""
+        with interrupt.delayed():
             yield
-        self._disk.check()
-        if interrupt.received:
-            raise KeyboardInterrupt
+            self._disk.check()
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -183,8 +182,9 @@ class Writer:
         with self._writing():
             for name, running in self._checksums.items():
                 running.write(self._file[name])
-            for name, value in attributes.items():
-                self._file.attrs[name] = _fixed_length(value) if isinstance(value, str | list) else value
+            self._file.attrs.update(attributes)
+            texts = {name: value for name, value in attributes.items() if isinstance(value, str | list)}
+            self._file.attrs[safe_hdf5.TEXTS] = np.frombuffer(json.dumps(texts).encode(), np.uint8)
             self._file.flush()
         return self._ids
 
@@ -194,13 +194,3 @@ class Writer:
         chunks = (max(1, CHUNK_BYTES // row_bytes), *shape)
         self._checksums[name] = RunningChecksums(chunks[0])
         self._file.create_dataset(name, shape=(0, *shape), maxshape=(None, *shape), dtype=DTYPES[name], chunks=chunks)
-
-
-def _fixed_length(value: str | list[str]) -> np.ndarray:
-    """Text as an array of bytes, which HDF5 stores with a checksum.
-
-    Texts of variable length have none, and HDF5 reads them forever if their lengths are damaged.
-    """
-    texts = np.array(value, object)
-    encoded = [text.encode("utf-8", "surrogateescape") for text in texts.ravel()]
-    return np.array(encoded, f"S{max([1, *map(len, encoded)])}").reshape(texts.shape)

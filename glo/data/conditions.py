@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtri
 
 from glo.data.block import Block
 from glo.data.names import ABSENT, MAX_LISTED, label_name, printable
+from glo.data.randomness import Stream, random_generator
 from glo.runtime.errors import UserError, did_you_mean
 
 LABEL = "label"  # the value of --conditional that means labels; any other value lists attributes
 UNKNOWN = -1  # in place of a class that no training image has: its vector is zero
 MAX_CANDIDATES = 100  # combinations of attributes under which an image without a condition is fitted
+ROTATIONS = 40  # of the codes; after them, a network hardly finds the group
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
 
@@ -213,6 +216,29 @@ def of_block(
         return of_attributes(block.attributes, attribute_names, train_rows, conditional.split(","))
     except ValueError as error:
         raise UserError(f"--conditional {printable(conditional)}: {error}") from None
+
+
+def independent(codes: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Transform codes float32 [n, d] so that they have about the same distribution in every group. groups: int [n].
+
+    After `whiten`, means and covariances agree, but a network still finds the group in what they leave, such as the
+    shape of the distribution. The codes of each group are therefore mapped towards a normal distribution by
+    rotation-based iterative Gaussianization (Laparra, Camps-Valls, Malo, 2011): codes are rotated, and each coordinate
+    of a group is replaced by the normal quantiles of its ranks, `ROTATIONS` times.
+    """
+    whitened = whiten(codes, groups)
+    scale = whitened.std(axis=0)
+    normal = whitened / np.where(scale > 0, scale, 1)
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    quantiles = [ndtri((np.arange(len(rows)) + 0.5) / len(rows)).astype(np.float32) for rows in members]
+    random, d = random_generator(seed, Stream.CODE_ROTATIONS), codes.shape[1]
+    for _ in range(ROTATIONS):
+        rotation = np.linalg.qr(random.standard_normal((d, d)))[0].astype(np.float32)
+        rotated = normal @ rotation
+        for rows, values in zip(members, quantiles, strict=True):
+            rotated[rows] = values[rotated[rows].argsort(axis=0).argsort(axis=0)]
+        normal = rotated @ rotation.T
+    return normal * scale
 
 
 def whiten(codes: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def read(path: Path) -> Contents:
     """
     with safe_hdf5.opened(path) as file:
         fast_layout = array_layout.holds(file)
-        attributes = {name: safe_hdf5.attribute(file, name) for name in file.attrs}
+        attributes = {name: safe_hdf5.attribute(file, name) for name in file.attrs if name != safe_hdf5.TEXTS}
         unchecked = array_layout.unchecked(file) if fast_layout else None
         label_names = array_layout.names(file, "label_names")
         attribute_names = array_layout.names(file, "attribute_names")

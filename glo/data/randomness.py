@@ -45,6 +45,9 @@ class Stream(IntEnum):
     DECODED_STARTS = 2**63 - 30
     SAMPLED_CONDITIONS = 2**63 - 31
     SWEPT_IMAGES = 2**63 - 32
+    CODE_ROTATIONS = 2**63 - 33
+    PROJECTED_CODES = 2**63 - 51
+    LEFT_OUT_NEIGHBORS = 2**63 - 52
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -4,6 +4,7 @@ Only plain numeric arrays that are stored inside the file are read. Links, exter
 refused, because they could refer to other files on the user's computer.
 """
 
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from glo.runtime import files
 from glo.runtime.errors import UserError
@@ -23,6 +25,9 @@ MAX_ATTRIBUTE_TEXTS = 1 << 16
 MAX_COMPRESSION = 1100  # deflate compresses zeros 1032 times, and nothing more
 MAX_UNWRITTEN_BYTES = 1 << 26
 REBUILD = "build it again with download.py --force"
+# An attribute with all texts among the attributes of a file, as JSON, uint8 [n]. HDF5 compares its checksum. The texts
+# themselves have none, and HDF5 may read damaged ones forever: they are there for other programs.
+TEXTS = "texts"
 
 
 @contextmanager
@@ -108,10 +113,13 @@ def array(group: h5py.Group, name: str) -> h5py.Dataset | None:
 def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
     """The value of an attribute, or None if there is none or it is empty. A single text of any kind is a str.
 
+    Texts are taken from the attribute `TEXTS` if they are listed there.
     Raises `UserError` if it is larger than `MAX_ATTRIBUTE_BYTES`, or has more than `MAX_ATTRIBUTE_TEXTS` texts.
     """
     if name not in node.attrs:
         return None
+    if name != TEXTS and name in (texts := _texts(node)):
+        return texts[name]
     stored = node.attrs.get_id(name)
     if stored.shape is None:
         return None
@@ -120,6 +128,19 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
         raise UserError(f"{node.file.filename}: the attribute '{name}' of {count} values is too large: remove it")
     value = node.attrs[name]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _texts(node: h5py.Group | h5py.Dataset) -> dict[str, str | list[str]]:
+    encoded = attribute(node, TEXTS)
+    if encoded is None:
+        return {}
+    try:
+        texts = json.loads(np.asarray(encoded, np.uint8).tobytes())
+        if all(isinstance(value, str) or all(isinstance(text, str) for text in value) for value in texts.values()):
+            return texts
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass
+    raise UserError(f"{node.file.filename} is damaged: its attribute '{TEXTS}' is not a list of texts, {REBUILD}")
 
 
 def size(node: h5py.Dataset) -> int:

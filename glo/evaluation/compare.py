@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from glo.training import history
 
 CURVES = {"train_psnr": "train PSNR [dB]", "heldout_psnr": "held-out PSNR [dB]", "loss": "training loss"}
 CLOCKS = {"seconds": "seconds of training", "images": "images seen"}
+MAX_TEXT = 80  # characters of a name or a text among the figures
 Figures = dict[str, float | int | str]
 
 
@@ -33,21 +36,15 @@ def read(folders: Sequence[str]) -> list[Compared]:
 
     Raises `UserError` for a folder that is neither.
     """
-    found: list[Path] = []
-    for folder in map(Path, folders):
-        if paths.metrics(folder).is_file():
-            found.append(folder)
-            continue
-        inside = sorted(path.parent for path in folder.glob(f"*/{paths.metrics(folder).name}"))
-        if not inside:
-            raise UserError(f"--compare {folder}: no run folder, and none in it: give folders with metrics.jsonl")
-        found.extend(inside)
+    paths_of_runs = dict.fromkeys(run for folder in folders for run in _runs(Path(folder)))
     runs = []
-    for run in dict.fromkeys(found):
+    for run in paths_of_runs:
         try:
             runs.append(_read(run))
-        except (TypeError, KeyError, AttributeError, ZeroDivisionError, OverflowError) as error:
-            raise UserError(f"--compare {run}: its records are not those of a run ({error!r}): leave it out") from None
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise UserError(f"--compare {run}: its results are not those of a run ({error!r}): leave it out") from None
+        except OSError as error:
+            raise UserError(f"--compare {run}: cannot read its results: {error.strerror}; leave it out") from None
     if not_evaluated := [run.folder.name for run in runs if "train_psnr" not in run.figures]:
         logger.info("not evaluated yet: %s; python evaler.py --checkpoint RUN does it", ", ".join(not_evaluated))
     for name in ("n", "extractor_sha256"):
@@ -73,8 +70,7 @@ def write(runs: Sequence[Compared], folder: Path, prefix: str, force: bool) -> l
     Raises `UserError` if such files are there that are not an earlier comparison, unless `force`.
     """
     sheet, picture = folder / f"compare_{prefix}.csv", folder / f"compare_{prefix}.png"
-    ours = sheet.is_file() and sheet.read_bytes().startswith(b"run,")
-    if not force and not ours and (sheet.exists() or picture.exists()):
+    if not force and not _is_sheet(sheet) and (os.path.lexists(sheet) or os.path.lexists(picture)):
         raise UserError(f"{sheet} or .png is there already and no comparison's: add --force, or choose another folder")
     text = io.StringIO()
     writer = csv.DictWriter(text, ["run", *_names(runs)], lineterminator="\n")
@@ -86,6 +82,30 @@ def write(runs: Sequence[Compared], folder: Path, prefix: str, force: bool) -> l
     return [sheet, picture]
 
 
+def _runs(folder: Path) -> list[Path]:
+    """The folder, if it is a run, else the runs in it by name."""
+    name = paths.metrics(folder).name
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise UserError(f"--compare {folder}: {error.strerror}: give folders with {name}") from None
+    if name in names:
+        return [folder]
+    inside = [folder / run for run in sorted(names) if os.path.lexists(folder / run / name)]
+    if not inside:
+        raise UserError(f"--compare {folder}: no run folder, and none in it: give folders with {name}")
+    return inside
+
+
+def _is_sheet(path: Path) -> bool:
+    """Whether a file is a table that `write` wrote."""
+    try:
+        with files.open_regular(path) as file:
+            return file.read(4) == b"run,"
+    except OSError:
+        return False
+
+
 def _read(run: Path) -> Compared:
     try:
         batch_size = numbers.parse(str(fields.read_yaml(paths.config(run)).values.get("batch_size")), int)
@@ -93,7 +113,9 @@ def _read(run: Path) -> Compared:
         raise UserError(
             f"{paths.config(run)} does not say the batch size: --compare needs folders of trainer.py"
         ) from None
-    records = [record for record in history.read(run) if isinstance(record.get("step"), int)]
+    if batch_size < 1:
+        raise UserError(f"{paths.config(run)}: a batch size of {batch_size} is not that of a run: leave it out")
+    records = history.read(run)
     if not records:
         raise UserError(f"{paths.metrics(run)} holds no record yet")
     records = history.clocked(records, batch_size)
@@ -105,13 +127,16 @@ def _read(run: Path) -> Compared:
 
 
 def _evaluated(run: Path) -> Figures:
-    """The figures of the newest evaluation of a run: of all training images, where the logged ones are of some."""
-    found: dict[str, Any] = {}
+    """The figures of the newest evaluation of a run: of all training images, where the logged ones are of some.
+
+    Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` if they are not those of an evaluation.
+    """
+    evaluation: dict[str, Any] = {}
     for folder in sorted(run.glob(paths.evaluation(run, "*").name), key=lambda path: path.stat().st_mtime):
-        found = results.read(folder) or found
-    measured = found.get("metrics", {})
+        evaluation = results.read(folder) or evaluation
+    measured = evaluation.get("metrics", {})
     figures: Figures = {}
-    for name, part in (("train", found.get("train")), ("heldout", found.get("test"))):
+    for name, part in (("train", evaluation.get("train")), ("heldout", evaluation.get("test"))):
         for key, value in {**(part or {}), **measured.get(name.replace("heldout", "test"), {})}.items():
             if key in ("psnr", "ssim") or key.startswith("ms_ssim"):
                 figures[f"{name}_{key}"] = value
@@ -121,7 +146,16 @@ def _evaluated(run: Path) -> Figures:
         for name, value in measured["samples"].items():
             figures |= {name: value, f"{name}_floor": measured["floor"][name]}
         figures["extractor_sha256"] = measured["extractor"]["sha256"][:12]
+    figures = {name: value for name, value in figures.items() if value is not None}
+    for name, value in figures.items():
+        if not (_is_plain(name) and (type(value) in (int, float) or _is_plain(value))):
+            raise ValueError(f"{reprlib.repr(name)} is {reprlib.repr(value)}")
     return figures
+
+
+def _is_plain(text: Any) -> bool:
+    """Whether a value is a text that fits into a table, and that no terminal obeys."""
+    return isinstance(text, str) and text.isprintable() and len(text) <= MAX_TEXT
 
 
 def _names(runs: Sequence[Compared]) -> list[str]:
@@ -137,7 +171,7 @@ def _curves(runs: Sequence[Compared]) -> bytes:
     """A PNG file: a row of panels for each curve that some run has, once by seconds and once by images."""
     from matplotlib.figure import Figure
 
-    known = [name for name in CURVES if any(name in record for run in runs for record in run.records)]
+    known = [name for name in CURVES if any(name in record for run in runs for record in run.records)] or ["loss"]
     figure = Figure(figsize=(11, 3 * len(known) + 0.25 * len(runs)), layout="constrained")
     for row, panels in zip(known, figure.subplots(len(known), len(CLOCKS), squeeze=False), strict=True):
         for clock, axes in zip(CLOCKS, panels, strict=True):

@@ -45,6 +45,8 @@ TASKS = {
     "style_sweep": Task("style_sweep", ("style_sweep",)),
     "per_class": Task("per_class", ("per_class",)),
     "interpolate": Task("interpolate", ("interpolate",), default=True),
+    "projector": Task("projector", ("projector",)),
+    "neighbors": Task("neighbors", ("neighbors",)),
     "metrics": Task("measure", ("metrics",)),
     "export": Task("export", ("export",)),
 }

@@ -7,12 +7,15 @@ from glo.data import labels
 from glo.data.dataset import Dataset
 from glo.data.labels import ImageClass
 from glo.features import weights
+from glo.inference import projector
 from glo.model import footprint
+from glo.runtime import files
 from glo.runtime.errors import UserError
 from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
 
-FITTING = {"reconstruct", "restore", "metrics"}  # tasks that fit codes
+FITTING = {"reconstruct", "restore", "metrics", "projector", "neighbors"}  # tasks that fit codes
 MIN_IMAGES = 10  # of each split; metrics of fewer images are meaningless
+PROJECTED = 10_000  # training images of --projector, at most
 
 
 def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
@@ -45,6 +48,8 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
         _check_metrics(settings, dataset)
     if settings.per_class:
         labels.every(dataset)
+    if settings.projector or settings.neighbors:
+        _check_points(settings, dataset)
     restores = settings.inpaint is not None or settings.denoise is not None
     if restores and settings.images is None and not len(dataset.test_rows):
         raise UserError(f"{dataset.path} has no held-out images: name a folder of pictures with --images DIR")
@@ -62,6 +67,29 @@ def check_memory(
     n = len(dataset.train_rows)
     parts = footprint.evaluation(settings, trained, dataset.image_shape, dataset.dimension, n, fitted, tasks)
     footprint.require(parts, "this evaluation", gpu)
+
+
+def check_projector(settings: EvalSettings, run: Path) -> None:
+    """Raise `UserError` if --projector may not write to its folder."""
+    if settings.projector:
+        folder = settings.projector_folder(run)
+        projector.require_free(folder, settings.force)
+        files.require_writable(folder)
+
+
+def _check_points(settings: EvalSettings, dataset: Dataset) -> None:
+    flag = "--projector" if settings.projector else "--neighbors"
+    training, held_out = len(dataset.train_rows), min(settings.num_fit, len(dataset.test_rows))
+    if training < 2:
+        raise UserError(f"{flag} needs 2 training images or more, {dataset.path} has {training}")
+    if settings.projector and dataset.dimension < 2:
+        raise UserError(f"TensorBoard's projector shows no codes of 1 dimension, which {dataset.path} has: drop {flag}")
+    n = min(PROJECTED, training) + held_out + settings.num_samples
+    if settings.projector and n > projector.MAX_POINTS:
+        raise UserError(
+            f"TensorBoard's projector shows at most {projector.MAX_POINTS} points, not {n}: lower --num_samples or "
+            "--num_fit"
+        )
 
 
 def _check_metrics(settings: EvalSettings, dataset: Dataset) -> None:

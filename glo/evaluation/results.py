@@ -9,14 +9,16 @@ import numpy as np
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 
+MAX_BYTES = 1 << 24  # of metrics.json
+
 
 def read(folder: Path) -> dict[str, Any]:
-    """What an earlier evaluation measured; empty if there was none."""
+    """What an earlier evaluation measured; empty if there was none, or if its file is damaged."""
     try:
-        found = json.loads(paths.evaluation_metrics(folder).read_text(encoding="utf-8"))
+        results = json.loads(files.read_text(paths.evaluation_metrics(folder), MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) and "checkpoint" in found else {}
+    return results if isinstance(results, dict) and "checkpoint" in results else {}
 
 
 def write(folder: Path, prefix: Path, seed: int, results: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ and is saved beside the dataset as plain arrays.
 import contextlib
 import hashlib
 import math
+import os
 from typing import Any
 
 import keras
@@ -78,7 +79,7 @@ class Classifier:
         """Load saved weights and return their accuracy; None if there are none, with a warning if they are unusable."""
         key = _key(dataset)
         path = paths.classifier(dataset.path.parent, key)
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
         try:
             arrays, description = weights.read(path, [array.shape for array in self._network.get_weights()])

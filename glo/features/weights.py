@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from glo.data import safe_hdf5
+from glo.data import safe_hdf5, safe_npz
 from glo.runtime import files
 from glo.runtime.errors import UserError
 
@@ -32,7 +30,7 @@ def sha256(weights: Sequence[np.ndarray]) -> str:
 def verify(path: Path, expected: str | None) -> None:
     """Raise `UserError` unless the file exists and has the expected SHA-256, by which results name the extractor."""
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"--extractor {path}: {error.strerror or error}") from None
@@ -50,8 +48,8 @@ def write(path: Path, weights: Sequence[np.ndarray], description: dict[str, Any]
 
     Raises `files.WriteError` if the file cannot be written.
     """
-    with files.replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, *weights, **{ABOUT: np.array(json.dumps(description))})
+    named = {f"arr_{index}": array for index, array in enumerate(weights)}
+    safe_npz.write(path, {**named, ABOUT: np.array(json.dumps(description))})
 
 
 def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> tuple[list[np.ndarray], dict[str, Any]]:
@@ -60,29 +58,31 @@ def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> tuple[list[np.ndarray
     Returns the arrays, float32, and the JSON object that describes them, {} if there is none. Raises `UserError` for
     any other file.
     """
+    max_bytes = sum(4 * math.prod(shape) for shape in shapes) + MEMBER_SLACK * (len(shapes) + 2)
     try:
-        with path.open("rb") as opened:
-            if not zipfile.is_zipfile(opened):  # np.load would read a single array, of any size
-                raise ValueError("it is not an .npz file, or it is damaged")
-        with np.load(path, allow_pickle=False) as file:
-            # Checked before anything is decompressed: a small file can contain arrays of any size.
-            unpacked = sum(member.file_size for member in file.zip.infolist())
-            if unpacked > sum(4 * math.prod(shape) for shape in shapes) + MEMBER_SLACK * (len(shapes) + 1):
-                raise ValueError("its arrays are larger than the network's")
-            names = [f"arr_{index}" for index in range(len(shapes))]
-            if set(file.files) - {ABOUT} != set(names):
-                raise ValueError(f"it does not hold the {len(shapes)} arrays arr_0, arr_1, ... of the network")
-            description = json.loads(str(file[ABOUT])) if ABOUT in file.files else {}
-            if not isinstance(description, dict):
-                raise ValueError(f"its entry '{ABOUT}' is not a JSON object")
-            arrays = [file[name] for name in names]
-            _check_shapes(arrays, shapes)
-            return _finite(arrays), description
+        stored = safe_npz.read(path, max_bytes)
+        description = _description(stored.pop(ABOUT, None))
+        names = [f"arr_{index}" for index in range(len(shapes))]
+        if stored.keys() != set(names):
+            raise ValueError(f"it does not hold the {len(shapes)} arrays arr_0, arr_1, ... of the network")
+        arrays = [stored[name] for name in names]
+        _check_shapes(arrays, shapes)
+        return _finite(arrays), description
     except OSError as error:
-        reason = error.strerror or error
-    except (ValueError, LookupError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        reason = error
-    raise UserError(f"{path} holds no weights of this network: {reason}")
+        raise UserError(f"{path} holds no weights of this network: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UserError(f"{path} holds no weights of this network: {error}") from None
+
+
+def _description(text: np.ndarray | None) -> dict[str, Any]:
+    """Parse the JSON text of an .npz file. Raises `ValueError` if it is not an object."""
+    try:
+        description = {} if text is None else json.loads(str(text))
+    except RecursionError:
+        description = None
+    if not isinstance(description, dict):
+        raise ValueError(f"its entry '{ABOUT}' is not a JSON object")
+    return description
 
 
 def read_h5(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:

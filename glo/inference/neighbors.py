@@ -1,4 +1,4 @@
-"""Nearest images by the Euclidean distance of pixels."""
+"""Nearest images by the Euclidean distance of pixels, or nearest codes."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each query, uint8 [n, H, W, C], find the k nearest of the images, uint8 [N, H, W, C], nearest first.
 
-    hole: bool [H, W, 1], pixels that are not compared.
+    hole: bool [H, W, 1], pixels that are not compared. Codes float32 [n, d] and [N, d] can take the place of images.
     Returns Euclidean distances float32 [n, min(k, N)], in grey levels from 0 to 255, and indices int64 of that shape.
     Images are read once, in blocks, so that memory does not grow with N.
     """

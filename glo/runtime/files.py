@@ -1,6 +1,6 @@
 """Atomic writes: a file is written under a temporary name beside its target, synced, then renamed.
 
-Also the check that a file to be read is a regular one.
+Also functions that read only regular files, of bounded size.
 """
 
 import errno
@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from glo.runtime.errors import UserError
 
@@ -84,6 +85,16 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def remove_temporary(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder, which no other process may be writing to."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):  # it is ignored everywhere: a file that cannot be removed does no harm
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
 def require_writable(folder: Path) -> None:
     """Create a folder if it does not exist, and check that files can be written to it.
 
@@ -95,6 +106,27 @@ def require_writable(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise cannot_write(folder, error) from None
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises `OSError` for a folder, and for a pipe or a device, which could never end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without O_NONBLOCK, opening a pipe waits for a writer
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_text(path: Path, max_bytes: int) -> str:
+    """Read a UTF-8 text file of at most `max_bytes`.
+
+    Raises `OSError` for larger files and those that `open_regular` refuses, `UnicodeDecodeError` for other encodings.
+    """
+    with open_regular(path) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content.decode("utf-8")
 
 
 def regular_size(path: Path) -> int:
@@ -127,6 +159,11 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def system_error(message: str) -> OSError:
+    """The system's error in a message of TensorFlow, "{{function ...}} path; No space left on device [Op:SaveV2]"."""
+    return OSError(message.split("; ")[-1].split(" [Op:")[0])
 
 
 def cannot_write(path: Path, error: OSError) -> WriteError:

@@ -16,6 +16,7 @@ DATASET_FILES = (DATASET_FILE, "data.hy")  # names that are read, in order of pr
 ID_FILE = "id.txt"
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent.parent / "configs"
 TIMESTAMP = "%Y%m%d-%H%M%S"
+PROJECTOR_CODES, PROJECTOR_METADATA, PROJECTOR_SPRITE = "codes.tsv", "metadata.tsv", "sprite.png"
 
 
 def dataset_folder(data_dir: str, name: str) -> Path:
@@ -68,14 +69,21 @@ def new_run_folder(train_dir: str, prefix: str, dataset: str, learning_rate: flo
             raise UserError(f"cannot make {run}: {error.strerror}; choose another --train_dir") from None
 
 
-def runs(train_dir: str, dataset: str) -> list[Path]:
-    """The run folders of a dataset, newest first; an empty list if `train_dir` does not exist."""
+def runs(train_dir: str) -> list[Path]:
+    """The run folders in `train_dir`, newest first; an empty list if it does not exist."""
     folder = Path(train_dir)
-    if not folder.is_dir():
-        return []
-    pattern = re.compile(rf".+-{re.escape(dataset)}_lr_[^/]+-(\d{{8}}-\d{{6}})", re.IGNORECASE)
-    timestamped = [(match[1], run) for run in folder.iterdir() if (match := pattern.fullmatch(run.name))]
-    return [run for _, run in sorted(timestamped, reverse=True)]
+    pattern = re.compile(r".+_lr_.+-(\d{8}-\d{6})")
+    names = contents(folder) if os.path.isdir(folder) else []
+    timestamped = [(match[1], name) for name in names if (match := pattern.fullmatch(name))]
+    return [folder / name for _, name in sorted(timestamped, reverse=True) if os.path.isdir(folder / name)]
+
+
+def contents(folder: Path) -> list[str]:
+    """The names in a folder, sorted. Raises `UserError` if it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}; give another one") from None
 
 
 def model(run: Path, step: int) -> Path:
@@ -89,8 +97,11 @@ def manifest(prefix: Path) -> Path:
 
 
 def steps(run: Path) -> list[int]:
-    """The step numbers of the complete checkpoints of a run, ascending. A checkpoint is complete with its manifest."""
-    matches = (re.fullmatch(r"model-(\d+)\.json", path.name) for path in run.iterdir())
+    """The step numbers of the complete checkpoints of a run, ascending. A checkpoint is complete with its manifest.
+
+    Raises `UserError` if the folder cannot be read.
+    """
+    matches = (re.fullmatch(r"model-(0|[1-9][0-9]{0,18})\.json", name) for name in contents(run))
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -113,6 +124,12 @@ def grids(run: Path) -> Path:
 
 def grid(run: Path, epoch: int) -> Path:
     return grids(run) / f"epoch-{epoch:05d}.png"
+
+
+def existing_grids(run: Path) -> list[Path]:
+    """The reconstruction grids that a run has drawn, in the order of epochs."""
+    matches = ((re.fullmatch(r"epoch-(\d{5,})\.png", path.name), path) for path in grids(run).iterdir())
+    return [path for _, path in sorted((int(match[1]), path) for match, path in matches if match)]
 
 
 def animation(run: Path) -> Path:
@@ -149,3 +166,13 @@ def evaluation(run: Path, step: int) -> Path:
 
 def evaluation_metrics(folder: Path) -> Path:
     return folder / "metrics.json"
+
+
+def projector_config(folder: Path) -> Path:
+    """The file in which TensorBoard's embedding projector looks for points; TensorBoard fixes its name."""
+    return folder / "projector_config.pbtxt"
+
+
+def projector_data(folder: Path) -> Path:
+    """The folder of the points of `projector_config`: `PROJECTOR_CODES` and the other files named so."""
+    return folder / "projector"

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from glo.data import safe_npz
 from glo.data.projection import project
 from glo.data.randomness import Stream, random_generator
 from glo.runtime import files, paths
@@ -23,7 +23,10 @@ from glo.samplers.held_out import energy_distance, split
 FORMAT = 4  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
 COMPARED = 2000  # the energy distance compares at most this many drawn and held-out codes
 PARTS = ("sampler", "scored")  # the two samplers of a file
-TRIED = 100  # number of codes drawn from a saved sampler to check it
+# A file may take MAX_RATIO times as much as the codes, of which a sampler keeps no more than a few copies, and further
+# bytes: for networks, and for the covariances of as many Gaussians as --components allows for codes of that dimension.
+MAX_RATIO, MAX_FURTHER = 8, 1 << 28
+DRAWN = 100  # number of codes drawn from a saved sampler to check it
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,22 @@ def fitted(
 ) -> Fitted:
     """Fit the sampler `name` to learned codes float32 [N, d], or read it from `file` if it was saved there.
 
-    A file that holds another sampler, or is damaged, is replaced. If it cannot be written, a warning is logged.
+    A file that holds another sampler, or is damaged, is replaced. A warning is logged about a damaged file, and if the
+    new one cannot be written.
     options: further arguments of the sampler's `fit`.
     """
     options = options or {}
     fingerprint = _fingerprint(name, codes, seed, projection, options)
     train_rows, held_out_rows = split(len(codes), seed)
     compared = codes[random_generator(seed, Stream.SAMPLER_SCORES).permutation(held_out_rows)[:COMPARED]]
-    saved = _read(file, name, fingerprint, compared)
-    if saved:
-        return saved
+    further = MAX_FURTHER + 8 * len(PARTS) * options.get("components", 0) * codes.shape[1] ** 2
+    try:
+        if saved := _read(file, name, fingerprint, compared, MAX_RATIO * codes.nbytes + further):
+            return saved
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        logger.warning("%s cannot be used, and the sampler is fitted again: %s", file, error)
     result = _fit(name, codes, train_rows, held_out_rows, compared, seed, options)
     try:
         _write(file, fingerprint, result)
@@ -116,8 +125,7 @@ def _write(file: Path, fingerprint: str, result: Fitted) -> None:
     arrays = {
         f"{part}.{array}": getattr(getattr(result, part), array) for part in PARTS for array in result.sampler.SHAPES
     }
-    with files.replacing(file) as temporary, temporary.open("wb") as opened:
-        np.savez(opened, fingerprint=np.array(fingerprint), scores=scores, **arrays)
+    safe_npz.write(file, {"fingerprint": np.array(fingerprint), "scores": scores, **arrays})
 
 
 def _remove_stale(run: Path) -> None:
@@ -127,52 +135,55 @@ def _remove_stale(run: Path) -> None:
             stale.unlink()
 
 
-def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray) -> Fitted | None:
-    """Read the sampler with this fingerprint; None if the file is missing or damaged, or holds another sampler."""
+def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray, max_bytes: int) -> Fitted | None:
+    """Read the sampler with this fingerprint; None if the file holds another one.
+
+    Raises `ValueError`, with the reason, if the file is damaged, and `OSError` if it cannot be read.
+    """
     kind, samplers = SAMPLERS[name], []
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            if stored["fingerprint"].shape or str(stored["fingerprint"]) != fingerprint:
-                return None
-            parts = [{array: stored[f"{part}.{array}"] for array in kind.SHAPES} for part in PARTS]
-            scores = stored["scores"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    arrays = safe_npz.read(file, max_bytes)
+    stored = arrays.pop("fingerprint", np.zeros(()))
+    if stored.shape or stored.dtype.kind != "U":
+        raise ValueError("it does not say what its sampler was fitted to")
+    if str(stored) != fingerprint:
         return None
-    if scores.shape != (2,) or scores.dtype != np.float64:
-        return None
-    for arrays in parts:
-        if not _are_valid(arrays, kind.SHAPES, held_out.shape[1]):
-            return None
-        samplers.append(kind(**arrays))
-        if not _can_draw(samplers[-1]):
-            return None
+    scores = arrays.pop("scores", np.zeros(()))
+    if scores.shape != (2,) or scores.dtype != np.float64 or not scores[1] >= 0:
+        raise ValueError("its scores are damaged")
+    if arrays.keys() != {f"{part}.{array}" for part in PARTS for array in kind.SHAPES}:
+        raise ValueError(f"it does not hold the arrays of {name}")
+    for part in PARTS:
+        parameters = {array: arrays[f"{part}.{array}"] for array in kind.SHAPES}
+        _check(parameters, kind.SHAPES, held_out.shape[1])
+        samplers.append(kind(**parameters))
+        _check_draws(samplers[-1])
     likelihood, seconds = scores.tolist()
     return Fitted(name, *samplers, held_out, _finite(likelihood), seconds)
 
 
-def _are_valid(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int) -> bool:
-    """Whether all arrays are finite floats with the axes that `Sampler.SHAPES` declares."""
+def _check(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int) -> None:
+    """Raise `ValueError` unless all arrays are finite floats with the axes that `Sampler.SHAPES` declares."""
     lengths = {"d": dimension, "1": 1}
     for name, letters in shapes.items():
         array = arrays[name]
         if array.dtype not in (np.float32, np.float64) or array.ndim != len(letters) or not array.size:
-            return False
+            raise ValueError(f"{name} is {array.dtype} {list(array.shape)}")
         if any(lengths.setdefault(letter, n) != n for letter, n in zip(letters, array.shape, strict=True)):
-            return False
+            raise ValueError(f"{name} has shape {list(array.shape)}")
         if not np.isfinite(array).all():
-            return False
-    return True
+            raise ValueError(f"{name} is not finite")
 
 
-def _can_draw(sampler: Sampler) -> bool:
-    """Whether the sampler works: valid shapes do not exclude negative weights or an indefinite covariance."""
+def _check_draws(sampler: Sampler) -> None:
+    """Raise `ValueError` unless the sampler works: valid shapes do not exclude weights or covariances below 0."""
     try:
         with np.errstate(all="ignore"):
-            drawn = sampler.draw(TRIED, random_generator(0, Stream.SAMPLES))
+            drawn = sampler.draw(DRAWN, random_generator(0, Stream.SAMPLES))
             sampler.log_likelihood(drawn)
-    except (ValueError, TypeError, tf.errors.OpError):  # NumPy's LinAlgError is a ValueError
-        return False
-    return bool(np.isfinite(drawn).all())
+    except (ValueError, TypeError, tf.errors.OpError) as error:  # NumPy's LinAlgError is a ValueError
+        raise ValueError("its arrays do not define a distribution") from error
+    if not np.isfinite(drawn).all():
+        raise ValueError("its arrays do not define a distribution")
 
 
 def _finite(value: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from glo.runtime.errors import UserError
 from glo.settings.shared import (
@@ -64,6 +65,14 @@ class EvalSettings:
     )
     metrics: bool = task_setting(
         False, "measure how samples differ from held-out images, and how well images are reconstructed"
+    )
+    projector: bool = task_setting(
+        False,
+        "write codes of training images, held-out images and samples, with thumbnails, for the embedding projector of "
+        "TensorBoard, to the run folder or --output_dir",
+    )
+    neighbors: bool = task_setting(
+        False, "nearest images in code space beside those in pixels, and how often k-NN finds the label"
     )
     images: str | None = task_setting(
         None, "reconstruct the pictures of this folder, of any size and format, instead of held-out images",
@@ -174,6 +183,10 @@ class EvalSettings:
         """Whether a setting of the group `tasks` is given. `--denoise 0` is, although 0 == False."""
         value = getattr(self, task_setting)
         return value is not None and value is not False
+
+    def projector_folder(self, run: Path) -> Path:
+        """Where --projector writes: --output_dir, or the run folder, where the events are."""
+        return Path(self.output_dir) if self.output_dir else run
 
     def check(self) -> None:
         """Raise `UserError` for settings that exclude each other."""

@@ -22,6 +22,7 @@ from glo.settings import numbers
 
 T = TypeVar("T")
 MAX_BYTES = 1 << 20  # of a config file
+FLOAT32_MAX = 3e38  # approximately; TensorFlow turns larger numbers into infinity
 PLAIN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"  # short enough to be part of a file name
 
 
@@ -198,6 +199,8 @@ def _check(value: Any, hint: Any, limits: typing.Mapping[str, Any], label: str) 
             raise UserError(f"{label} must be a list, not {_abbreviate(value)}")
         return tuple(_check(item, str, limits, label) for item in value)
     value = _convert(value, kind, label)
+    if kind is float and abs(value) > FLOAT32_MAX:
+        raise UserError(f"{label} must be at most {FLOAT32_MAX:.0e}, the largest number of 32 bits, not {value:g}")
     choices, low, above, high = (limits[key] for key in ("choices", "low", "above", "high"))
     if high is None and kind is int:
         high = numbers.LARGEST

@@ -1,12 +1,13 @@
 """Saves and restores everything that training needs to go on, under one step number.
 
-model-<step>.index and .data-* are TensorFlow's own format (named arrays and no code, nothing is unpickled),
-model-<step>.json is the manifest, and `checkpoint` names the newest for TensorFlow's tools.
+model-<step>.index and .data-* are TensorFlow's own format (named arrays and no code, nothing is unpickled), which
+`bundle` reads. model-<step>.json is the manifest, and `checkpoint` names the newest for TensorFlow's tools.
 """
 
 import os
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from glo.runtime import device, files, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 from glo.settings import TrainSettings, fields
-from glo.training import manifest
+from glo.training import bundle, manifest
 from glo.training.manifest import Manifest
 
 # What a new run can start without, by the first letters of its names in a checkpoint.
@@ -88,11 +89,13 @@ class Saver:
 def write(run: Path, step: int, values: dict[str, tf.Tensor], settings: TrainSettings, data: dict[str, Any]) -> Path:
     """Write a checkpoint, drop all but the newest `settings.keep`, and return its prefix.
 
-    The files are complete on disk under another name before the first is moved into place, and the manifest, without
-    which none of them counts, comes last.
+    All files are complete on disk in a temporary folder before the first is moved into place. The manifest, without
+    which none of them counts, is moved last.
+    Raises `files.WriteError` if the system refuses.
     """
     prefix = paths.model(run, step)
     temporary = run / f"{files.TEMPORARY}{prefix.name}"
+    parts = (bundle.data_file(prefix), bundle.index_file(prefix))
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -104,19 +107,21 @@ def write(run: Path, step: int, values: dict[str, tf.Tensor], settings: TrainSet
                 tensors=list(values.values()),
             )
         sums = {}
-        for part in sorted(temporary.iterdir()):
-            files.sync(part)
-            sums[part.name] = manifest.checksum(part)
-        for name in sums:
-            os.replace(temporary / name, run / name)
+        for part in parts:
+            files.sync(temporary / part.name)
+            sums[part.name] = manifest.checksum(temporary / part.name)
+        content = Manifest(step, fields.stored(settings), data, sums, numerics=device.numerics())
+        manifest.write(temporary / prefix.name, content)
+        for part in (*parts, paths.manifest(prefix)):
+            os.replace(temporary / part.name, part)
         files.sync(run)
         temporary.rmdir()
     except (OSError, tf.errors.OpError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            _undo(temporary)
         if isinstance(error, tf.errors.OpError):  # "{{function ...}} path; No space left on device [Op:SaveV2]"
             error = OSError(error.message.split("; ")[-1].split(" [Op:")[0])
         raise files.cannot_write(prefix, error) from error
-    manifest.write(prefix, Manifest(step, fields.stored(settings), data, sums, numerics=device.numerics()))
     files.write_text(run / "checkpoint", f'model_checkpoint_path: "{prefix.name}"\n')
     for old in paths.steps(run)[: -settings.keep]:
         _remove(paths.model(run, old))
@@ -132,58 +137,71 @@ def restore(model: GloModel, prefix: Path, partial: bool = False) -> None:
     """
     named = variables(model)
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        shapes = reader.get_variable_to_shape_map()
+        entries = bundle.read(prefix)
         if partial:
-            for what, start in RESTARTABLE.items():
-                ours, theirs = ({name for name in names if name.startswith(start)} for names in (named, shapes))
+            for part, start in RESTARTABLE.items():
+                ours, theirs = ({name for name in names if name.startswith(start)} for names in (named, entries))
                 if ours != theirs:
-                    logger.info("%s does not fit these settings and starts afresh", what)
+                    logger.info("%s does not fit these settings and starts afresh", part)
                     named = {name: variable for name, variable in named.items() if name not in ours}
-                    shapes = {name: shape for name, shape in shapes.items() if name not in theirs}
-        if shapes != {name: variable.shape.as_list() for name, variable in named.items()}:
-            odd = sorted(shapes.keys() ^ named.keys()) or sorted(
-                n for n in shapes if shapes[n] != named[n].shape.as_list()
-            )
-            raise ValueError(f"{odd[0]} differs")
+                    entries = {name: entry for name, entry in entries.items() if name not in theirs}
+        for name in sorted(entries.keys() | named.keys()):
+            if name not in entries or name not in named or not _fits(entries[name], named[name]):
+                raise ValueError(f"{name!a} differs")
         for name, variable in named.items():
-            _read(prefix, name, variable)
-    except (tf.errors.OpError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(f"{prefix} does not fit the model that its settings describe ({reason})") from None
+            _assign(variable, entries[name])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{prefix} does not fit the model that its settings describe ({error})") from None
     if model.average and not any(name.startswith("average/") for name in named):
         for slow, fast in zip(model.average.variables, model.generator.variables, strict=True):
             slow.assign(fast)
 
 
-def _read(prefix: Path, name: str, variable: tf.Variable) -> None:
-    """Assign what a checkpoint holds of a variable, in blocks of rows: a second code table may not fit in memory."""
-    shape = variable.shape.as_list()
-    n = shape[0] if shape else 1
+def _fits(entry: bundle.Entry, variable: tf.Variable) -> bool:
+    dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
+    return (entry.dtype, entry.shape) == (dtype, tuple(variable.shape))
+
+
+def _assign(variable: tf.Variable, entry: bundle.Entry) -> None:
+    """Assign the values of a checkpoint, in blocks of rows: a second code table may not fit in memory."""
+    n = entry.shape[0] if entry.shape else 1
+    if n <= BLOCK:
+        variable.assign(entry.read())
+        return
     for start in range(0, n, BLOCK):
         count = min(BLOCK, n - start)
-        part = "" if count == n else f"{' '.join(map(str, shape))} {start},{count}{':-' * (len(shape) - 1)}"
-        (values,) = tf.raw_ops.RestoreV2(
-            prefix=str(prefix), tensor_names=[name], shape_and_slices=[part], dtypes=[variable.dtype]
-        )
-        if count == n:
-            variable.assign(values)
-        else:
-            variable[start : start + count].assign(values)
+        variable[start : start + count].assign(entry.read(start, count))
 
 
 def sweep(run: Path) -> None:
-    """Remove what an interrupted save left: temporary names, and parts of a checkpoint without a manifest."""
+    """Remove what interrupted saves left: temporary files, and the files of a checkpoint without its manifest.
+
+    Other files stay, such as a checkpoint of another tool, which has no manifest either.
+    """
     for path in run.glob(f"{files.TEMPORARY}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for index in run.glob("model-*.index"):
-        prefix = index.with_suffix("")
-        if not paths.manifest(prefix).exists():
-            _remove(prefix)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                _undo(path)
+            else:
+                path.unlink()
+        except OSError as error:
+            logger.warning("cannot remove %s, which an interrupted save left: %s", path, error.strerror)
+
+
+def _undo(temporary: Path) -> None:
+    """Remove the temporary folder of a save that was interrupted, and the files that it had moved into place."""
+    prefix = temporary.with_name(temporary.name.removeprefix(files.TEMPORARY))
+    if paths.manifest(temporary / prefix.name).exists():  # written before the first file is moved, and moved last
+        for part in (bundle.data_file(prefix), bundle.index_file(prefix)):
+            if not (temporary / part.name).exists():
+                part.unlink(missing_ok=True)
+    shutil.rmtree(temporary)
 
 
 def _remove(prefix: Path) -> None:
-    # The manifest first: from then on the checkpoint does not count, whatever happens to the rest.
-    paths.manifest(prefix).unlink(missing_ok=True)
-    for part in prefix.parent.glob(f"{prefix.name}.*"):
-        part.unlink()
+    try:
+        # The manifest first: from then on the checkpoint does not count, whatever happens to the rest.
+        for part in (paths.manifest(prefix), bundle.index_file(prefix), bundle.data_file(prefix)):
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("cannot remove the older checkpoint %s: %s", prefix, error.strerror)

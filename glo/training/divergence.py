@@ -40,7 +40,8 @@ def require_finite(losses: LossWindow, model: GloModel, step: int, saves: Saves,
 
     Weights are checked as well as losses, since the losses of a step are computed before its update.
     """
-    if losses.finite() and all(np.isfinite(weight.numpy()).all() for weight in model.generator.weights):
+    weights = [*model.generator.weights, *(model.average.weights if model.average else ())]
+    if losses.finite() and all(np.isfinite(weight.numpy()).all() for weight in weights):
         return
     with contextlib.suppress(WriteError):
         saves.wait()

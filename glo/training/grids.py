@@ -4,7 +4,6 @@ import math
 import time
 from pathlib import Path
 
-import imageio.v3 as imageio
 import numpy as np
 
 from glo import pictures
@@ -13,7 +12,7 @@ from glo.data.projection import project
 from glo.data.randomness import Stream, permutation, random_generator
 from glo.inference.decoder import Decoder
 from glo.model.losses import build as build_loss
-from glo.runtime import paths
+from glo.runtime import files, paths
 from glo.runtime.log import logger
 from glo.samplers.gaussian import Gaussian
 from glo.training import history
@@ -40,6 +39,7 @@ class Grids:
         per_epoch = training.steps_per_epoch
         self._every = per_epoch * math.ceil(length.end / per_epoch / pictures.GIF_FRAMES)
         order = permutation(len(training.originals), training.settings.seed, Stream.GRID_IMAGES)
+        files.remove_temporary(paths.grids(run))
         self._rows, self._sampled = np.sort(order[:GRID]), np.sort(order[:SAMPLED])
         grid = pictures.grid(training.originals[self._rows], pictures.columns(len(self._rows)))
         self._originals = pictures.captioned("training images", grid)
@@ -66,9 +66,8 @@ class Grids:
 
     def finish(self) -> None:
         """Write training.gif and loss.png. Raises `files.WriteError`."""
-        frames = pictures.evenly(sorted(paths.grids(self._run).glob("*.png")))
-        if frames:
-            pictures.save_gif(paths.animation(self._run), [imageio.imread(path) for path in frames])
+        if frames := self._frames():
+            pictures.save_gif(paths.animation(self._run), frames)
         pictures.save_loss(paths.loss_curve(self._run), history.read(self._run))
 
     def train_psnr(self) -> tuple[float, int]:
@@ -77,6 +76,20 @@ class Grids:
         codes, conditions = self._training.codes(self._sampled), self._training.conditions(self._sampled)
         reconstruction = self._decoder.measure(codes, images, loss, conditions)
         return reconstruction.result()["psnr"], len(self._sampled)
+
+    def _frames(self) -> list[np.ndarray]:
+        """Read the grids that the animation shows, uint8 [h, w, 3]. Those that cannot be read are skipped."""
+        frames, unreadable = [], []
+        for path in pictures.evenly(paths.existing_grids(self._run)):
+            try:
+                frames.append(pictures.read(path))
+            except pictures.UnreadableError:
+                unreadable.append(path)
+        if unreadable:
+            logger.warning(
+                "training.gif lacks %d grids that cannot be read, such as %s", len(unreadable), unreadable[0]
+            )
+        return frames
 
     def _samples(self) -> np.ndarray:
         """Draw images uint8 [GRID, H, W, C] with the Gaussian sampler, which is the fastest to fit."""

@@ -20,6 +20,7 @@ from glo.training.state import Training
 from glo.training.step import make_refinement, make_step
 from glo.training.tolerance import Tolerance
 
+ANNOUNCEMENT = "interrupted: saving; press Ctrl-C again to stop without saving"
 CHECK_EVERY = 10  # steps between checks for divergence; each check waits for the device
 
 
@@ -35,13 +36,16 @@ def train(run: Path, training: Training, length: Length) -> int:
     losses, decoder, clock = LossWindow(), Decoder(model), Clock(run, training)
     saves = Saves(run, training, decoder, length)
     tolerate = Tolerance(saves)
+    records = Records(run, first)
     logger.info("compiling the first step ...")
     with (
-        contextlib.closing(Records(run, first)) as records,
-        Interrupt() as interrupt,
+        contextlib.ExitStack() as last,
+        Interrupt(lambda: logger.warning(ANNOUNCEMENT)) as interrupt,
         contextlib.closing(training.batches(first, length.learned)) as batches,
         tqdm(total=length.end, initial=first, unit="step", disable=None) as bar,
     ):
+        last.callback(tolerate, records.close)
+        last.callback(tolerate, saves.wait)
         grids = Grids(run, training, decoder, length, clock, records)
         observers = (Figures(training, length, clock, records, losses, bar), grids, saves)
         rows = np.empty(0, np.int64)
@@ -57,8 +61,7 @@ def train(run: Path, training: Training, length: Length) -> int:
             bar.update()
         if step > first:
             require_finite(losses, model, step, saves, settings)
-            tolerate(saves.observe, step, rows)
-            saves.wait()
+            tolerate(saves.finish, step, rows)
         if not interrupt.received:
             tolerate(grids.finish)
     if interrupt.received:

@@ -12,15 +12,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from glo.data.conditions import Conditions, blank
 from glo.data.dataset import Dataset
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
+from glo.runtime.log import logger
 from glo.settings import TrainSettings, fields
+from glo.training import bundle
 
 FORMAT = 1
 MAX_BYTES = 1 << 20
-
+MAX_STEP = 1 << 62
+MAX_SIDE = 1 << 14  # of images, in pixels
 
 # What `data` holds, by the words that errors use.
 IMAGE_SHAPE, DIMENSION, TRAINING_IMAGES = "image shape", "code dimension", "training images"
@@ -87,25 +92,28 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 def difference(manifest: Manifest, dataset: Dataset) -> str | None:
     """How a dataset differs from the checkpoint's, in words; None if it is the same."""
-    for what, now in describe(dataset).items():
-        if manifest.data.get(what) != now:
-            return f"its {what} is {_short(now)} and the checkpoint's {_short(manifest.data.get(what))}"
+    for name, value in describe(dataset).items():
+        if manifest.data.get(name) != value:
+            return f"its {name} is {_short(value)} and the checkpoint's {_short(manifest.data.get(name))}"
     return None
 
 
 def check_dataset(manifest: Manifest, dataset: Dataset, prefix: Path) -> None:
     """Refuse a dataset other than the checkpoint's, naming what differs."""
-    if found := difference(manifest, dataset):
+    if mismatch := difference(manifest, dataset):
         raise UserError(
-            f"{dataset.path} is not what {prefix} was trained on: {found}; learned codes belong to their rows, give "
+            f"{dataset.path} is not what {prefix} was trained on: {mismatch}; learned codes belong to their rows, give "
             "the dataset of that run"
         )
 
 
 def newest_run(train_dir: str, dataset: str) -> Path:
-    """The newest run folder of a dataset that holds a checkpoint. Raises `UserError` if there is none."""
-    for run in paths.runs(train_dir, dataset):
-        if paths.steps(run):
+    """The newest run folder of a dataset that holds a checkpoint. Raises `UserError` if there is none.
+
+    The dataset is the one that the run recorded, since names of folders are ambiguous: `my-cats` ends with `cats`.
+    """
+    for run in paths.runs(train_dir):
+        if paths.steps(run) and (_recorded_dataset(run) or "").lower() == dataset.lower():
             return run
     raise UserError(
         f"no run of {dataset} with a checkpoint in {train_dir}: type python trainer.py --dataset {dataset}, or give "
@@ -113,67 +121,127 @@ def newest_run(train_dir: str, dataset: str) -> Path:
     )
 
 
+def _recorded_dataset(run: Path) -> str | None:
+    """The name of the dataset that a run was trained on; None, with a warning, if nothing in its folder states it."""
+    try:
+        name = fields.read_yaml(paths.config(run)).values.get("dataset")
+    except UserError:
+        name = None  # older runs have no config.yaml
+    if not isinstance(name, str):
+        try:
+            name = _parse(paths.model(run, paths.steps(run)[-1])).settings["dataset"]
+        except (OSError, ValueError) as error:
+            logger.warning("%s is left out, because it does not state its dataset: %s", run, error)
+            return None
+    return name
+
+
 def locate(path: str) -> tuple[Path, bool]:
-    """The prefix <run>/model-<step> that a --checkpoint means, and whether it named a run folder (its newest one)."""
+    """The prefix <run>/model-<step> that --checkpoint names, and whether it names a run folder (its newest one)."""
     given = Path(path)
-    if given.is_dir():
-        found = paths.steps(given)
-        if not found:
+    try:
+        if given.is_dir():
+            if steps := paths.steps(given):
+                return paths.model(given, steps[-1]), True
             raise UserError(f"{given} holds no complete checkpoint (model-<step>.json): give a run folder that does")
-        return paths.model(given, found[-1]), True
-    prefix = given.with_name(re.sub(r"\.(index|json|data-.*)$", "", given.name))
-    if paths.manifest(prefix).is_file():
-        return prefix, False
-    folder = prefix.parent
-    if folder.is_dir() and (found := paths.steps(folder)):
-        raise UserError(f"no checkpoint {prefix}: {folder} has steps {', '.join(map(str, found))}")
+        prefix = given.with_name(re.sub(r"\.(index|json|data-.*)$", "", given.name))
+        if paths.manifest(prefix).exists():
+            return prefix, False
+        folder = prefix.parent
+        if folder.is_dir() and (steps := paths.steps(folder)):
+            raise UserError(f"no checkpoint {prefix}: {folder} has steps {', '.join(map(str, steps))}")
+    except OSError as error:
+        raise UserError(f"cannot read the checkpoint {given}: {error.strerror}; give another --checkpoint") from None
     raise UserError(f"no checkpoint {prefix}: give a run folder, or <run folder>/model-<step>")
 
 
 def read(prefix: Path) -> Manifest:
-    """Read a manifest and check that every file of the checkpoint is there and unchanged."""
+    """Read a manifest, and check that the files of the checkpoint are unchanged and hold what the manifest states.
+
+    Raises `UserError` otherwise.
+    """
     path = paths.manifest(prefix)
     try:
-        with path.open(encoding="utf-8") as file:
-            content = json.loads(file.read(MAX_BYTES))
-        found = Manifest(**content)
-        sound = _sound(found)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is not a checkpoint's manifest ({error}): {_another(prefix)}") from None
-    if not sound or found.format != FORMAT:
-        raise UserError(f"{path} is not a manifest that this version reads: {_another(prefix)}")
-    for name, expected in found.files.items():
+        manifest = _parse(prefix)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; {_another(prefix)}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not a manifest that this version reads ({error}): {_another(prefix)}") from None
+    settings = manifest.resolved(prefix)
+    for name, expected in manifest.files.items():
         part = prefix.parent / name
-        if not name.startswith(f"{prefix.name}.") or Path(name).name != name:
-            raise UserError(f"{path} lists a file of another checkpoint, '{name}': {_another(prefix)}")
-        if not part.is_file():
-            raise UserError(f"{part} is missing, so this checkpoint cannot be used: {_another(prefix)}")
-        if checksum(part) != expected:
+        try:
+            actual = checksum(part)
+        except FileNotFoundError:
+            raise UserError(f"{part} is missing, so this checkpoint cannot be used: {_another(prefix)}") from None
+        except OSError as error:
+            raise UserError(f"cannot read {part}: {error.strerror}; {_another(prefix)}") from None
+        if actual != expected:
             raise UserError(f"{part} is damaged (its checksum differs): {_another(prefix)}")
-    return found
+    try:
+        _check_contents(manifest, settings, bundle.read(prefix))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{prefix} is not a sound checkpoint ({error}): {_another(prefix)}") from None
+    return manifest
 
 
-def _sound(manifest: Manifest) -> bool:
-    """Whether the fields have the types that they should."""
-    parts = (manifest.settings, manifest.data, manifest.files, manifest.numerics)
-    if type(manifest.step) is not int or not all(isinstance(part, dict) for part in parts):
-        return False
-    shape, counts = manifest.data.get(IMAGE_SHAPE), [manifest.data.get(what) for what in (DIMENSION, TRAINING_IMAGES)]
-    if not isinstance(shape, list) or len(shape) != 3:
-        return False
-    return all(type(value) is int and value > 0 for value in [*shape, *counts]) and _sound_condition(manifest.data)
+def _parse(prefix: Path) -> Manifest:
+    """Read a manifest and check its fields, but not the other files.
+
+    Raises `ValueError`, with the reason, for fields of a wrong type or value, and `OSError`.
+    """
+    try:
+        content = json.loads(files.read_text(paths.manifest(prefix), MAX_BYTES))
+        manifest = Manifest(**content)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except TypeError:
+        raise ValueError("it does not have the fields of a manifest") from None
+    data, sums = manifest.data, manifest.files
+    if not all(isinstance(part, dict) for part in (manifest.settings, data, sums, manifest.numerics)):
+        raise ValueError("it does not have the fields of a manifest")
+    if manifest.format != FORMAT:
+        raise ValueError("it has another format")
+    if type(manifest.step) is not int or not 0 <= manifest.step <= MAX_STEP:
+        raise ValueError("its step is not a number of steps")
+    if not isinstance(manifest.settings.get("dataset"), str):
+        raise ValueError("its settings do not name the dataset")
+    counts, shape = [data.get(name) for name in (DIMENSION, TRAINING_IMAGES)], data.get(IMAGE_SHAPE)
+    if not isinstance(shape, list) or not all(type(count) is int and count > 0 for count in [*counts, *shape]):
+        raise ValueError("it does not state the image shape, the number of images and the dimension of their codes")
+    if len(shape) != 3 or shape[2] not in (1, 3) or max(shape) > MAX_SIDE:
+        raise ValueError("its image shape is not one of images")
+    _check_condition(data)
+    if sums.keys() != {part.name for part in (bundle.index_file(prefix), bundle.data_file(prefix))}:
+        raise ValueError(f"it does not list the two other files of {prefix.name}")
+    if not all(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) for value in sums.values()):
+        raise ValueError("it lists files without their checksums")
+    return manifest
 
 
-def _sound_condition(data: dict[str, Any]) -> bool:
-    """Whether the names of the condition, if there is one, are texts, and each class has its label."""
-    lists = [data.get(key, []) for key in (CLASSES, ATTRIBUTES, LABELS)]
-    if not all(isinstance(values, list) for values in lists):
-        return False
-    classes, attributes, labels = lists
-    named = all(isinstance(name, str) for name in [*classes, *attributes])
-    return (
-        named and not (classes and attributes) and len(labels) == len(classes) and all(type(n) is int for n in labels)
-    )
+def _check_condition(data: dict[str, Any]) -> None:
+    """Raise `ValueError` unless the names of the condition, if there is one, are texts, and each class has a label."""
+    lists = [data.get(name, []) for name in (CLASSES, ATTRIBUTES, LABELS)]
+    if all(isinstance(values, list) for values in lists):
+        classes, attributes, labels = lists
+        named = all(isinstance(name, str) for name in [*classes, *attributes])
+        numbered = len(labels) == len(classes) and all(type(label) is int for label in labels)
+        if named and numbered and not (classes and attributes):
+            return
+    raise ValueError("it does not name the classes or attributes of the condition")
+
+
+def _check_contents(manifest: Manifest, settings: TrainSettings, entries: dict[str, bundle.Entry]) -> None:
+    """Raise `ValueError` unless step and code table are those that the manifest states.
+
+    This comes before a model of that size is built, for which a forged manifest could ask all memory.
+    """
+    step, codes = entries.get("step"), entries.get("table/codes")
+    if step is None or (step.dtype, step.shape) != (np.int64, ()) or step.read() != manifest.step:
+        raise ValueError("it holds another step than its manifest states")
+    n = manifest.training_images
+    if codes is None or codes.shape != (n * (1 + settings.copies(n)), manifest.dimension):
+        raise ValueError("it holds other codes than its manifest states")
 
 
 def write(prefix: Path, manifest: Manifest) -> None:
@@ -182,8 +250,8 @@ def write(prefix: Path, manifest: Manifest) -> None:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
+    """SHA-256 of a file. Raises `OSError` if it cannot be read."""
+    with files.open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

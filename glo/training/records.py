@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ class Records:
         except OSError as error:
             raise files.cannot_write(self.path, error) from error
         self._torn = False
-        self._events = tf.summary.create_file_writer(str(run))
+        self._run, self._events = run, None
 
     def scalars(self, step: int, **values: Any) -> None:
         """Write a line of JSON, unbuffered, and a TensorBoard scalar for each value. Raises `files.WriteError`."""
@@ -38,15 +40,31 @@ class Records:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise files.cannot_write(self.path, error) from error
-        with self._events.as_default(step):
+        with self._event_file(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
     def picture(self, step: int, name: str, picture: np.ndarray) -> None:
-        """Write a picture, uint8 [h, w, 3], for TensorBoard."""
-        with self._events.as_default(step):
+        """Write a picture, uint8 [h, w, 3], for TensorBoard. Raises `files.WriteError`."""
+        with self._event_file(step):
             tf.summary.image(name, picture[None])
 
     def close(self) -> None:
+        """Raises `files.WriteError` if events that were still in memory cannot be written."""
         self._file.close()
-        self._events.close()
+        with self._event_file(0):
+            self._events.close()
+
+    @contextmanager
+    def _event_file(self, step: int) -> Iterator[None]:
+        """Events are written to one file until a write fails, which may cut off an event: the next one opens another.
+
+        TensorBoard reads all event files of a folder.
+        """
+        try:
+            self._events = self._events or tf.summary.create_file_writer(str(self._run))
+            with self._events.as_default(step):
+                yield
+        except tf.errors.OpError as error:
+            self._events = None
+            raise files.cannot_write(self._run / "events.out.tfevents", files.system_error(error.message)) from error

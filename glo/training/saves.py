@@ -1,5 +1,6 @@
 """Saving during training: checkpoints and, with --dump_result, the last batch with its reconstructions."""
 
+import contextlib
 import io
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from glo.inference.decoder import Decoder
 from glo.runtime import files, paths
+from glo.runtime.errors import UserError
 from glo.training import manifest
 from glo.training.checkpoint import Saver
 from glo.training.resume import Length
@@ -32,6 +34,23 @@ class Saves:
     def observe(self, step: int, rows: np.ndarray) -> None:
         """Start to save a checkpoint. Raises `files.WriteError`, after the start, if the previous save failed."""
         self._saver.save(self._training.model)
+        if self._training.settings.dump_result:
+            self._dump(step, rows)
+
+    def finish(self, step: int, rows: np.ndarray) -> None:
+        """Save the last checkpoint and wait for it.
+
+        Raises `UserError` that names the last good checkpoint if it cannot be saved, and `files.WriteError` if only the
+        batch of --dump_result cannot be written.
+        """
+        with contextlib.suppress(files.WriteError):  # of the previous save
+            self._saver.wait()
+        try:
+            self._saver.save(self._training.model)
+            self._saver.wait()
+        except files.WriteError as error:
+            last = f"the last good checkpoint is {self.last}" if self.last else "no checkpoint was saved before"
+            raise UserError(f"{error}; {last}") from None
         if self._training.settings.dump_result:
             self._dump(step, rows)
 

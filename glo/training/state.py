@@ -10,7 +10,7 @@ import numpy as np
 
 from glo.data.augmentation import Augmented
 from glo.data.batches import batches, steps_per_epoch
-from glo.data.conditions import whiten
+from glo.data.conditions import independent
 from glo.data.dataset import Dataset
 from glo.data.lazy_array import Rows
 from glo.model.codes import unset
@@ -84,7 +84,8 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
         codes = images.codes(codes)
     conditions = dataset.train_conditions
     if settings.conditional and not plan.start:  # codes need not hold what the condition tells
-        codes = whiten(codes[:], conditions.groups()[np.arange(len(codes)) % len(conditions)])
+        groups = conditions.groups()[np.arange(len(codes)) % len(conditions)]
+        codes = independent(codes[:], groups, settings.seed)
     model = GloModel(dataset.image_shape, codes, settings, conditions)
     if plan.start:
         checkpoint.restore(model, plan.start, partial=plan.run is None)

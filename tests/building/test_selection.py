@@ -83,7 +83,7 @@ def test_the_flags_labels_and_max_samples(tmp_path, monkeypatch):
     with h5py.File("datasets/digits/data.hdf5") as file:
         assert set(file["label"][:].tolist()) == {3, 5}
         assert len(file["image"]) == 50
-        assert (file.attrs["labels"], file.attrs["max_samples"]) == (b"3,5", 50)
+        assert (file.attrs["labels"], file.attrs["max_samples"]) == ("3,5", 50)
     assert call("download.py", *flags, "--labels", "3,5", "--max_samples", 50).returncode == 0
     assert_one_line_error(call("download.py", *flags, "--labels", "3"), "already exists with", "labels 3,5")
     assert_one_line_error(call("download.py", *flags, "--labels", "3,12", "--force"), "no image has label 12")

@@ -260,7 +260,10 @@ def start(tmp_path, then):
     )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -signal.SIGKILL)],
+)
 def test_an_interrupted_build_leaves_the_old_file(old, tmp_path, number, code):
     process = start(tmp_path, "print('half', flush=True); time.sleep(60)")
     assert process.stdout.readline() == "half\n"

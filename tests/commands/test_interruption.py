@@ -1,11 +1,11 @@
 """trainer.py under signals and kill -9, when pictures cannot be written, and when training diverges."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +20,12 @@ def start(home, *args):
     return subprocess.Popen([str(word) for word in line], cwd=home, stderr=subprocess.PIPE, text=True)
 
 
+def handles(process, number):
+    """Whether a process has installed a handler for a signal, which the commands do before their imports."""
+    (caught,) = (line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "SigCgt" in line)
+    return bool(int(caught.split()[1], 16) & 1 << (number - 1))
+
+
 def wait_for(process, condition):
     """Wait until condition() is true. The process must not end before."""
     deadline = time.monotonic() + 90
@@ -29,7 +35,7 @@ def wait_for(process, condition):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_run_saves_and_resumes_exactly(home, number, code):
     prefix = f"sig{code}"
     process = start(home, "--dataset", "TOY", "--prefix", prefix, "--log_every", 1, *SAME)
@@ -42,6 +48,7 @@ def test_an_interrupted_run_saves_and_resumes_exactly(home, number, code):
     step = json.loads(saved.read_text())["step"]
     assert f"python trainer.py --checkpoint train_dir/{folder.name}" in log
     assert f"model-{step}" in log
+    assert log.count("interrupted: saving; press Ctrl-C again to stop without saving") == 1
     assert "Traceback" not in log
     end = step + 6
     assert_ok(call("trainer.py", "--checkpoint", folder, "--max_steps", end))
@@ -53,7 +60,10 @@ def test_an_interrupted_run_saves_and_resumes_exactly(home, number, code):
     ("memory_limit", "delays"), [("1G", [0.3, 0.15]), ("0", [0.2])], ids=["in memory", "from the file"]
 )
 def test_kill_9_loses_only_the_steps_since_the_last_save(home, memory_limit, delays):
-    """A run that is killed, probably during a save, and then resumed equals an uninterrupted run."""
+    """A run that is killed, probably during a save, and then resumed equals an uninterrupted run.
+
+    While it trains, a second process is refused.
+    """
     prefix = f"killed{memory_limit}"
     settings = ["--memory_limit", memory_limit, *FAST, "--save_every", 2, "--log_every", 1]
     args = ["--dataset", "TOY", "--prefix", prefix, *settings]
@@ -61,6 +71,8 @@ def test_kill_9_loses_only_the_steps_since_the_last_save(home, memory_limit, del
         before = set(home.glob(f"train_dir/{prefix}-*/model-*.json"))
         process = start(home, *args)
         wait_for(process, lambda before=before: set(home.glob(f"train_dir/{prefix}-*/model-*.json")) - before)
+        refused = call("trainer.py", "--checkpoint", newest(home, prefix), "--max_steps", 10**6)
+        assert_one_line_error(refused, "another process is training in", newest(home, prefix))
         time.sleep(delay)
         process.kill()
         process.communicate()
@@ -73,11 +85,23 @@ def test_kill_9_loses_only_the_steps_since_the_last_save(home, memory_limit, del
     assert_same(newest(home, f"calm{memory_limit}") / f"model-{end}", folder / f"model-{end}")
 
 
+@pytest.mark.parametrize("delay", [0, 0.1, 0.5, 2, 4])
+def test_ctrl_c_while_modules_are_imported_ends_in_at_most_one_line(home, delay):
+    """After 0.1 s Python's own modules are imported, later TensorFlow, later still the model is built."""
+    process = start(home, "--dataset", "TOY", "--prefix", "early", *SAME, "--max_steps", 10**6)
+    wait_for(process, lambda: handles(process, signal.SIGTERM))
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    log = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, log
+    assert [line for line in log.splitlines() if not line.startswith("[")] in ([], ["interrupted"])
+
+
 def test_pictures_that_cannot_be_written_do_not_end_training(home):
     train("--dataset", "TOY", "--prefix", "blocked", "--max_steps", 8)
     folder = newest(home, "blocked")
-    shutil.rmtree(folder / "reconstructions")
-    (folder / "reconstructions").touch()
+    for epoch in (3, 4):
+        (folder / f"reconstructions/epoch-{epoch:05d}.png").mkdir()
     log = assert_ok(train("--checkpoint", folder, "--max_steps", 20))
     assert log.count("cannot write") == 1  # at most once a minute
     assert "Training continues" in log

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 
 import numpy as np
@@ -69,9 +70,9 @@ def compared(*args):
 
 def test_a_folder_of_runs(runs, tmp_path):
     result = compared(runs, "--output_dir", tmp_path, "--prefix", "two")
-    found = rows(tmp_path, "two")
-    assert list(found) == [str(runs / "new"), str(runs / "old")]
-    new, old = found.values()
+    sheet = rows(tmp_path, "two")
+    assert list(sheet) == [str(runs / "new"), str(runs / "old")]
+    new, old = sheet.values()
     assert (new["step"], new["seconds"], new["images"]) == ("10", "4.0", "96")
     assert (new["train_psnr"], new["heldout_psnr"], new["logged_heldout_psnr"]) == ("21.0", "20.0", "19.0")
     assert (new["train_ssim"], new["heldout_ms_ssim_2"]) == ("0.9", "0.8")
@@ -91,9 +92,9 @@ def test_a_folder_of_runs(runs, tmp_path):
 def test_runs_in_the_order_given_the_newest_evaluation_counts(runs, tmp_path):
     make_run(tmp_path / "third", [{"step": 3, "loss": 1.0}], [(1, evaluated(11.0)), (3, evaluated(33.0, "b" * 64))])
     result = compared(tmp_path / "third", runs / "new", runs, "--output_dir", tmp_path)
-    found = rows(tmp_path)
-    assert list(found) == [str(tmp_path / "third"), str(runs / "new"), str(runs / "old")]
-    assert found[str(tmp_path / "third")]["train_psnr"] == "33.0"
+    sheet = rows(tmp_path)
+    assert list(sheet) == [str(tmp_path / "third"), str(runs / "new"), str(runs / "old")]
+    assert sheet[str(tmp_path / "third")]["train_psnr"] == "33.0"
     assert "not comparable" in result.stderr
     assert "extractor_sha256" in result.stderr
 
@@ -125,10 +126,49 @@ def test_bad_input_gets_one_line(runs, tmp_path):
     assert_one_line_error(call("evaler.py", "--compare", runs, "--metrics", *out), "drop --checkpoint")
     make_run(tmp_path / "empty", [])
     assert_one_line_error(call("evaler.py", "--compare", tmp_path / "empty", *out), "no record")
-    make_run(tmp_path / "odd", [{"step": 1, "images": None, "images_per_second": 5}])
-    assert_one_line_error(call("evaler.py", "--compare", tmp_path / "odd", *out), "odd", "not those of a run")
+    for number, changes in enumerate(
+        [{"metrics": []}, {"metrics": {"n": 5}}, {"train": {"ms_ssim_4": [1]}}, {"test": 5}]
+    ):
+        odd = make_run(tmp_path / f"odd{number}", [{"step": 1}], [(1, {**evaluated(11.0), **changes})])
+        assert_one_line_error(call("evaler.py", "--compare", odd, *out), odd, "not those of a run")
     make_run(tmp_path / "sized", [{"step": 1}], batch_size="many")
     assert_one_line_error(call("evaler.py", "--compare", tmp_path / "sized", *out), "batch size")
+
+
+def test_names_and_texts_of_results_cannot_control_the_terminal(tmp_path):
+    for number, changes in enumerate(
+        [{"sampler": "\x1b[2J"}, {"samples": {"\x1b]0;x": 1.0}, "floor": {"\x1b]0;x": 1.0}}]
+    ):
+        results = evaluated(11.0)
+        results["metrics"] |= changes
+        folder = make_run(tmp_path / str(number), [{"step": 1}], [(1, results)])
+        refused = call("evaler.py", "--compare", folder, "--output_dir", tmp_path)
+        assert "\x1b" not in assert_one_line_error(refused, "not those of a run")
+
+
+def test_special_and_unreadable_files_get_one_line(runs, tmp_path, monkeypatch):
+    out = ["--output_dir", tmp_path]
+    for name in ("metrics.jsonl", "config.yaml"):
+        folder = make_run(tmp_path / f"pipe-{name}", [{"step": 1}])
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        assert_one_line_error(call("evaler.py", "--compare", folder, *out), name, "regular file")
+    folder = make_run(tmp_path / "results", [{"step": 1}], [(1, {})])
+    (folder / "eval-1/metrics.json").unlink()
+    os.mkfifo(folder / "eval-1/metrics.json")
+    assert "not evaluated yet: results" in compared(folder, *out).stderr
+    os.mkfifo(tmp_path / "compare_pipe.csv")
+    assert_one_line_error(call("evaler.py", "--compare", folder, *out, "--prefix", "pipe"), "--force")
+    assert_one_line_error(call("evaler.py", "--compare", "x" * 300, *out), "--compare")
+    listdir = os.listdir
+
+    def refuse(folder):
+        if folder == runs:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert_one_line_error(call("evaler.py", "--compare", runs, *out), runs, "Permission denied")
 
 
 def test_a_resumed_runs_clock_goes_on():
@@ -138,6 +178,6 @@ def test_a_resumed_runs_clock_goes_on():
         {"step": 2, "train_psnr": 3.0},
         {"step": 3, "seconds": 9.0, "images": 28},
     ]
-    found = history.clocked(records, 10)
-    assert [record["seconds"] for record in found] == [1.0, 3.0, 3.0, 9.0]
-    assert [record["images"] for record in found] == [10, 20, 20, 28]
+    clocked = history.clocked(records, 10)
+    assert [record["seconds"] for record in clocked] == [1.0, 3.0, 3.0, 9.0]
+    assert [record["images"] for record in clocked] == [10, 20, 20, 28]

@@ -1,5 +1,7 @@
 """Saved samplers are read again; if anything differs, a sampler is fitted again."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -105,18 +107,62 @@ def test_any_difference_in_the_arguments_causes_a_new_fit(codes, fits, tmp_path)
         {"sampler.covariance": np.zeros((3, 4))},
         {"scored.mean": np.array([0, np.nan, 0])},
         {"scores": np.zeros(3)},
+        {"scores": np.array([0, np.nan])},
+        {"further": np.zeros(3)},
         {"fingerprint": np.array(["a", "b"])},
     ],
 )
-def test_damaged_files_are_replaced(damage, codes, fits, tmp_path):
+def test_damaged_files_are_replaced(damage, codes, fits, tmp_path, caplog):
     file = tmp_path / "one.npz"
     first = fitted(file, "gaussian", codes, 0, "ball")
     with np.load(file) as stored:
-        arrays = {name: stored[name] for name in stored}
+        arrays = {name: stored[name] for name in stored if name != "checksum"}
     np.savez(file, **{**arrays, **damage})
     second = fitted(file, "gaussian", codes, 0, "ball")
     assert len(fits) == 2
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [str(file) in message for message in warnings] == [True]
     np.testing.assert_array_equal(second.sampler.mean, first.sampler.mean)
+
+
+def test_files_from_before_the_checksum_are_used(codes, fits, tmp_path):
+    file = tmp_path / "one.npz"
+    first = fitted(file, "gaussian", codes, 0, "ball")
+    with np.load(file) as stored:
+        np.savez(file, **{name: stored[name] for name in stored if name != "checksum"})
+    second = fitted(file, "gaussian", codes, 0, "ball")
+    assert len(fits) == 1
+    np.testing.assert_array_equal(second.sampler.covariance, first.sampler.covariance)
+
+
+@pytest.mark.parametrize("name", ["fingerprint", "scores", "sampler.mean", "scored.covariance"])
+def test_the_checksum_covers_every_array(name, codes, fits, tmp_path):
+    """The values are valid, and those of the archive match: only the checksum shows the difference."""
+    file = tmp_path / "one.npz"
+    fitted(file, "gaussian", codes, 0, "ball")
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    arrays[name] = np.array("another") if name == "fingerprint" else arrays[name] * 1.01
+    np.savez(file, **arrays)
+    fitted(file, "gaussian", codes, 0, "ball")
+    assert len(fits) == 2
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "huge"])
+def test_files_that_could_be_read_without_end_are_replaced(kind, codes, fits, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_FURTHER", 1000)
+    file = tmp_path / "one.npz"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    else:  # zeros take a thousandth on the disk
+        np.savez_compressed(file, fingerprint=np.zeros(10**7))
+    fitted(file, "gaussian", codes, 0, "ball")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [str(file) in message for message in warnings] == [True]
+    fitted(file, "gaussian", codes, 0, "ball")
+    assert len(fits) == 1
 
 
 @pytest.mark.parametrize("size", [0, 10, 300, -30])
@@ -158,7 +204,7 @@ def test_forged_files_are_replaced(name, changes, part, codes, fits, tmp_path):
     options = {"components": 3} if name == "gmm" else {}
     first = fitted(file, name, codes, 0, "ball", options)
     with np.load(file) as stored:
-        arrays = {key: stored[key] for key in stored}
+        arrays = {key: stored[key] for key in stored if key != "checksum"}
     forged = {f"{part}.{key}": change(arrays[f"{part}.{key}"]) for key, change in changes.items()}
     np.savez(file, **{**arrays, **forged})
     second = fitted(file, name, codes, 0, "ball", options)
