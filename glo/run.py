@@ -138,44 +138,11 @@ class Run:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Generate the images uint8 [n, H, W, C] of codes float32 [n, d]. Raises `ValueError` for another shape."""
-        return self.decoder.images(self._checked_codes(codes))
+        return self.decoder.images(self._validate_codes(codes))
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """Decode the codes of `encode`: images uint8 [n, H, W, C] to reconstructions of the same shape and dtype."""
         return self.decode(self.encode(images))
-
-    def analogy(self, codes: np.ndarray, steps: int = 7) -> tuple[np.ndarray, np.ndarray]:
-        """Complete the analogy A : B :: C : D by D = C + B - A, and interpolate bilinearly between the four codes.
-
-        codes: A, B and C, float32 [3, d]. steps: rows and columns of the grid, at least 2.
-        Returns codes float32 [steps, steps, d], projected as in training, with A and B at the ends of the first row, C
-        and D at those of the last, and their images uint8 [steps, steps, H, W, C]. Raises `ValueError` for another
-        number or shape of codes, or fewer steps.
-        """
-        codes = self._checked_codes(codes)
-        if len(codes) != 3 or steps < 2:
-            raise ValueError(f"codes must be three, A, B and C, not {len(codes)}, and steps at least 2, not {steps}")
-        filled = parallelogram(codes, *[np.linspace(0, 1, steps)] * 2, self.settings.projection)
-        return filled, self.decoder.images(np.concatenate(filled)).reshape(steps, steps, *self.image_shape)
-
-    def interpolate(
-        self, a: np.ndarray, b: np.ndarray, path: str = "line", steps: int = 10, seed: int = 0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Decode codes along a path from each code of `a` to that of `b`, float32 [p, d] both.
-
-        path: `line`; `arc`, a spherical interpolation; or `graph`, the shortest path in the nearest-neighbour graph of
-        the learned codes, on which successive images are equally far apart. steps: images on a path, ends included, at
-        least 2. seed: of the choice of 20,000 learned codes in the graph, if there are more.
-        Returns codes float32 [p, steps, d] and images uint8 [p, steps, H, W, C]. Raises `ValueError` for an unknown
-        path, for codes of other shapes, and for fewer pairs or steps.
-        """
-        a, b = self._checked_codes(a), self._checked_codes(b)
-        if path not in PATHS or len(a) != len(b) or not len(a) or steps < 2:
-            raise ValueError(
-                f"path must be one of {', '.join(PATHS)}, a and b equally many, and steps at least 2; "
-                f"not {path!r}, {len(a)} and {len(b)}, and {steps}"
-            )
-        return interpolate(self.decoder, path, self.codes, a, b, steps, seed)
 
     def neighbors(self, codes: np.ndarray, k: int = 8) -> tuple[np.ndarray, np.ndarray]:
         """Find the k learned codes nearest to each of codes float32 [n, d].
@@ -183,7 +150,7 @@ class Run:
         Returns Euclidean distances float32 [n, k], nearest first, and rows of `codes`, int64 [n, k].
         Raises `ValueError` for another shape.
         """
-        return nearest(self._checked_codes(codes), self.codes, k)
+        return nearest(self._validate_codes(codes), self.codes, k)
 
     def write_projector(
         self, folder: str | PathLike[str] | None = None, n: int = 10_000, seed: int = 0, force: bool = False
@@ -220,9 +187,42 @@ class Run:
 
     def points(self, kind: str, codes: np.ndarray, rows: np.ndarray) -> projector.Points:
         """Points of images of the dataset: their codes float32 [n, d] and their rows in its file, int64 [n]."""
-        listed = ids.read(self.dataset.path.with_name(paths.ID_FILE))
+        listed = ids.read(self.dataset.path.with_name(paths.ID_FILE), len(self.dataset.images))
         names = [listed[row] if listed else str(row) for row in rows]
         return projector.Points(kind, codes, self.dataset.images[rows], names, projector.columns(self.dataset, rows))
+
+    def analogy(self, codes: np.ndarray, steps: int = 7) -> tuple[np.ndarray, np.ndarray]:
+        """Complete the analogy A : B :: C : D by D = C + B - A, and interpolate bilinearly between the four codes.
+
+        codes: A, B and C, float32 [3, d]. steps: rows and columns of the grid, at least 2.
+        Returns codes float32 [steps, steps, d], projected as in training, with A and B at the ends of the first row, C
+        and D at those of the last, and their images uint8 [steps, steps, H, W, C]. Raises `ValueError` for another
+        number or shape of codes, or fewer steps.
+        """
+        codes = self._validate_codes(codes)
+        if len(codes) != 3 or steps < 2:
+            raise ValueError(f"codes must be three, A, B and C, not {len(codes)}, and steps at least 2, not {steps}")
+        filled = parallelogram(codes, *[np.linspace(0, 1, steps)] * 2, self.settings.projection)
+        return filled, self.decoder.images(np.concatenate(filled)).reshape(steps, steps, *self.image_shape)
+
+    def interpolate(
+        self, a: np.ndarray, b: np.ndarray, path: str = "line", steps: int = 10, seed: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Decode codes along a path from each code of `a` to that of `b`, float32 [p, d] both.
+
+        path: `line`; `arc`, a spherical interpolation; or `graph`, the shortest path in the nearest-neighbour graph of
+        the learned codes, on which successive images are equally far apart. steps: images on a path, ends included, at
+        least 2. seed: of the choice of 20,000 learned codes in the graph, if there are more.
+        Returns codes float32 [p, steps, d] and images uint8 [p, steps, H, W, C]. Raises `ValueError` for an unknown
+        path, for codes of other shapes, and for fewer pairs or steps.
+        """
+        a, b = self._validate_codes(a), self._validate_codes(b)
+        if path not in PATHS or len(a) != len(b) or not len(a) or steps < 2:
+            raise ValueError(
+                f"path must be one of {', '.join(PATHS)}, a and b equally many, and steps at least 2; "
+                f"not {path!r}, {len(a)} and {len(b)}, and {steps}"
+            )
+        return interpolate(self.decoder, path, self.codes, a, b, steps, seed)
 
     def temperature(self, sampler: str) -> float:
         """The default temperature of a sampler: for the sampler of the run's settings, theirs; for any other, 1."""
@@ -278,7 +278,7 @@ class Run:
     def _dataset_exists(self) -> bool:
         return paths.dataset_file(paths.dataset_folder(self.settings.data_dir, self.settings.dataset)) is not None
 
-    def _checked_codes(self, codes: np.ndarray) -> np.ndarray:
+    def _validate_codes(self, codes: np.ndarray) -> np.ndarray:
         codes = np.asarray(codes, np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.model.dimension:
             raise ValueError(f"codes must be [n, {self.model.dimension}], not {list(codes.shape)}")

@@ -5,14 +5,14 @@ import signal
 
 import pytest
 
-from glo.runtime import device
+from glo.runtime import device, interrupt
 
 os.environ.setdefault(device.ONEDNN, "1")
 
-# A shell that starts the tests in the background lets them ignore Ctrl-C, which the commands that they start would
-# inherit. A handler in this process is the default again in those commands.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell in the background ignores Ctrl-C, and nohup a closed terminal. Commands that tests start would inherit that.
+for number in interrupt.SIGNALS:
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # Folders whose tests train runs, start commands as processes, or try hundreds of faults. `make test-fast` leaves them
 # out.

@@ -13,7 +13,7 @@ from PIL import Image
 import glo
 from glo.runtime.errors import UserError
 from glo.samplers import SAMPLERS, flow, imle
-from tests.support import ROOT, assert_ok, assert_one_line_error, call
+from tests.support import ROOT, assert_ok, assert_one_line_error, call, update_checksums
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,7 @@ def test_the_dataset_is_used_if_it_exists_and_has_not_changed(home, folder, tmp_
     shutil.copytree(home / "datasets", tmp_path / "other")
     with h5py.File(tmp_path / "other/digits/data.hdf5", "r+") as file:
         file["split"][:3] = 1
+    update_checksums(tmp_path / "other/digits/data.hdf5", "split")
     run = glo.load(folder, data_dir=tmp_path / "other")
     assert run.dataset is None
     assert "not the dataset that this run was trained on" in caplog.text
