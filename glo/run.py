@@ -208,23 +208,12 @@ class Run:
         return projector.Points(kind, codes, self.dataset.images[rows], names, projector.columns(self.dataset, rows))
 
     def analogy(self, codes: np.ndarray, steps: int = 7) -> tuple[np.ndarray, np.ndarray]:
-        """Complete the analogy A : B :: C : D of three codes by D = C + B - A, and fill the grid between the four.
+        """Complete the analogy A : B :: C : D by D = C + B - A, and interpolate bilinearly between the four codes.
 
-        Parameters
-        ----------
-        codes : float32 [3, d], A, B and C.
-        steps : number of rows and of columns of the grid, at least 2.
-
-        Returns
-        -------
-        codes : float32 [steps, steps, d], projected as in training. A and B are the first and the last code of the
-            first row, C and D those of the last row. The others are interpolated bilinearly.
-        images : uint8 [steps, steps, H, W, C].
-
-        Raises
-        ------
-        ValueError
-            If codes have another shape, or if steps is less than 2.
+        codes: A, B and C, float32 [3, d]. steps: rows and columns of the grid, at least 2.
+        Returns codes float32 [steps, steps, d], projected as in training, with A and B at the ends of the first row, C
+        and D at those of the last, and their images uint8 [steps, steps, H, W, C]. Raises `ValueError` for another
+        number or shape of codes, or fewer steps.
         """
         codes = self._validate_codes(codes)
         if len(codes) != 3 or steps < 2:
@@ -235,28 +224,16 @@ class Run:
     def interpolate(
         self, a: np.ndarray, b: np.ndarray, path: str = "line", steps: int = 10, seed: int = 0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Decode the codes along a path between the codes of each pair.
+        """Decode codes along a path from each code of `a` to that of `b`, float32 [p, d] both.
 
-        Parameters
-        ----------
-        a, b : the ends, float32 [p, d].
-        path : `line`, equally spaced; `arc`, a spherical interpolation; or `graph`, the shortest path in the
-            nearest-neighbour graph of the learned codes, on which successive images are equally far apart.
-        steps : number of codes on each path, ends included, at least 2.
-        seed : seed of the choice of learned codes in the graph, if there are more than 20,000.
-
-        Returns
-        -------
-        codes : float32 [p, steps, d].
-        images : uint8 [p, steps, H, W, C].
-
-        Raises
-        ------
-        ValueError
-            If the path is unknown, if codes have another shape, or if steps is less than 2.
+        path: `line`; `arc`, a spherical interpolation; or `graph`, the shortest path in the nearest-neighbour graph of
+        the learned codes, on which successive images are equally far apart. steps: images on a path, ends included, at
+        least 2. seed: of the choice of 20,000 learned codes in the graph, if there are more.
+        Returns codes float32 [p, steps, d] and images uint8 [p, steps, H, W, C]. Raises `ValueError` for an unknown
+        path, for codes of other shapes, and for fewer pairs or steps.
         """
         a, b = self._validate_codes(a), self._validate_codes(b)
-        if path not in PATHS or len(a) != len(b) or steps < 2:
+        if path not in PATHS or len(a) != len(b) or not len(a) or steps < 2:
             raise ValueError(
                 f"path must be one of {', '.join(PATHS)}, a and b equally many, and steps at least 2; "
                 f"not {path!r}, {len(a)} and {len(b)}, and {steps}"

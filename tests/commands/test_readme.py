@@ -81,6 +81,8 @@ def home(tmp_path_factory):
         Image.fromarray(image).save(home / f"photos/{'ab'[index % 2]}/{index}.png")
     np.savez(home / "arrays.npz", image=images)
     Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(home / "mask.png")
+    for name in "abc":
+        Image.fromarray(images[0]).save(home / f"{name}.png")
     (home / "my_recipe.yaml").write_text("alpha: 3\n")
     write_grouped(home / "datasets/YOUR_DATASET", images, codes, list(map(str, range(14))))
     return home
