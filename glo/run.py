@@ -148,9 +148,10 @@ class Run:
         """Judge how well codes float32 [n, d] fit images uint8 [n, H, W, C], one of `verdict.VERDICTS` for each.
 
         The loss of each image is compared with those of fitted held-out images. Raises `ValueError` for images of
-        another shape or dtype, and without the dataset or held-out images.
+        another shape or dtype, for codes of another shape, and without the dataset or held-out images.
         """
-        return verdict.judge(self.losses(self._validate(images), codes), self.held_out_losses)
+        losses = self.losses(self._validate(images), self._validate_codes(codes))
+        return verdict.judge(losses, self.held_out_losses)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Generate the images uint8 [n, H, W, C] of codes float32 [n, d]. Raises `ValueError` for another shape."""
