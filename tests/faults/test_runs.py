@@ -127,7 +127,7 @@ def cases(count, limit, seed):
     return sorted(np.random.default_rng(seed).permutation(np.arange(1, limit + 1))[: count * SCALE].tolist())
 
 
-@pytest.mark.parametrize("k", cases(4, 70, seed=0))
+@pytest.mark.parametrize("k", cases(8, 70, seed=0))
 def test_any_change_of_the_run_folder_may_fail(folder, gate, k):
     """One change fails with even k, and with odd k all but removals after it too, as on a disk that stays full."""
     prefix = f"gate{k}"
