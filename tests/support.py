@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import json
+import signal
 import subprocess
 import sys
 import zlib
@@ -21,6 +22,12 @@ def run(script, *args, cwd, timeout=120, **options):
     """Run a command such as "download.py" as a process in the folder `cwd`; returns the CompletedProcess."""
     command = [sys.executable, str(ROOT / script), *map(str, args)]
     return subprocess.run(command, cwd=cwd, timeout=timeout, capture_output=True, text=True, **options)
+
+
+def handles_signals(process):
+    """Whether a running command, a `Popen` object, has installed its signal handlers, which it does first of all."""
+    (caught,) = (line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "SigCgt" in line)
+    return bool(int(caught.split()[1], 16) & 1 << (signal.SIGTERM - 1))
 
 
 def assert_ok(result):

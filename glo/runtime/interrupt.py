@@ -4,6 +4,7 @@ A signal that is ignored when a command starts, as SIGHUP is under nohup, stays 
 main thread only. In any other thread, the context managers here have no effect.
 """
 
+import atexit
 import os
 import signal
 import threading
@@ -25,7 +26,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """Raise `Interrupted` at the first signal. The second one ends the process at once.
+    """Raise `Interrupted` at the first signal. The second one ends the process at once, as one does while Python exits.
 
     While a module is being imported, the first one ends the process as well: extension modules would turn the exception
     into errors of their own.
@@ -39,7 +40,9 @@ def raising() -> Iterator[None]:
             os._exit(128 + number)
         raise Interrupted(number)
 
-    with _handlers(handle):
+    with _handlers(handle) as numbers:
+        if signal.SIGINT in numbers:  # Python's own handler would print a traceback while Python exits
+            atexit.register(signal.signal, signal.SIGINT, signal.SIG_DFL)
         try:
             yield
         except Exception as error:  # a library has turned the exception into another one

@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from glo.runtime import terminal
+from glo.runtime import files, terminal
 
 logger = logging.getLogger("glo")
 
@@ -50,9 +50,12 @@ def progress_hidden() -> bool | None:
 
 
 def to_file(path: Path) -> None:
-    """Append the log to a file as well."""
+    """Append the log to a file as well. Raises `files.WriteError` if it cannot be opened."""
     # With a full disk, logging would print a traceback for every line; the code that saves checkpoints reports it once.
     logging.raiseExceptions = False
-    handler = logging.FileHandler(path, encoding="utf-8")
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise files.cannot_write(path, error) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)

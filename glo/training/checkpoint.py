@@ -114,12 +114,13 @@ def write(run: Path, step: int, values: dict[str, tf.Tensor], settings: TrainSet
             os.replace(temporary / part.name, part)
         files.sync(run)
         temporary.rmdir()
-    except (OSError, tf.errors.OpError) as error:
+    except (OSError, tf.errors.OpError, files.WriteError) as error:
         with suppress(OSError):
             _undo(temporary)
-        if isinstance(error, tf.errors.OpError):  # "{{function ...}} path; No space left on device [Op:SaveV2]"
-            error = OSError(error.message.split("; ")[-1].split(" [Op:")[0])
-        raise files.cannot_write(prefix, error) from error
+        if isinstance(error, files.WriteError):
+            raise
+        reason = files.system_error(error.message) if isinstance(error, tf.errors.OpError) else error
+        raise files.cannot_write(prefix, reason) from error
     files.write_text(run / "checkpoint", f'model_checkpoint_path: "{prefix.name}"\n')
     for old in paths.steps(run)[: -settings.keep]:
         _remove(paths.model(run, old))

@@ -5,25 +5,18 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from glo.training import manifest
 from tests.runs import FAST, SAME, assert_same, newest, train
-from tests.support import ROOT, assert_ok, assert_one_line_error, call
+from tests.support import ROOT, assert_ok, assert_one_line_error, call, handles_signals
 
 
 def start(home, *args):
     """Start trainer.py as a process in the folder `home`; returns the `Popen` object."""
     line = [sys.executable, ROOT / "trainer.py", *args]
     return subprocess.Popen([str(word) for word in line], cwd=home, stderr=subprocess.PIPE, text=True)
-
-
-def handles(process, number):
-    """Whether a process has installed a handler for a signal, which the commands do before their imports."""
-    (caught,) = (line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "SigCgt" in line)
-    return bool(int(caught.split()[1], 16) & 1 << (number - 1))
 
 
 def wait_for(process, condition):
@@ -89,7 +82,7 @@ def test_kill_9_loses_only_the_steps_since_the_last_save(home, memory_limit, del
 def test_ctrl_c_while_modules_are_imported_ends_in_at_most_one_line(home, delay):
     """After 0.1 s Python's own modules are imported, later TensorFlow, later still the model is built."""
     process = start(home, "--dataset", "TOY", "--prefix", "early", *SAME, "--max_steps", 10**6)
-    wait_for(process, lambda: handles(process, signal.SIGTERM))
+    wait_for(process, lambda: handles_signals(process))
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
     log = process.communicate(timeout=60)[1]

@@ -23,12 +23,13 @@ from PIL import Image
 from glo.runtime import paths
 from glo.training import manifest
 from tests.runs import assert_same
-from tests.support import ROOT
+from tests.support import ROOT, handles_signals
 
 KILLS = ("KILL", "TERM", "HUP", "INT", "STOP")
+PICTURES, STEPS = 600, 400
+FINISHED = {"build": f"data.hdf5: {PICTURES} images", "train": "done: ", "evaluate": "written to "}  # in the log
 TRAIN = ["--precision", "float32", "--channels", 1, "--batch_size", 8, "--log_every", 1, "--save_every", 3]
 EVALUATE = ["--generate", "--reconstruct", "--num_fit", 4, "--fit_steps", 5, "--force"]
-PICTURES, STEPS = 600, 400
 
 
 class Missed(Exception):  # noqa: N818 - not an error
@@ -74,6 +75,8 @@ class Campaign:
         delay = self.random.uniform(0.05, 1) * self.seconds[name]
         started = time.monotonic()
         process = self.start(script, *args)
+        while not handles_signals(process):
+            time.sleep(0.005)
         try:
             process.communicate(timeout=delay)
         except subprocess.TimeoutExpired:
@@ -87,9 +90,11 @@ class Campaign:
             time.sleep(0.5)
             process.send_signal(signal.SIGCONT)
         log = process.communicate(timeout=900)[1]
-        allowed = {"KILL": (-number,), "STOP": (0,)}.get(kill, (0, 128 + number))  # 0: when all work was done
+        allowed = {"KILL": (-number,), "STOP": (0,)}.get(kill, (0, 128 + number, -number))
         assert process.returncode in allowed, (process.returncode, log)
         assert "Traceback" not in log, log
+        if kill != "KILL" and process.returncode <= 0:  # the signal came while Python exited
+            assert FINISHED[name] in log, log
         return f"after {delay:.2f} s: exit code {process.returncode}"
 
     def building(self, kill: str, index: int) -> str:
@@ -142,6 +147,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    # What starts this program in the background may ignore these signals, and the commands would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     counts: collections.Counter[tuple[str, str, str]] = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(Path(folder), np.random.default_rng(options.seed))

@@ -112,3 +112,17 @@ def test_the_first_signal_is_recorded_and_handlers_are_restored():
             assert time.monotonic() < deadline
     assert pending.received == signal.SIGHUP
     assert [signal.getsignal(number) for number in interrupt.SIGNALS] == before
+
+
+def test_ctrl_c_while_python_exits_prints_no_traceback():
+    program = """
+import atexit
+def linger():
+    print("ready", flush=True)
+    time.sleep(60)
+atexit.register(linger)  # before the command: called after what the command registers
+sys.exit(errors.run(lambda: None))
+"""
+    process = start(program)
+    process.send_signal(signal.SIGINT)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", -signal.SIGINT)
