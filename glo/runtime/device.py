@@ -74,24 +74,30 @@ def numerics() -> dict[str, str | bool]:
     """The environment that affects the exact numbers of a run: TensorFlow's version and whether oneDNN is enabled."""
     import tensorflow as tf
 
-    return {"tensorflow": tf.__version__, "oneDNN": os.environ.get(ONEDNN, "1") != "0"}
+    return {"tensorflow": tf.__version__, "oneDNN": _uses_onednn()}
 
 
 def has_bfloat16() -> bool:
     """Whether the device computes in bfloat16: a GPU of compute capability 8.0, or a CPU with instructions for it.
 
-    Other devices emulate bfloat16, slowly.
+    Other devices emulate bfloat16, slowly, and so does every CPU without oneDNN, whose kernels use the instructions.
     """
     import tensorflow as tf
 
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0)
+    if not _uses_onednn():
+        return False
     try:
         cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:  # not Linux
         return False
     return not BFLOAT16.isdisjoint(cpu.split())
+
+
+def _uses_onednn() -> bool:
+    return os.environ.get(ONEDNN, "1") != "0"
 
 
 def jit(setting: str) -> bool:
