@@ -17,9 +17,12 @@ for number in interrupt.SIGNALS:
 # Folders whose tests train runs, start commands as processes, or try hundreds of faults. `make test-fast` leaves them
 # out.
 SLOW = {"commands", "evaluation", "faults", "features"}
+TRAINED = ("imle", "flow")  # samplers that are networks: cases with their names train one
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.parent.name in SLOW:
+        case = getattr(item, "callspec", None)
+        trains = item.path.parent.name == "samplers" and case and any(name in case.id for name in TRAINED)
+        if trains or item.path.parent.name in SLOW:
             item.add_marker(pytest.mark.slow)

@@ -27,6 +27,12 @@ def fits(monkeypatch):
     return names
 
 
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory):
+    """A folder in which the samplers that a test has fitted serve the next one."""
+    return tmp_path_factory.mktemp("samplers")
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_fit_is_used_again(name, codes, fits, tmp_path):
     file = tmp_path / "samplers" / "one.npz"
@@ -198,17 +204,18 @@ def test_a_folder_that_cannot_be_written_causes_a_warning(codes, fits, tmp_path,
     ],
 )
 @pytest.mark.parametrize("part", ["sampler", "scored"])
-def test_forged_files_are_replaced(name, changes, part, codes, fits, tmp_path):
+def test_forged_files_are_replaced(name, changes, part, codes, fits, shared_folder):
     """The fingerprint matches and the shapes are consistent, but the arrays do not define a distribution."""
-    file = tmp_path / "one.npz"
+    file = shared_folder / f"{name}.npz"
     options = {"components": 3} if name == "gmm" else {}
     first = fitted(file, name, codes, 0, "ball", options)
+    fits.clear()
     with np.load(file) as stored:
         arrays = {key: stored[key] for key in stored if key != "checksum"}
     forged = {f"{part}.{key}": change(arrays[f"{part}.{key}"]) for key, change in changes.items()}
     np.savez(file, **{**arrays, **forged})
     second = fitted(file, name, codes, 0, "ball", options)
-    assert fits == [name, name]
+    assert fits == [name]
     np.testing.assert_array_equal(second.draw(5, 1, "ball"), first.draw(5, 1, "ball"))
 
 

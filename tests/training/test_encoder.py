@@ -15,6 +15,8 @@ from glo.training.encoder_file import EncoderManifest
 from tests.runs import train
 from tests.support import load, samples, write_flat
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
