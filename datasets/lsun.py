@@ -3,13 +3,10 @@
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 
-import lmdb
-
-from datasets import lsun_archive
+from datasets import lmdb_file, lsun_archive
 from datasets.decoding import Collection, Item, attempt, identity
 from datasets.picture import open_picture
 from glo.data.block import TEST, TRAIN
@@ -18,9 +15,7 @@ from glo.settings import BuildSettings
 
 DEFAULTS = {"size": "64"}
 SPLITS = {"train": TRAIN, "val": TEST}
-DATA = "data.mdb"
 INSPECTED = 8  # values at the start of a database, of which at least one must be a picture
-REOPEN_BYTES = 256 << 20  # pages stay mapped, and count as memory, until the database is closed: reopen it after these
 
 log = logging.getLogger("glo")
 
@@ -84,48 +79,22 @@ def collection(settings: BuildSettings, size: tuple[int, int], paths: dict[str, 
 def _items(path: Path, name: str, split: int | None, start: int, stop: int) -> Iterator[Item]:
     """The items of a database from number `start` to `stop` (exclusive), in the order of their keys.
 
-    name: the first part of the ids. The database is reopened from time to time, which bounds the memory.
+    name: the first part of the ids.
     """
-    key = None
-    if start:
-        log.info("%s: skipping the first %d pictures", path, start)
-    while start < stop:
-        with _opened(path) as database, database.cursor() as cursor:
-            if key is None:
-                has_item = cursor.first() and all(cursor.next() for _ in range(start))
-            else:
-                has_item = cursor.set_key(key) and cursor.next()
-            bytes_read = 0
-            while has_item and start < stop and bytes_read < REOPEN_BYTES:
-                key, value = cursor.item()
+    if start < stop:
+        if start:
+            log.info("%s: skipping the first %d pictures", path, start)
+        with lmdb_file.opened(path, start) as (_, records):
+            for key, value in islice(records, stop - start):
                 yield Item(identity(f"{name}/{key.decode(errors='backslashreplace')}"), value, split=split)
-                start, bytes_read, has_item = start + 1, bytes_read + len(value), cursor.next()
-        if not has_item:
-            return
 
 
 def _count(path: Path) -> int:
     """The number of values of a database.
 
-    Raises `UserError` if the file is incomplete, or if none of the first `INSPECTED` values is a picture.
+    Raises `UserError` if the file is damaged, or if none of the first `INSPECTED` values is a picture.
     """
-    with _opened(path) as database, database.cursor() as cursor:
-        if any(not isinstance(attempt(open_picture, value), str) for _, value in islice(cursor, INSPECTED)):
-            return database.stat()["entries"]
+    with lmdb_file.opened(path) as (count, records):
+        if any(not isinstance(attempt(open_picture, value), str) for _, value in islice(records, INSPECTED)):
+            return count
     raise UserError(f"{path} holds no pictures: its first values are neither JPEG nor WebP; is it an LSUN database?")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[lmdb.Transaction]:
-    """Open a database for reading. Raises `UserError`, also inside the block, if it is missing or damaged."""
-    if not (path / DATA).is_file() or (path / DATA).stat().st_size == 0:
-        raise UserError(f"{path} holds no {DATA}, or an empty one: it is not an LMDB, or was not unpacked completely")
-    try:
-        with lmdb.open(str(path), readonly=True, lock=False, create=False, readahead=False) as database:
-            pages = database.info()["last_pgno"] + 1
-            if pages * database.stat()["psize"] > (path / DATA).stat().st_size:
-                raise UserError(f"{path / DATA} is cut short: download it again")
-            with database.begin() as transaction:
-                yield transaction
-    except (lmdb.Error, OSError) as error:
-        raise UserError(f"{path} cannot be read as an LMDB: {error}; download it again") from None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import lsun, lsun_archive
+from datasets import lmdb_child, lsun, lsun_archive
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
 from tests.support import assert_ok, assert_one_line_error, attributes_of, call
@@ -82,9 +82,7 @@ def test_a_single_database_has_no_official_split(files):
     assert built()[0]["split"].sum() == 2
 
 
-@pytest.mark.parametrize("reopen", [1, 2000, 1 << 28])
-def test_blocks_after_skipped_items(files, monkeypatch, reopen):
-    monkeypatch.setattr(lsun, "REOPEN_BYTES", reopen)
+def test_blocks_after_skipped_items(files):
     settings = BuildSettings(category="bedroom", source="files")
     collection = lsun.collection(settings, (8, 8), lsun.find(settings, files))
     (full,) = collection.blocks()
@@ -95,6 +93,14 @@ def test_blocks_after_skipped_items(files, monkeypatch, reopen):
         np.testing.assert_array_equal(remaining.split, full.split[skip:])
         assert (remaining.ids, remaining.items_consumed) == (full.ids[skip:], 14 - skip)
     assert list(collection.blocks(14)) == []
+
+
+@pytest.mark.parametrize("reopen", [1, 2000, 1 << 28])
+@pytest.mark.parametrize("start", [0, 3, 10])
+def test_the_database_is_reopened_where_it_was_closed(files, monkeypatch, reopen, start):
+    monkeypatch.setattr(lmdb_child, "REOPEN_BYTES", reopen)
+    records = [(key, bytes(value)) for key, value in lmdb_child._records("files/bedroom_train_lmdb", start)]
+    assert records == [(key.encode(), value) for key, value in TRAIN.items()][start:]
 
 
 def test_an_unreadable_value_is_left_out(files):

@@ -12,6 +12,7 @@ import warnings
 import zipfile
 import zlib
 
+import lmdb
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
-from datasets import archive, celeba, cifar10, idx, lsun_archive, npz, picture, svhn
+from datasets import archive, celeba, cifar10, idx, lmdb_file, lsun_archive, npz, picture, svhn
 from glo.data.block import Block
 from glo.runtime.errors import UserError
 from tests.faults.mutations import damaged, examples
@@ -235,6 +236,65 @@ def test_zip_archives_of_lsun(folder, content):
     path.write_bytes(content)
     refused_or_read(lambda: lsun_archive._unpack(path, folder / "unpacked" / "data.mdb"))
     assert not [name for name in os.listdir(folder) if ".." in name]
+
+
+# --- LMDB ---------------------------------------------------------------------------------------------------------
+
+
+RECORDS = {b"%040d" % row: PICTURES[1] * (1 + 7 * (row % 3)) for row in range(30)}  # some have pages of their own
+PAGE = 4096
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """The folder of a database of 30 pictures, and the bytes of its file."""
+    folder = tmp_path_factory.mktemp("bedroom_val_lmdb")
+    with lmdb.open(str(folder), map_size=1 << 20) as environment, environment.begin(write=True) as transaction:
+        for key, value in RECORDS.items():
+            transaction.put(key, value)
+    return folder, (folder / "data.mdb").read_bytes()
+
+
+@st.composite
+def damaged_pages(draw, content):
+    """A database with up to four changed bytes, most of them in the headers of pages, and sometimes cut off."""
+    data = bytearray(content)
+    for _ in range(draw(st.integers(1, 4))):
+        at = PAGE * draw(st.integers(0, len(data) // PAGE - 1))
+        at += draw(st.integers(0, 39) | st.integers(0, 39) | st.integers(0, PAGE - 1))
+        data[at] = draw(st.sampled_from([0, 1, 128, 255]) | st.integers(0, 255))
+    if draw(st.integers(0, 4)) == 0:
+        del data[draw(st.integers(0, len(data) - 1)) :]
+    return bytes(data)
+
+
+@examples(40)
+@given(st.data())
+def test_lmdb(database, data):
+    """liblmdb crashes for some of these. It has no checksums, so that changed values pass."""
+    folder, content = database
+    (folder / "data.mdb").write_bytes(data.draw(damaged_pages(content)))
+
+    def read():
+        with lmdb_file.opened(folder) as (count, records):
+            return count, list(records)
+
+    count, records = refused_or_read(read) or (0, [])
+    assert count == len(records)
+    assert [key for key, _ in records] == sorted({key for key, _ in records})
+
+
+def test_a_database_that_ends_the_process_that_reads_it(database):
+    """A tree of pages without branches, which liblmdb answers by ending its process."""
+    folder, content = database
+    data = bytearray(content)
+    for at in range(2 * PAGE, len(data), PAGE):
+        if data[at + 10 : at + 12] == b"\x01\0":  # a page of branches: it ends after its header of 16 bytes
+            data[at + 12 : at + 14] = b"\x10\0"
+    (folder / "data.mdb").write_bytes(data)
+    message = "data.mdb cannot be read as an LMDB: it is damaged; download it again"
+    with pytest.raises(UserError, match=message), lmdb_file.opened(folder) as (_, records):
+        list(records)
 
 
 def tar(format_):
