@@ -15,12 +15,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from glo.data import text_probe
 from glo.runtime import files
 from glo.runtime.errors import UserError
 
 READ_BYTES = 1 << 26
 MAX_ATTRIBUTE_BYTES = 1 << 26
-MAX_ATTRIBUTE_TEXTS = 1 << 16
 # Arrays may be compressed, or small and never written, which HDF5 reads as zeros.
 MAX_COMPRESSION = 1100  # deflate compresses zeros 1032 times, and nothing more
 MAX_UNWRITTEN_BYTES = 1 << 26
@@ -114,7 +114,8 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
     """The value of an attribute, or None if there is none or it is empty. A single text of any kind is a str.
 
     Texts are taken from the attribute `TEXTS` if they are listed there.
-    Raises `UserError` if it is larger than `MAX_ATTRIBUTE_BYTES`, or has more than `MAX_ATTRIBUTE_TEXTS` texts.
+    Raises `UserError` if it is larger than `MAX_ATTRIBUTE_BYTES`, has more than `text_probe.MAX_TEXTS` texts, or is so
+    damaged that HDF5 would read it forever.
     """
     if name not in node.attrs:
         return None
@@ -124,8 +125,10 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
     if stored.shape is None:
         return None
     count = math.prod(stored.shape)
-    if count * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES or (stored.dtype.hasobject and count > MAX_ATTRIBUTE_TEXTS):
+    if count * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES or (stored.dtype.hasobject and count > text_probe.MAX_TEXTS):
         raise UserError(f"{node.file.filename}: the attribute '{name}' of {count} values is too large: remove it")
+    if stored.dtype.hasobject and not text_probe.ends(node.file.filename, node.name):
+        raise UserError(f"{node.file.filename} is damaged: the texts in its attributes cannot be read, {REBUILD}")
     value = node.attrs[name]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 

@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 from glo.runtime import files
 
 CHECKSUM = "checksum"  # name of the array that holds it; older files, and those of others, have none
+ZIP64 = b"\1\0"  # starts the only extra field of an entry that NumPy writes, for arrays of 4 GB and more
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those of numpy.savez and numpy.savez_compressed
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -39,6 +40,9 @@ def read(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
             members = archive.infolist()
             if sum(member.file_size for member in members) > max_bytes:
                 raise ValueError("its arrays are larger than expected")
+            # The length of a comment, if it is damaged, hides the entries after it, and the checksum may be one of them.
+            if any(member.comment or member.extra[:2] not in (b"", ZIP64) for member in members):
+                raise ValueError("it is damaged: an entry has a comment")
             arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
     except (OSError, ValueError):
         raise

@@ -125,7 +125,8 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
             f"{group.file.filename} is not a file of Keras weights: '{group.name}' has no attribute {attribute}"
         )
     return [
-        name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in group.attrs[attribute]
+        name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+        for name in np.ravel(safe_hdf5.attribute(group, attribute))
     ]
 
 

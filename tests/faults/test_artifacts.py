@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from glo.data import safe_npz
 from glo.evaluation import compare, results
 from glo.features import weights
 from glo.model.glo_model import GloModel
@@ -259,6 +260,21 @@ def test_damaged_weights_are_refused_or_read_the_same(compress, tmp_path):
         for array, expected in zip(read, arrays, strict=True):
             np.testing.assert_array_equal(array, expected)
     assert refused > len(family) // 2
+
+
+def test_no_entry_of_an_archive_can_hide_another(tmp_path):
+    """Among the entries is the checksum. Each byte of their listing, which is not covered by one, takes some values."""
+    path = tmp_path / "w.npz"
+    safe_npz.write(path, {"a": np.arange(3), "b": np.arange(4)})
+    content = path.read_bytes()
+    for place in range(content.index(b"PK\1\2"), len(content)):
+        for value in (1, 4, 16, 60, 200):
+            path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+            try:
+                arrays = safe_npz.read(path, 10_000)
+            except (ValueError, OSError):
+                continue
+            assert_equal(arrays, {"a": np.arange(3), "b": np.arange(4)})
 
 
 def test_a_damaged_sampler_is_fitted_again_or_reads_the_same(tmp_path, caplog, monkeypatch):

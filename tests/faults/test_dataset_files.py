@@ -1,6 +1,7 @@
 """Damaged and hostile dataset files, generated from seeds: each is refused in one line, or read as it was written."""
 
 import os
+import signal
 import traceback
 
 import h5py
@@ -8,18 +9,19 @@ import numpy as np
 import pytest
 
 from glo.building import writer
-from glo.building.build import build
-from glo.data import array_layout, ids
+from glo.building.build import already_built, build
+from glo.data import array_layout, ids, info
 from glo.data.block import Block
 from glo.data.dataset import read_dataset
 from glo.data.verify import verify
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
-from tests.support import assert_one_line_error, call, samples, write_grouped
+from tests.faults.mutations import SCALE
+from tests.support import assert_one_line_error, call, samples, write_flat, write_grouped
 
 N = 24
-SECONDS = 20  # until a process that hangs is ended
-MUTATIONS = 40  # of each kind
+SECONDS = 60  # until a process that hangs is ended
+MUTATIONS = 40 * SCALE  # of each kind
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +98,6 @@ def in_a_process(function):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        import signal
-
-        signal.alarm(SECONDS)
         try:
             word = function()
         except BaseException:
@@ -127,6 +126,7 @@ def outcomes(folder, mutations, expected, read):
     def attempt_all():
         words = []
         for files in mutations:
+            signal.alarm(SECONDS)
             for name, content in files.items():
                 (folder / name).unlink(missing_ok=True)  # HDF5 would know the same file again
                 (folder / name).write_bytes(content)
@@ -162,7 +162,7 @@ def test_a_damaged_file_is_refused_or_read_as_it_was_written(tmp_path, original,
 
 
 def test_verify_finds_every_damage_that_training_refuses(tmp_path, original):
-    mutations = [m for kind in KINDS for m in mutate(original, "data.hdf5", kind, 10)]
+    mutations = [m for kind in KINDS for m in mutate(original, "data.hdf5", kind, 10 * SCALE)]
     loaded = outcomes(tmp_path, mutations, None, lambda path: contents(path, None) and None)
     verified = outcomes(tmp_path, mutations, None, lambda path: list(verify(path)) and None)
     assert loaded == verified
@@ -173,8 +173,71 @@ def test_damaged_files_of_the_older_layout_are_refused_in_one_line_or_read(tmp_p
     images, codes = samples(6)
     path = write_grouped(tmp_path, images, codes, list("abcdef"), name="data.hdf5")
     files = {"data.hdf5": path.read_bytes(), "id.txt": (tmp_path / "id.txt").read_bytes()}
-    mutations = [m for name in files for kind in KINDS for m in mutate(files, name, kind, 10)]
+    mutations = [m for name in files for kind in KINDS for m in mutate(files, name, kind, 10 * SCALE)]
     results = outcomes(tmp_path, mutations, None, lambda path: read_dataset(path) and None)
+    assert set(results) <= {"refused", "as written"}
+    assert len(results) == len(mutations)
+
+
+def heaps(content):
+    """Where the objects in the heaps of texts begin: number uint16, references uint16, 4 bytes, size uint64, and text.
+
+    The object with number 0 is free space, whose size includes these 16 bytes.
+    """
+    heap = content.find(b"GCOL")
+    while heap >= 0:
+        at, end = heap + 16, heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
+        while at < end:
+            yield at
+            number, size = (
+                int.from_bytes(content[at : at + 2], "little"),
+                int.from_bytes(content[at + 8 : at + 16], "little"),
+            )
+            at += 16 + (size + 7) // 8 * 8 if number else size
+        heap = content.find(b"GCOL", end)
+
+
+def old_file(folder, layout):
+    """A file in either layout with texts among its attributes, as they were built before these were stored twice."""
+    images, codes = samples(6)
+    attributes = {"name": "CATS", "source": "photos", "distribution": "PCA", "label_names": ["cat", "dog", "日本"]}
+    if layout == "flat":
+        return write_flat(folder, images, codes, label=np.arange(6) % 3, attributes=attributes)
+    path = write_grouped(folder, images, codes, list("abcdef"), name="data.hdf5")
+    with h5py.File(path, "a") as file:
+        file.attrs.update(attributes)
+    return path
+
+
+def read_old(path):
+    """Everything that the commands read of a file with old texts."""
+    read_dataset(path)
+    info.describe(info.read(path))
+    already_built(path.parent, "photos", BuildSettings())
+
+
+@pytest.mark.parametrize("layout", ["flat", "grouped"])
+def test_old_texts_whose_heap_has_no_end_are_refused(tmp_path, layout):
+    path = old_file(tmp_path, layout)
+    content = bytearray(path.read_bytes())
+    *_, free = heaps(content)
+    content[free + 8 : free + 16] = bytes(8)  # free space of size 0: HDF5 looks for the next object at the same place
+    (word,) = outcomes(tmp_path, [{"data.hdf5": bytes(content)}], None, read_old)
+    assert word == "refused"
+
+
+@pytest.mark.parametrize("layout", ["flat", "grouped"])
+def test_damaged_heaps_of_old_texts_are_refused_or_read(tmp_path, layout):
+    content = old_file(tmp_path, layout).read_bytes()
+    places, mutations = list(heaps(content)), []
+    for seed in range(8 * SCALE):
+        random, damaged = np.random.default_rng(seed), bytearray(content)
+        for _ in range(random.integers(1, 4)):
+            at = random.choice(places) + random.integers(0, 16)
+            width = random.choice([1, 1, 2, 8])
+            damaged[at : at + width] = random.choice([bytes(width), b"\xff" * width, random.bytes(width)])
+        mutations.append({"data.hdf5": bytes(damaged)})
+    results = outcomes(tmp_path, mutations, None, read_old)
     assert set(results) <= {"refused", "as written"}
     assert len(results) == len(mutations)
 
