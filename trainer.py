@@ -75,6 +75,7 @@ def train_encoder(settings: "TrainSettings", given: set[str]) -> int:
     import dataclasses
 
     from glo.data.dataset import load_dataset
+    from glo.model import footprint
     from glo.runtime import device, files, log, paths
     from glo.training import manifest
 
@@ -91,7 +92,10 @@ def train_encoder(settings: "TrainSettings", given: set[str]) -> int:
     dataset = load_dataset(dataclasses.replace(trained, **location))
     manifest.check_dataset(saved, dataset, prefix)
     files.require_writable(prefix.parent)
+    parts = footprint.encoder(trained, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
+    footprint.require(parts, "the encoder", gpu=True)  # without TensorFlow, whether there is a GPU is not known
     device.select(settings.device)
+    footprint.require(parts, "the encoder", device.on_gpu())
     from glo.training import encoder
 
     log.to_file(paths.log(prefix.parent))

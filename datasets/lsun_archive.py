@@ -1,7 +1,6 @@
 """The archives of LSUN: a zip file for each category and split, which contains its database."""
 
 import logging
-import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -85,12 +84,7 @@ def _unpack(path: Path, target: Path) -> None:
             if members[0].compress_type not in COMPRESSIONS:
                 raise UserError(f"{path} is compressed in another way than LSUN's archives: delete it")
             (member,) = members
-            free = shutil.disk_usage(path.parent).free
-            if member.file_size > free:
-                raise UserError(
-                    f"{target} takes {member.file_size / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free: free some "
-                    "space there"
-                )
+            files.require_space(path.parent, member.file_size, str(target))
             with (
                 archive.open(member) as source,
                 files.replacing(target) as temporary,

@@ -22,6 +22,7 @@ from glo.runtime.log import logger
 from glo.settings import BuildSettings
 
 MIN_PCA_IMAGES = 20_000  # PCA is fitted on this many training images, or on two per pixel if that is more
+CODE_BYTES = 4  # of a value of a code in the file
 
 # The settings that distinguish two builds of the same source. They are stored in the file. An interrupted build has no
 # codes yet, so that the settings of the codes may change when it is resumed.
@@ -84,7 +85,11 @@ def build(
         resumed = journal.resume() if settings.resume else journal.start()
         with Writer(journal.file, resumed) as writer:
             items_consumed = resumed[0].items_consumed if resumed else 0
+            remaining = item_count and item_count - items_consumed
             for block in blocks(items_consumed):
+                if remaining:  # checked once, as soon as the size of the images is known
+                    _require(remaining, item_count, block, settings, folder)
+                    remaining = None
                 new_ids = writer.append(block)
                 if block.items_consumed is not None:
                     items_consumed += block.items_consumed
@@ -106,6 +111,19 @@ def build(
     logger.info("%s: %d images %dx%dx%d", folder / paths.DATASET_FILE, n, *shape)
 
 
+def _require(remaining: int, n: int, block: Block, settings: BuildSettings, folder: Path) -> None:
+    """Raise `UserError` if the disk has no space for `remaining` images and codes, or if PCA of n images is impossible.
+
+    block: some of the images. Hours of decoding may follow, and n is at least the number of images.
+    """
+    size, dimension = block.images[0].size, settings.dimension or 0
+    code_bytes = n * CODE_BYTES * dimension
+    what = f"{folder / paths.DATASET_FILE} of {n} images of {size} values and codes of {dimension}"
+    files.require_space(folder, remaining * size + code_bytes, what, ", or lower --size, --dimension or --max_samples")
+    if dimension and settings.distribution == "PCA":
+        initial_codes.require_pca(min(n, _max_rows(size, block.images.shape[-1], settings)), size, dimension)
+
+
 def _codes(writer: Writer, settings: BuildSettings, folder: Path) -> tuple[Iterator[np.ndarray], dict[str, float]]:
     """The projected initial codes of all rows, in blocks float32 [n, d] in row order, and their file attributes."""
     projection = "sphere" if settings.code_norm == "unit" else "ball"
@@ -116,14 +134,15 @@ def _codes(writer: Writer, settings: BuildSettings, folder: Path) -> tuple[Itera
         attributes["explained_variance"] = pca.explained_variance_ratio
     else:
         dimension = settings.dimension or initial_codes.DEFAULT_DIMENSION
+        what = f"{folder / paths.DATASET_FILE} with {len(writer)} codes of {dimension}"
+        files.require_space(folder, len(writer) * CODE_BYTES * dimension, what, ", or lower --dimension")
         blocks = initial_codes.random_codes(settings.distribution, len(writer), dimension, settings.seed)
     return (project(codes, projection) for codes in blocks), attributes
 
 
 def _fit_pca(images: h5py.Dataset, train_rows: np.ndarray, settings: BuildSettings, folder: Path) -> PCACodes:
     values = math.prod(images.shape[1:])
-    max_rows = settings.pca_samples or max(MIN_PCA_IMAGES, 2 * values // images.shape[-1])
-    rows = initial_codes.fit_rows(train_rows, max_rows, settings.seed)
+    rows = initial_codes.fit_rows(train_rows, _max_rows(values, images.shape[-1], settings), settings.seed)
     dimension = settings.dimension
     if dimension is None:
         dimension = min(initial_codes.DEFAULT_DIMENSION, initial_codes.max_components(len(rows), values))
@@ -131,3 +150,8 @@ def _fit_pca(images: h5py.Dataset, train_rows: np.ndarray, settings: BuildSettin
     explained = 100 * pca.explained_variance_ratio
     logger.info("PCA of %d images: %d components explain %.1f %% of the variance", len(rows), dimension, explained)
     return pca
+
+
+def _max_rows(values: int, channels: int, settings: BuildSettings) -> int:
+    """The number of images that PCA is fitted to, at most. values: of an image."""
+    return settings.pca_samples or max(MIN_PCA_IMAGES, 2 * values // channels)

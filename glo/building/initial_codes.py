@@ -58,21 +58,8 @@ class PCACodes:
         directions do not fit into memory.
         """
         n, size = len(images), math.prod(images.shape[1:])
-        limit = max_components(n, size)
-        if limit < 1:
-            raise UserError(
-                f"PCA needs at least 2 training images, and there {'is only 1' if n == 1 else 'are none'}: "
-                "add images, or use --distribution Gaussian"
-            )
-        if not 1 <= dimension <= limit:
-            raise UserError(
-                f"--dimension {dimension} is more than PCA can give: {n} training images of {size} values "
-                f"allow at most --dimension {limit}; --distribution Gaussian has no such limit"
-            )
-        # n images span at most n directions, however many pixels they have.
-        count = min(dimension + OVERSAMPLING, n, size)
-        # Directions, their product with the covariance and the copies that QR makes, and one part of the images.
-        memory.require(4 * size * (count * 10 + 8) + 3 * PART_BYTES, f"PCA of images of {size} values")
+        require_pca(n, size, dimension)
+        count = _directions(n, size, dimension)
         parts = list(_parts(n, size))
         pixel_sum, sum_of_squares = np.zeros(size), 0.0
         for part in parts:
@@ -109,6 +96,37 @@ class PCACodes:
         parts = _parts(len(images), math.prod(images.shape[1:]))
         unscaled = [_pixels(images[part], self.mean) @ self.components.T for part in parts]
         return np.concatenate(unscaled) / np.float32(self.scale)
+
+
+def require_pca(n: int, size: int, dimension: int) -> None:
+    """Raise `UserError` if n training images of `size` values have no PCA of this dimension, or one that needs more
+    than the free memory."""
+    limit = max_components(n, size)
+    if limit < 1:
+        raise UserError(
+            f"PCA needs at least 2 training images, and there {'is only 1' if n == 1 else 'are none'}: "
+            "add images, or use --distribution Gaussian"
+        )
+    if not 1 <= dimension <= limit:
+        raise UserError(
+            f"--dimension {dimension} is more than PCA can give: {n} training images of {size} values "
+            f"allow at most --dimension {limit}; --distribution Gaussian has no such limit"
+        )
+    count = _directions(n, size, dimension)
+    # Directions, their product with the covariance and the copies that QR makes; later the images in the basis, in two
+    # precisions, their codes, and the eigenvectors. At all times some parts of the images.
+    iterating = 4 * size * (count * 10 + 8)
+    solving = 4 * size * count + n * (12 * count + 8 * dimension) + 24 * count**2
+    memory.require(
+        max(iterating, solving) + 3 * PART_BYTES,
+        f"PCA of {n} images of {size} values to {dimension} dimensions",
+        "lower --dimension or --pca_samples, or use --distribution Gaussian",
+    )
+
+
+def _directions(n: int, size: int, dimension: int) -> int:
+    """The number of directions of the randomized PCA. n images span at most n, however many pixels they have."""
+    return min(dimension + OVERSAMPLING, n, size)
 
 
 def max_components(n: int, size: int) -> int:

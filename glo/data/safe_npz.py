@@ -40,7 +40,7 @@ def read(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
             members = archive.infolist()
             if sum(member.file_size for member in members) > max_bytes:
                 raise ValueError("its arrays are larger than expected")
-            # The length of a comment, if it is damaged, hides the entries after it, and the checksum may be one of them.
+            # A damaged length of a comment hides the entries after it, of which the checksum may be one.
             if any(member.comment or member.extra[:2] not in (b"", ZIP64) for member in members):
                 raise ValueError("it is damaged: an entry has a comment")
             arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}

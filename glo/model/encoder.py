@@ -7,11 +7,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from glo.model import geometry
 from glo.model.batch_norm import BatchNormalization
 from glo.model.deconv import Convolution
-
-WIDTH, MAX_WIDTH, HIDDEN = 32, 256, 512  # channels of the first map, of the last ones, units of the dense layer
-COARSE_SIDE = 4  # maps are halved until their shorter side has at most this many pixels
 
 
 def build(image_shape: tuple[int, int, int], dimension: int, seed: int) -> keras.Model:
@@ -21,13 +19,11 @@ def build(image_shape: tuple[int, int, int], dimension: int, seed: int) -> keras
     """
     seeds = iter(np.random.SeedSequence(seed).generate_state(32).tolist())
     x = image = keras.Input(image_shape, name="image")
-    sides, width = image_shape[:2], WIDTH
-    while min(sides) > COARSE_SIDE:
-        x = Convolution(width, 3, 2, padding="same", kernel_initializer=_he(next(seeds)))(x)
+    for *_, channels in geometry.encoder_maps(image_shape)[1:]:
+        x = Convolution(channels, 3, 2, padding="same", kernel_initializer=_he(next(seeds)))(x)
         x = layers.LeakyReLU(0.2)(BatchNormalization()(x))
-        sides, width = [-(-side // 2) for side in sides], min(2 * width, MAX_WIDTH)
     x = layers.Flatten()(x)
-    x = layers.Dense(HIDDEN, use_bias=False, kernel_initializer=_he(next(seeds)))(x)
+    x = layers.Dense(geometry.ENCODER_UNITS, use_bias=False, kernel_initializer=_he(next(seeds)))(x)
     x = layers.LeakyReLU(0.2)(BatchNormalization()(x))
     code = layers.Dense(dimension, kernel_initializer=keras.initializers.GlorotUniform(next(seeds)), name="code")(x)
     return keras.Model(image, code, name="encoder")

@@ -3,6 +3,7 @@
 The estimates count only arrays that must exist at the same time, so that they are too low rather than too high.
 """
 
+import math
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
@@ -17,11 +18,11 @@ MEMORISATION = 1000  # the memorisation share draws at least this many codes
 
 
 class Part(NamedTuple):
-    """Bytes of one purpose. flag: the setting that reduces them. host: whether they are in host memory with a GPU."""
+    """Bytes of one purpose. flag: the setting that reduces them, if any. host: in host memory even with a GPU."""
 
     name: str
     size: int
-    flag: str
+    flag: str = ""
     host: bool = True
 
 
@@ -49,6 +50,17 @@ def training(settings: TrainSettings, image_shape: tuple[int, int, int], dimensi
             "--batch_size",
             host=False,
         ),
+    ]
+
+
+def encoder(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int) -> list[Part]:
+    """Parts of the training of an encoder for a run with these settings on n images (H, W, C)."""
+    batch = min(settings.batch_size, n)
+    parameters = geometry.encoder_parameters(image_shape, dimension)
+    maps = FLOAT * sum(map(math.prod, geometry.encoder_maps(image_shape)))
+    return [part._replace(flag="") for part in training(settings, image_shape, dimension, n)] + [
+        Part("the encoder with its optimizer", 4 * FLOAT * parameters, host=False),
+        Part("the encoder's maps of a batch", 2 * batch * maps, host=False),
     ]
 
 
@@ -99,7 +111,7 @@ def require(parts: Iterable[Part], purpose: str, gpu: bool) -> None:
     if total > free:
         raise UserError(
             f"{purpose} would take {_gigabytes(total)} of memory, {_gigabytes(largest.size)} of it for {largest.name}, "
-            f"and {_gigabytes(free)} are free: lower {largest.flag}"
+            f"and {_gigabytes(free)} are free: {f'lower {largest.flag}' if largest.flag else 'use a larger machine'}"
         )
 
 

@@ -7,6 +7,8 @@ from glo.runtime.errors import UserError
 from glo.settings import TrainSettings
 
 COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
+ENCODER_WIDTH, ENCODER_MAX_WIDTH = 32, 256  # channels of the first map of the encoder, and of its last ones
+ENCODER_UNITS = 512  # of its dense layer
 KERNEL = {"deconv": 16, "resize_conv": 9}  # weights of a kernel for each pair of channels
 
 
@@ -51,3 +53,23 @@ def parameters(image_shape: tuple[int, int, int], dimension: int, settings: Trai
         return plain, 0
     modulations = sum((dimension + settings.film + 1) * 2 * channels for *_, channels in shapes)
     return plain, dimension * settings.film + 4 * settings.film + modulations
+
+
+def encoder_maps(image_shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """The shapes (h, w, c) of the image and of the output of each convolution of the encoder.
+
+    image_shape: (H, W, C). Maps are halved until their shorter side has at most `COARSE_SIDE` pixels.
+    """
+    shapes, channels = [image_shape], ENCODER_WIDTH
+    while min(shapes[-1][:2]) > COARSE_SIDE:
+        rows, columns, _ = shapes[-1]
+        shapes.append((-(-rows // 2), -(-columns // 2), channels))
+        channels = min(2 * channels, ENCODER_MAX_WIDTH)
+    return shapes
+
+
+def encoder_parameters(image_shape: tuple[int, int, int], dimension: int) -> int:
+    """Number of the encoder's values, moving statistics included. image_shape: (H, W, C)."""
+    shapes = encoder_maps(image_shape)
+    convolutions = sum(9 * a[2] * b[2] + b[2] + 4 * b[2] for a, b in itertools.pairwise(shapes))
+    return convolutions + (math.prod(shapes[-1]) + 4) * ENCODER_UNITS + (ENCODER_UNITS + 1) * dimension

@@ -108,6 +108,18 @@ def require_writable(folder: Path) -> None:
         raise cannot_write(folder, error) from None
 
 
+def require_space(folder: Path, needed: int, what: str, advice: str = "") -> None:
+    """Raise `UserError` if `needed` bytes for `what` are more than the free space of a folder's disk.
+
+    advice: another way out, the last part of the message.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{what} takes {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free: free some space there{advice}"
+        )
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading. Raises `OSError` for a folder, and for a pipe or a device, which could never end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without O_NONBLOCK, opening a pipe waits for a writer

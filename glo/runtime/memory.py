@@ -6,12 +6,15 @@ from pathlib import Path
 from glo.runtime.errors import UserError
 
 
-def require(needed: int, what: str) -> None:
-    """Raise `UserError` if `needed` bytes are more than the free memory. what: the file or object that needs them."""
+def require(needed: int, what: str, advice: str = "use a smaller one") -> None:
+    """Raise `UserError` if `needed` bytes are more than the free memory.
+
+    what: the file or object that needs them. advice: what the user should do, the last part of the message.
+    """
     free = available()
     if needed > free:
         raise UserError(
-            f"{what} needs {needed / 1e9:.1f} GB of memory, but only {free / 1e9:.1f} GB are free: use a smaller one"
+            f"{what} needs {needed / 1e9:.1f} GB of memory, but only {free / 1e9:.1f} GB are free: {advice}"
         )
 
 

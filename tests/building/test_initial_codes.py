@@ -1,5 +1,7 @@
 """Initial codes, compared with formulas written in plain NumPy."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -157,8 +159,29 @@ def test_few_images_of_many_pixels_span_few_directions(monkeypatch):
 def test_directions_that_do_not_fit_into_memory_are_refused(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 1 << 29)
     images = np.broadcast_to(np.uint8(0), (300, 1 << 10, 1 << 10, 1))
-    with pytest.raises(UserError, match=r"PCA of images of 1048576 values needs .* GB of memory"):
+    with pytest.raises(UserError, match=r"PCA of 300 images of 1048576 values to 200 .* GB of memory.*lower --dim"):
         PCACodes.fit(images, 200, seed=0)
+
+
+def test_codes_of_a_pca_that_do_not_fit_into_memory_are_refused(monkeypatch):
+    """Many images of many dimensions: the directions are small, the images in their basis are not."""
+    monkeypatch.setattr(memory, "available", lambda: 3 << 30)
+    images = np.broadcast_to(np.uint8(0), (60_000, 32, 32, 3))
+    with pytest.raises(UserError, match=r"PCA of 60000 images .* needs .* GB of memory.*lower --dimension"):
+        PCACodes.fit(images, 3000, seed=0)
+
+
+def test_the_memory_that_a_pca_is_said_to_need_is_what_it_takes(monkeypatch):
+    monkeypatch.setattr(initial_codes, "PART_BYTES", 1 << 16)
+    needed = []
+    monkeypatch.setattr(memory, "require", lambda size, *_: needed.append(size))
+    for n, size, dimension in [(4000, 100, 80), (300, 4000, 200)]:
+        images = np.random.default_rng(0).integers(0, 256, (n, 1, size, 1), np.uint8)
+        tracemalloc.start()
+        PCACodes.fit(images, dimension, seed=0)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1.1 * needed[-1] < 3 * peak
 
 
 @pytest.mark.parametrize(("n", "words"), [(0, "there are none"), (1, "there is only 1")])

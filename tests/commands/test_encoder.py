@@ -13,6 +13,7 @@ from PIL import Image
 import glo
 from glo.inference import fitting, quasi_newton
 from glo.inference.verdict import LIKE, UNLIKE
+from glo.runtime import memory
 from tests.runs import metrics
 from tests.support import ROOT, assert_ok, assert_one_line_error, call
 
@@ -132,6 +133,13 @@ def test_an_encoder_of_another_checkpoint_is_refused(home, folder, bare):
         refused = call(command[0], "--checkpoint", run, *command[1:])
         assert_one_line_error(refused, "encoder-4.npz is the encoder of another checkpoint", "model-4", "remove it")
     assert glo.load(bare).encode(held_out(home, 1), fast=True).shape == (1, 16)  # that of a copied run is its own
+
+
+def test_an_encoder_that_does_not_fit_into_memory_is_refused(home, bare, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1 << 20)
+    command = ("trainer.py", "--checkpoint", bare, "--encoder", "--data_dir", home / "datasets")
+    assert_one_line_error(call(*command), "the encoder would take", "of memory", "use a larger machine")
+    assert not list(bare.glob("encoder-*"))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import gzip
 import io
 import logging
 import os
+import shutil
 import struct
 import tarfile
 import zipfile
+from types import SimpleNamespace
 
 import lmdb
 import numpy as np
@@ -15,9 +17,11 @@ from PIL import Image
 from scipy.io import savemat
 
 from datasets import archive, celeba, cifar10, fetch, folder, idx, lsun, lsun_archive, svhn
+from glo.building.writer import Writer
 from glo.runtime import memory
 from glo.runtime.errors import UserError
 from glo.settings import BuildSettings
+from tests.support import assert_ok, assert_one_line_error, call
 
 
 @pytest.fixture
@@ -55,6 +59,38 @@ def test_all_pictures_of_a_folder_must_fit_into_memory(tmp_path, free):
     free(2 * 3 * 16 - 1)
     with pytest.raises(UserError, match=r"needs .* GB of memory"):
         folder.read(tmp_path, (4, 4), 1)
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A folder with 40 pictures of 8x8 pixels in the current folder, and a disk with 10 KB of free space."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+    (tmp_path / "pictures").mkdir()
+    for row in range(40):
+        Image.new("L", (8, 8), row).save(tmp_path / "pictures" / f"{row:02d}.png")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--distribution", "Gaussian", "--dimension", 65536), ["40 images of 64 values and codes of 65536 takes"]),
+        (("--size", 30), ["40 images of 900 values", "lower --size, --dimension or --max_samples"]),
+        (("--dimension", 41), ["--dimension 41 is more than PCA can give"]),
+    ],
+)
+def test_builds_of_pictures_that_cannot_end_well_are_refused_after_the_first_block(pictures, monkeypatch, flags, words):
+    appended = []
+    monkeypatch.setattr(Writer, "append", lambda self, block: appended.append(block))
+    assert_one_line_error(call("download.py", "--images", "pictures", "--name", "CATS", *flags), *words)
+    assert not appended
+
+
+def test_random_codes_for_which_the_disk_has_no_space_are_refused(pictures):
+    np.savez("images.npz", image=np.zeros((40, 8, 8), np.uint8))
+    flags = ("--npz", "images.npz", "--name", "CATS", "--distribution", "Gaussian", "--dimension")
+    assert_one_line_error(call("download.py", *flags, 65536), "40 codes of 65536 takes", "or lower --dimension")
+    assert_ok(call("download.py", *flags, 60))
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])

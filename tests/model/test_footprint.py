@@ -51,6 +51,16 @@ def test_training_that_does_not_fit_is_refused(options, flag):
         footprint.require(parts, "training", gpu=True)
 
 
+def test_training_an_encoder_that_does_not_fit_is_refused():
+    """Its run may have been trained elsewhere. Its settings cannot be changed, so that no flag helps."""
+    settings = TrainSettings(channels=8, batch_size=4)
+    footprint.require(footprint.encoder(settings, SHAPE, DIMENSION, N), "the encoder", gpu=False)
+    for shape, dimension, name in [((64, 16384, 3), 64, "the encoder with its"), (SHAPE, 32_000, "codes with")]:
+        parts = footprint.encoder(settings, shape, dimension, N)
+        with pytest.raises(UserError, match=f"the encoder would take .* {name}.* free: use a larger machine$"):
+            footprint.require(parts, "the encoder", gpu=False)
+
+
 @pytest.mark.parametrize(
     ("options", "flag"),
     [

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from glo.model import footprint, generator, geometry
+from glo.model import encoder, footprint, generator, geometry
 from glo.runtime import memory, paths
 from glo.runtime.errors import UserError
 from glo.settings import TrainSettings, fields
@@ -53,3 +53,11 @@ def test_blocks_are_limited_by_the_image(shape, most):
     assert geometry.maps(shape, TrainSettings(blocks=most))[0][:2] == (1, 1)
     with pytest.raises(UserError, match=f"give --blocks {most} or less"):
         geometry.check_blocks(shape, TrainSettings(blocks=most + 1))
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (5, 31, 3), (1, 1, 1), (64, 48, 3)])
+def test_parameters_and_maps_of_the_encoder_equal_those_of_the_keras_model(shape):
+    network = encoder.build(shape, 6, seed=0)
+    assert geometry.encoder_parameters(shape, 6) == network.count_params()
+    shapes = {layer.output.shape[1:] for layer in network.layers if len(layer.output.shape) == 4}
+    assert shapes == set(geometry.encoder_maps(shape))
