@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from glo.runtime import terminal
 from glo.runtime.errors import UserError, did_you_mean, shortened
 from glo.settings import numbers
 
@@ -173,6 +174,9 @@ def resolve(cls: type[T], *layers: Layer) -> T:
 
 
 class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: Any = None) -> None:  # argparse itself ignores that the help cannot be written
+        terminal.show(self.format_help().rstrip("\n"))
+
     def error(self, message: str) -> typing.NoReturn:
         raise UserError(f"{shortened(message)}; --help lists all flags")
 

@@ -11,6 +11,7 @@ from glo.runtime.interrupt import Interrupt
 from glo.runtime.log import logger
 from glo.training.clock import Clock
 from glo.training.divergence import LossWindow, require_finite
+from glo.training.dumps import Dumps
 from glo.training.figures import Figures
 from glo.training.grids import Grids
 from glo.training.records import Records
@@ -34,7 +35,8 @@ def train(run: Path, training: Training, length: Length) -> int:
     step = first = int(model.step)
     learn, refine = make_step(model, settings, length.learned), make_refinement(model, settings)
     losses, decoder, clock = LossWindow(), Decoder(model), Clock(run, training)
-    saves = Saves(run, training, decoder, length)
+    saves = Saves(run, training, length)
+    dumps = Dumps(run, training, decoder, saves)
     tolerate = Tolerance(saves)
     records = Records(run, first)
     logger.info("compiling the first step ...")
@@ -47,7 +49,7 @@ def train(run: Path, training: Training, length: Length) -> int:
         last.callback(tolerate, records.close)
         last.callback(tolerate, saves.wait)
         grids = Grids(run, training, decoder, length, clock, records)
-        observers = (Figures(training, length, clock, records, losses, bar), grids, saves)
+        observers = (Figures(training, length, clock, records, losses, bar), grids, dumps, saves)
         rows = np.empty(0, np.int64)
         while step < length.end and not interrupt.received:
             rows, images = next(batches)
@@ -61,7 +63,8 @@ def train(run: Path, training: Training, length: Length) -> int:
             bar.update()
         if step > first:
             require_finite(losses, model, step, saves, settings)
-            tolerate(saves.finish, step, rows)
+            tolerate(dumps.finish, step, rows)
+            tolerate(saves.finish, step)
         if not interrupt.received:
             tolerate(grids.finish)
     if interrupt.received:

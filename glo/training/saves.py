@@ -1,13 +1,10 @@
-"""Saving during training: checkpoints and, with --dump_result, the last batch with its reconstructions."""
+"""Saving of checkpoints during training."""
 
 import contextlib
-import io
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from glo.inference.decoder import Decoder
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 from glo.training import manifest
@@ -19,8 +16,8 @@ from glo.training.state import Training
 class Saves:
     """Saves every --save_every steps, in the background. The training loop saves once more at the end."""
 
-    def __init__(self, run: Path, training: Training, decoder: Decoder, length: Length):
-        self._run, self._training, self._decoder, self._length = run, training, decoder, length
+    def __init__(self, run: Path, training: Training, length: Length):
+        self._run, self._training, self._length = run, training, length
         self._saver = Saver(run, training.settings, manifest.describe(training.dataset))
 
     @property
@@ -34,45 +31,23 @@ class Saves:
     def observe(self, step: int, rows: np.ndarray) -> None:
         """Start to save a checkpoint. Raises `files.WriteError`, after the start, if the previous save failed."""
         self._saver.save(self._training.model)
-        if self._training.settings.dump_result:
-            self._dump(step, rows)
 
-    def finish(self, step: int, rows: np.ndarray) -> None:
-        """Save the last checkpoint and wait for it.
+    def finish(self, step: int) -> None:
+        """Save the last checkpoint, unless it is saved already, and wait for it.
 
-        Raises `UserError` that names the last good checkpoint if it cannot be saved, and `files.WriteError` if only the
-        batch of --dump_result cannot be written.
+        Raises `UserError` that names the last good checkpoint if it cannot be saved.
         """
         with contextlib.suppress(files.WriteError):  # of the previous save
             self._saver.wait()
+        if self.last == paths.model(self._run, step):  # a signal arrived at a step of --save_every
+            return
         try:
             self._saver.save(self._training.model)
             self._saver.wait()
         except files.WriteError as error:
             last = f"the last good checkpoint is {self.last}" if self.last else "no checkpoint was saved before"
             raise UserError(f"{error}; {last}") from None
-        if self._training.settings.dump_result:
-            self._dump(step, rows)
 
     def wait(self) -> None:
         """Wait until a running save has finished. Raises `files.WriteError` if it failed."""
         self._saver.wait()
-
-    def _dump(self, step: int, rows: np.ndarray) -> None:
-        """Write dump_result_<step>.hdf5.
-
-        It holds image and reconstruction, uint8 [B, H, W, C], code, float32 [B, d], and row, int64 [B].
-        """
-        codes = self._training.codes(rows)
-        arrays = {
-            "image": self._training.images[rows],
-            "reconstruction": self._decoder.images(codes),
-            "code": codes,
-            "row": rows,
-        }
-        buffer = io.BytesIO()  # since HDF5 does not report a full disk when it closes a file
-        with h5py.File(buffer, "w") as file:
-            for name, values in arrays.items():
-                file[name] = values
-        with files.replacing(paths.dump(self._run, step)) as temporary:
-            temporary.write_bytes(buffer.getbuffer())

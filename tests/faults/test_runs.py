@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import resource
+import signal
 import sys
 import typing
 import warnings
@@ -19,9 +20,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glo.runtime import log, paths
+from glo.runtime import files, log, paths
 from glo.settings import TrainSettings
-from glo.training import manifest
+from glo.training import checkpoint, loop, manifest, saves
 from tests.runs import assert_same, newest
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
@@ -155,6 +156,61 @@ def test_no_file_may_grow_beyond_a_size(folder, size):
     assert_continues(folder, prefix, STEPS)
 
 
+def test_the_last_batch_is_written_even_if_a_checkpoint_is_not(folder, monkeypatch):
+    write = checkpoint.write
+
+    def fails_at_step_2(run, step, *args):
+        if step == 2:
+            raise files.WriteError("no space")
+        return write(run, step, *args)
+
+    monkeypatch.setattr(checkpoint, "write", fails_at_step_2)
+    log = assert_ok(train(folder, "--dataset", "TOY", "--prefix", "dump", "--dump_result", "--max_steps", STEPS))
+    run = newest(folder, "dump")
+    assert log.count("no space. Training continues") == 1
+    assert paths.steps(run) == [4, STEPS]
+    assert sorted(path.name for path in run.glob("dump_result_*")) == [f"dump_result_{k}.hdf5" for k in (2, 4, STEPS)]
+
+
+class Interrupted:
+    """In place of `glo.runtime.interrupt.Interrupt`: a signal that has arrived when a test says so."""
+
+    received = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_signal_at_a_step_that_is_saved_saves_it_once(folder, monkeypatch, fails):
+    """If that save fails, it is tried again."""
+    interrupt, written = Interrupted(), []
+    monkeypatch.setattr(loop, "Interrupt", lambda _: interrupt)
+    observe, write = saves.Saves.observe, checkpoint.write
+
+    def signal_arrives(self, step, rows):
+        observe(self, step, rows)
+        interrupt.received = signal.SIGTERM
+
+    def write_or_fail(run, step, *args):
+        written.append(step)
+        if fails and len(written) == 1:
+            raise files.WriteError("no space")
+        return write(run, step, *args)
+
+    monkeypatch.setattr(saves.Saves, "observe", signal_arrives)
+    monkeypatch.setattr(checkpoint, "write", write_or_fail)
+    prefix = f"once{fails}"
+    result = train(folder, "--dataset", "TOY", "--prefix", prefix, "--max_steps", STEPS)
+    assert result.returncode == 128 + signal.SIGTERM
+    assert written == ([2, 2] if fails else [2])
+    monkeypatch.undo()
+    assert_continues(folder, prefix, STEPS)
+
+
 def float_settings():
     hints = typing.get_type_hints(TrainSettings)
     fields = dataclasses.fields(TrainSettings)
@@ -170,8 +226,8 @@ def test_huge_numbers(folder, name):
         more = ["--projection", "none", "--ema", 0.5] if name != "ema" else []
         args = ["--dataset", "TOY", f"--{name}", value, *more, "--prefix", prefix, "--max_steps", 4]
         assert_in_order(train(folder, *args))
-    for checkpoint in (folder / "train_dir").glob(f"{prefix}-*/model-*.json"):
-        manifest.read(checkpoint.with_suffix(""))
+    for path in (folder / "train_dir").glob(f"{prefix}-*/model-*.json"):
+        manifest.read(path.with_suffix(""))
 
 
 SHAPES = [(1, (8, 8, 1), 2), (1, (1, 1, 1), 1), (2, (2, 2, 3), 1), (3, (300, 2, 1), 2), (3, (2, 40, 3), 1)]

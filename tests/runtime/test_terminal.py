@@ -9,7 +9,7 @@ import pytest
 
 from glo.runtime import errors, log, terminal
 from glo.runtime.errors import UserError
-from tests.support import ROOT
+from tests.support import ROOT, assert_one_line_error
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x9b2J\x85\u202eflipped\u2066\r\n\x00\u2028é日\udcff"
 HARMLESS = "a?[31mred?]0;title??2J??flipped?????é日?"
@@ -114,6 +114,15 @@ def test_closed_and_full_streams(tmp_path, redirections, words, code):
         assert result.stderr.splitlines()[-1].startswith(b"error: cannot write to standard output: ")
     if redirections.startswith("2>") and words == ("show",):
         assert result.stdout.decode() == "日本\n"
+
+
+@pytest.mark.parametrize("command", ["download.py", "trainer.py", "evaler.py"])
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
+def test_help_that_cannot_be_written(command, redirection):
+    line = ["sh", "-c", f'"$0" "$1" --help {redirection}', sys.executable, ROOT / command]
+    result = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert_one_line_error(result, "cannot write to standard output")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
