@@ -147,9 +147,7 @@ def read_partition(path: Path) -> dict[str, int]:
 def _lines(path: Path) -> list[str]:
     """The lines that are not blank. Raises `UserError` if the file is too large, an HTML page, or not UTF-8."""
     try:
-        if (size := files.regular_size(path)) > MAX_LIST:
-            raise UserError(f"{path}: {size:,} bytes are too many for a CelebA list")
-        text = path.read_text(encoding="utf-8-sig")
+        text = files.read_text(path, MAX_LIST, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; download it again") from None
     if text.lstrip()[:14].lower().startswith(("<!doctype html", "<html")):
@@ -168,8 +166,7 @@ def _images(path: Path) -> dict[str, Path | Callable[[], bytes]]:
             report_links(folder, names)
             images = {name: folder / name for name in names}
         else:
-            files.regular_size(path)
-            with path.open("rb") as stream:
+            with files.open_regular(path) as stream:
                 if stream.read(1024).lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
                     raise UserError(f"{path} is an HTML page and not the archive: download it again from {PAGE}")
             images = archive.pictures(path, ".jpg")

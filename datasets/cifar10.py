@@ -14,8 +14,8 @@ from datasets.compression import unpacked
 from datasets.fetch import RemoteFile
 from datasets.picture import one_line
 from glo.data.block import TEST, TRAIN, Block
+from glo.runtime import files
 from glo.runtime.errors import UserError
-from glo.runtime.files import regular_size
 
 FILES = (
     RemoteFile(
@@ -70,10 +70,11 @@ def _unpacked(folder: Path) -> Iterator[tuple[str, bytes, int]]:
     for name, split in SPLITS.items():
         path = folder / name
         try:
-            size = regular_size(path)
-            if size > MAX_MEMBER:
-                raise UserError(f"{path}: {size:,} bytes are too many for a file of CIFAR-10")
-            yield str(path), path.read_bytes(), split
+            with files.open_regular(path) as file:
+                content = file.read(MAX_MEMBER + 1)
+            if len(content) > MAX_MEMBER:
+                raise UserError(f"{path}: more than {MAX_MEMBER:,} bytes are too many for a file of CIFAR-10")
+            yield str(path), content, split
         except OSError as error:
             raise UserError(
                 f"cannot read {path}: {error.strerror or error}; all of {', '.join(SPLITS)} are needed"

@@ -15,9 +15,8 @@ from datasets.archive import COMPRESSIONS
 from datasets.picture import one_line
 from glo.data.block import TEST, Block
 from glo.data.pixels import DESCRIPTION, float_range, pixel_range, to_uint8
-from glo.runtime import memory
+from glo.runtime import files, memory
 from glo.runtime.errors import UserError
-from glo.runtime.files import regular_size
 
 MAX_HEADER = 1 << 14  # bytes; numpy refuses longer headers than this
 MAX_RATIO = 100  # of the unpacked size to the size of the file; images can hardly be compressed further
@@ -56,7 +55,7 @@ def blocks(path: Path) -> Iterator[Block]:
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Read and check the arrays, by name. Headers and sizes are checked before memory is allocated for an array."""
     try:
-        packed = regular_size(path)
+        packed = files.regular_size(path)
         with zipfile.ZipFile(path) as archive:
             names = {name for name in ("image", "label", "split") if f"{name}.npy" in archive.namelist()}
             if "image" not in names:

@@ -10,9 +10,8 @@ import numpy as np
 from datasets.fetch import RemoteFile
 from datasets.picture import one_line
 from glo.data.block import TEST, TRAIN, Block
-from glo.runtime import memory
+from glo.runtime import files, memory
 from glo.runtime.errors import UserError
-from glo.runtime.files import regular_size
 
 HOST = "http://ufldl.stanford.edu/housenumbers/"
 FILES = (
@@ -55,7 +54,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     from scipy.io import loadmat, whosmat
 
     try:
-        regular_size(path)
+        files.regular_size(path)
         # The headers are checked before memory is allocated for the arrays.
         with warnings.catch_warnings(action="ignore"):  # of damaged files, which are refused below
             headers = {name: (shape, kind) for name, shape, kind in whosmat(str(path))}

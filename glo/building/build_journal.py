@@ -59,12 +59,14 @@ class BuildJournal:
             self._target.parent.mkdir(parents=True, exist_ok=True)
             for path in (self.file, self._journal, self._ids):
                 if path.exists():
-                    files.require_regular(path)
+                    files.regular_size(path)
             if self._target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._lock = lock.acquire(self.file)
         except lock.HeldError:
             raise UserError(f"another process is building {self._target}: wait until it has finished") from None
+        except files.SpecialFileError as error:
+            raise UserError(f"cannot write {error.filename}: {error.strerror}; remove it") from None
         except OSError as error:
             raise files.cannot_write(self._target, error) from error
         return self

@@ -66,12 +66,11 @@ def _append(checksum: int, name: str) -> int:
 def _opened(path: Path, n: int) -> Iterator[Iterator[str] | None]:
     """The ids without blank lines, which are read as they are needed, or None if there is no such file."""
     try:
-        files.require_regular(path)
-        if path.stat().st_size > MAX_ID_BYTES * (n + 1):
-            raise UserError(f"{path} is too large, {path.stat().st_size} bytes, to list the ids of {n} images")
+        if (size := files.regular_size(path)) > MAX_ID_BYTES * (n + 1):
+            raise UserError(f"{path} is too large, {size} bytes, to list the ids of {n} images")
         with path.open(encoding="utf-8-sig") as lines:  # some editors write a byte order mark before the first id
             yield (line.removesuffix("\n") for line in lines if line.strip())
     except FileNotFoundError:
         yield None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None

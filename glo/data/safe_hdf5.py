@@ -38,11 +38,8 @@ def opened(path: Path, advice: str = REBUILD) -> Iterator[h5py.File]:
 
 
 def open_file(path: Path) -> h5py.File:
-    """Open an HDF5 file for reading, within `reading`.
-
-    Raises `UserError` for a FIFO or another special file, on which HDF5 would wait forever.
-    """
-    files.require_regular(path)
+    """Open an HDF5 file for reading, within `reading`. Raises `OSError`, also for what `files.regular_size` refuses."""
+    files.regular_size(path)
     return h5py.File(path, "r")
 
 
@@ -59,6 +56,8 @@ def reading(path: Path, advice: str = REBUILD) -> Iterator[None]:
         raise UserError(f"no file {path}") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, not an HDF5 file") from None
+    except files.SpecialFileError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; replace or remove it") from None
     except PermissionError:
         raise UserError(f"cannot read {path}: permission denied; change its permissions") from None
     except MemoryError:

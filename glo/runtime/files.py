@@ -23,6 +23,10 @@ class WriteError(UserError):
     """The system refused a write, for example because the disk is full or the folder is read-only."""
 
 
+class SpecialFileError(OSError):
+    """A FIFO, a socket or a device lies in the place of a file."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path, and rename the file to `path` when the block ends without an exception.
@@ -121,47 +125,36 @@ def require_space(folder: Path, needed: int, what: str, advice: str = "") -> Non
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading. Raises `OSError` for a folder, and for a pipe or a device, which could never end."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without O_NONBLOCK, opening a pipe waits for a writer
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+    """Open a file for reading. Raises `OSError` as `regular_size` does."""
+    regular_size(path)
+    return path.open("rb")
 
 
-def read_text(path: Path, max_bytes: int) -> str:
-    """Read a UTF-8 text file of at most `max_bytes`.
+def read_text(path: Path, max_bytes: int, encoding: str = "utf-8") -> str:
+    """Read a text file of at most `max_bytes`.
 
-    Raises `OSError` for larger files and those that `open_regular` refuses, `UnicodeDecodeError` for other encodings.
+    Raises `OSError` for larger files and as `regular_size` does, and `UnicodeDecodeError` for other encodings.
     """
     with open_regular(path) as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    return content.decode("utf-8")
+        raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
+    return content.decode(encoding)
 
 
 def regular_size(path: Path) -> int:
-    """The size in bytes of a regular file. A path given by the user is checked so before it is opened.
+    """The size in bytes of a regular file. What a library will open by its path is checked so before.
 
-    Raises `OSError` for a folder, and for a FIFO, a socket or a device, which could be read or waited for without end.
+    Raises `IsADirectoryError` for a folder, `SpecialFileError` for a FIFO, a socket or a device, which could be read or
+    waited for without end, and other kinds of `OSError` if the file is missing or cannot be read.
     """
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+        kind = KINDS.get(stat.S_IFMT(status.st_mode), "special file")
+        raise SpecialFileError(errno.EINVAL, f"it is a {kind} and not a regular file", str(path))
     return status.st_size
-
-
-def require_regular(path: Path) -> None:
-    """Raise `UserError` if `path` is a FIFO, socket or device, from which reading could wait or continue forever.
-
-    Raises `OSError` if it does not exist. A folder passes, because opening it fails by itself.
-    """
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise UserError(f"{path} is a {KINDS.get(stat.S_IFMT(mode), 'special file')}, not a file: replace or remove it")
 
 
 def sync(path: Path) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from glo.runtime import terminal
+from glo.runtime import files, terminal
 from glo.runtime.errors import UserError, did_you_mean, shortened
 from glo.settings import numbers
 
@@ -119,13 +119,7 @@ def read_yaml(path: Path) -> Layer:
 
     name = shortened(path)
     try:
-        if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
-            raise UserError(f"cannot read config file {name}: it is not a regular file")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise UserError(f"{name} is larger than {MAX_BYTES >> 20} MB, which is no config file")
-        values = config_file.load(content.decode("utf-8-sig"))
+        values = config_file.load(files.read_text(path, MAX_BYTES, "utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"no config file {name}: give --config an existing YAML file") from None
     except UnicodeDecodeError:

@@ -210,14 +210,14 @@ def test_special_files_are_refused_at_once(tmp_path, monkeypatch, kind, name, co
     write(folder, *samples(N), **({} if name == "data.hdf5" else {"ids": IDS}))
     make_special(folder / name, kind)
     target = folder if command == ("--convert",) else "CATS"
-    assert_one_line_error(call("download.py", *command, target), f"{name} is a {kind}, not a file")
+    assert_one_line_error(call("download.py", *command, target), f"{name}: it is a {kind} and not a regular file")
 
 
 @pytest.mark.parametrize("name", [".partial-data.hdf5", ".partial.json", ".partial-id.txt"])
 @pytest.mark.parametrize("resume", [False, True])
 def test_special_files_in_place_of_those_of_an_interrupted_build(tmp_path, name, resume):
     os.mkfifo(tmp_path / name)
-    with pytest.raises(UserError, match=f"{name} is a FIFO"):
+    with pytest.raises(UserError, match=f"{name}: it is a FIFO"):
         build(tmp_path, "CATS", "cats", lambda _: [], BuildSettings(resume=resume))
 
 

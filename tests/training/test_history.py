@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from glo.runtime import files
 from glo.runtime.errors import UserError
 from glo.training import history
 from glo.training.records import Records
@@ -72,7 +73,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(kind, tmp_path, monke
         def refuse(*_):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(os, "open", refuse)
+        monkeypatch.setattr(files, "open_regular", refuse)
     with pytest.raises(UserError, match=r"cannot read .*metrics\.jsonl"):
         history.read(tmp_path)
 
