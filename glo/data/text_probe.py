@@ -26,8 +26,9 @@ def ends(path: str, name: str) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def _ends(path: str, name: str, *_state: int) -> bool:
-    # As a program, this file imports nothing of the toolkit.
-    return subprocess.run([sys.executable, "-P", __file__, path, name], start_new_session=True).returncode == 0
+    line = [sys.executable, "-P", __file__, path, name]  # as a program, this file imports nothing of the toolkit
+    process = subprocess.run(line, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return process.returncode >= 0  # otherwise a signal has ended it
 
 
 def _try(path: str, name: str) -> None:
