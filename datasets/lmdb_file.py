@@ -41,6 +41,8 @@ def opened(path: Path, start: int = 0) -> Iterator[tuple[int, Iterator[tuple[byt
     with process:
         try:
             (count,) = HEADER.unpack(_exactly(process.stdout, HEADER.size))
+            if count > (path / DATA).stat().st_size:  # a record takes several bytes
+                raise _Incomplete
             yield count, _records(process.stdout, max(0, count - start))
         except _Incomplete:
             process.stdout.close()  # ends the process, if it has not ended

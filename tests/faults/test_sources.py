@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
-from datasets import archive, celeba, cifar10, idx, lmdb_file, lsun_archive, npz, picture, svhn
+from datasets import archive, celeba, cifar10, idx, lmdb_file, lsun, lsun_archive, npz, picture, svhn
 from glo.data.block import Block
 from glo.runtime.errors import UserError
+from glo.settings import BuildSettings
 from tests.faults.mutations import damaged, examples
 
 RNG = np.random.default_rng(0)
@@ -295,6 +296,18 @@ def test_a_database_that_ends_the_process_that_reads_it(database):
     message = "data.mdb cannot be read as an LMDB: it is damaged; download it again"
     with pytest.raises(UserError, match=message), lmdb_file.opened(folder) as (_, records):
         list(records)
+
+
+def test_a_database_that_declares_more_records_than_it_can_hold(database):
+    folder, content = database
+    data = bytearray(content)
+    for page in (0, PAGE):  # both descriptions of the tree of records, of which the newer one counts
+        assert int.from_bytes(data[page + 120 : page + 128], "little") in (0, len(RECORDS))
+        data[page + 120 : page + 128] = b"\xff" * 8
+    (folder / "data.mdb").write_bytes(data)
+    settings = BuildSettings(category="bedroom")
+    with pytest.raises(UserError, match="cannot be read as an LMDB: it is damaged"):
+        list(lsun.collection(settings, (8, 8), {"val": folder}).blocks())
 
 
 def tar(format_):
