@@ -76,22 +76,22 @@ def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
         errors = np.square((run.decoder.images(codes).astype(np.float64) - images) / 255)
         points[name] = {
             "psnr": psnr(errors.mean()),
-            "loss": float(run.losses(images, codes).mean()),
+            "loss": float(run.fitter.losses(images, codes).mean()),
             "milliseconds": 1000 * seconds / len(images),
             "share": 1000 * seconds / len(images) / points["today"]["milliseconds"] if points else 1.0,
         }
         point = points[name]
         print(f"{name:16} {point['psnr']:6.2f} dB {point['milliseconds']:8.2f} ms {point['share']:6.1%}", flush=True)
 
-    for warm_up in (run.encoder.codes, run.fit_fast):  # compiles them
+    for warm_up in (run.encoder.codes, run.fitter.fit_fast):  # compiles them
         warm_up(images[:2])
     minimize(run.codes[:2], images[:2], 1)
     descend(fitting.begin(run.codes[:2]), images[:2], 0, 1, 1)
-    add("today", lambda: run.fit(images, loss, STEPS, start="nearest"))
+    add("today", lambda: run.fitter.fit(images, loss, STEPS, start="nearest"))
     add("encoder", lambda: run.encoder.codes(images))
     for updates in UPDATES:
         add(f"adam {updates}", lambda updates=updates: adam(updates))
-        add(f"lbfgs {updates}", lambda updates=updates: run.fit_fast(images, updates))
+        add(f"lbfgs {updates}", lambda updates=updates: run.fitter.fit_fast(images, updates))
     for updates in UPDATES[1:]:
         add(f"nearest lbfgs {updates}", lambda updates=updates: from_nearest(updates))
     return points

@@ -1,6 +1,5 @@
 """A trained run, which samples, encodes and decodes. `glo.load` returns it."""
 
-from collections.abc import Callable
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -10,32 +9,24 @@ import numpy as np
 from glo.data import ids
 from glo.data.dataset import Dataset, load_dataset
 from glo.data.labels import ImageClass
-from glo.data.lazy_array import Rows
-from glo.data.projection import project
-from glo.data.randomness import Stream, permutation, random_generator
-from glo.inference import fitting, projector, quasi_newton, verdict
+from glo.data.randomness import Stream, permutation
+from glo.inference import projector, verdict
 from glo.inference.analogy import parallelogram
 from glo.inference.decoder import Decoder
 from glo.inference.encoder import Encoder
+from glo.inference.fitter import Fitter
 from glo.inference.neighbors import nearest
 from glo.inference.paths import PATHS, interpolate
-from glo.inference.prior import GaussianPrior
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
-from glo.model.losses import build as build_loss
 from glo.runtime import paths
 from glo.runtime.log import logger
 from glo.samplers import SAMPLERS
 from glo.samplers.cache import Fitted, fitted
-from glo.samplers.gaussian import Gaussian
 from glo.samplers.gmm import components_for
 from glo.settings import TrainSettings
 from glo.training import checkpoint, encoder_file, manifest
 from glo.training.manifest import Manifest
-
-DECODED = 4096  # without the dataset, new images are compared with decoded images of this many learned codes
-
-JUDGED = 256  # held-out images, at most, with whose losses those of other images are compared
 
 
 class Run:
@@ -142,7 +133,10 @@ class Run:
         if label is not None:
             raise ValueError("this model is not conditioned on labels: leave label out")
         images = self._validate(images)
-        return self.fit_fast(images) if fast else self.fit(images, build_loss(self.settings.loss), steps)
+        if not fast:
+            return self.fitter.fit(images, steps=steps)
+        manifest.require_encoder(self.prefix)
+        return self.fitter.fit_fast(images)
 
     def verdict(self, images: np.ndarray, codes: np.ndarray) -> list[str]:
         """Judge how well codes float32 [n, d] fit images uint8 [n, H, W, C], one of `verdict.VERDICTS` for each.
@@ -150,8 +144,8 @@ class Run:
         The loss of each image is compared with those of fitted held-out images. Raises `ValueError` for images of
         another shape or dtype, for codes of another shape, and without the dataset or held-out images.
         """
-        losses = self.losses(self._validate(images), self._validate_codes(codes))
-        return verdict.judge(losses, self.held_out_losses)
+        losses = self.fitter.losses(self._validate(images), self._validate_codes(codes))
+        return verdict.judge(losses, self.fitter.held_out_losses)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Generate the images uint8 [n, H, W, C] of codes float32 [n, d]. Raises `ValueError` for another shape."""
@@ -268,74 +262,10 @@ class Run:
         network = encoder_file.restore(self.prefix, self._manifest, self.model)
         return Encoder(network, self.model, self.settings.projection, self._batch_size)
 
-    def fit_fast(self, images: np.ndarray, steps: int = quasi_newton.STEPS) -> np.ndarray:
-        """Fit codes float32 [n, d] to images uint8 [n, H, W, C] by steps of L-BFGS from the codes of the encoder.
-
-        Raises `UserError` if there is no encoder.
-        """
-        manifest.require_encoder(self.prefix)
-        return self._minimize(self.encoder.codes(images), images, steps)
-
     @cached_property
-    def _minimize(self) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
-        return quasi_newton.make_minimizer(self.model, self.settings.projection, self._batch_size)
-
-    def losses(self, images: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """The run's loss of codes float32 [n, d] for each of images uint8 [n, H, W, C], float32 [n]."""
-        return self.decoder.losses(codes, images, build_loss(self.settings.loss))
-
-    @cached_property
-    def held_out_losses(self) -> np.ndarray:
-        """Losses of at most `JUDGED` fitted held-out images, float32 [m]. Raises `ValueError` if there are none."""
-        if self.dataset is None or not len(self.dataset.test_rows):
-            raise ValueError("a verdict needs held-out images: give the dataset that the run was trained on")
-        order = permutation(len(self.dataset.test_rows), self.settings.seed, Stream.VERDICT_IMAGES)
-        images = self.dataset.images[np.sort(self.dataset.test_rows[order[:JUDGED]])]
-        return self.losses(images, self.encode(images, fast=self.encoder is not None))
-
-    def fit(
-        self,
-        images: np.ndarray,
-        loss: fitting.Loss,
-        steps: int,
-        hole: np.ndarray | None = None,
-        prior: float = 0.0,
-        draws: int = 0,
-        seed: int = 0,
-        start: str | None = None,
-    ) -> np.ndarray:
-        """Fit codes, float32 [n, d], to images uint8 [n, H, W, C].
-
-        hole: bool [H, W, 1], pixels that the loss ignores. prior: weight of `GaussianPrior`. draws: number of further
-        starts, drawn from a Gaussian fitted to the learned codes. seed: seed of these draws. start: `encoder`
-        (the predicted code alone), `nearest` (all other starts) or `both`; None is `both` if there is an encoder. With
-        a hole, it is `nearest`, because encoders are trained on whole images.
-        """
-        projection = self.settings.projection
-        gaussian = Gaussian.fit(self.codes, seed)
-        drawn = project(gaussian.draw(draws, random_generator(seed, Stream.FITTING_STARTS)), projection)
-        if hole is not None or (start is None and self.encoder is None):
-            start = "nearest"
-        parts = []
-        if start != "encoder":
-            parts.append(fitting.starts(images, *self._start_candidates, drawn, hole))
-        if start != "nearest":
-            manifest.require_encoder(self.prefix)
-            parts.append(self.encoder.codes(images)[:, None])
-        starts = np.concatenate(parts, axis=1)
-        gaussian_prior = GaussianPrior(gaussian, prior) if prior else None
-        codes, _ = fitting.fit(
-            self.model, loss, projection, images, starts, steps, self._batch_size, gaussian_prior, hole
-        )
-        return codes
-
-    @cached_property
-    def _start_candidates(self) -> tuple[Rows | np.ndarray, np.ndarray]:
-        """Images uint8 [m, H, W, C] that new images are compared with, and their codes float32 [m, d]."""
-        if self.dataset:
-            return self.dataset.train_images, self.codes
-        codes = self.codes[np.sort(permutation(self._n, 0, Stream.DECODED_STARTS)[:DECODED])]
-        return self.decoder.images(codes), codes
+    def fitter(self) -> Fitter:
+        """What fits codes to new images."""
+        return Fitter(self.model, self.decoder, self.settings, self.codes, lambda: self.dataset, lambda: self.encoder)
 
     def _dataset_exists(self) -> bool:
         return paths.dataset_file(paths.dataset_folder(self.settings.data_dir, self.settings.dataset)) is not None

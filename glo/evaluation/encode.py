@@ -28,12 +28,12 @@ def run(session: Session) -> dict[str, Any]:
     """
     run = session.run
     images, names = session.pictures or (session.dataset.images[session.held_out], list(map(str, session.held_out)))
-    encoded, codes = run.encoder.codes(images), run.fit_fast(images)
+    encoded, codes = run.encoder.codes(images), run.fitter.fit_fast(images)
     alone, fitted = run.decoder.images(encoded), run.decoder.images(codes)
-    errors, losses = squared_errors(fitted, images), run.losses(images, codes)
-    verdicts = judge(losses, run.held_out_losses)
+    errors, losses = squared_errors(fitted, images), run.fitter.losses(images, codes)
+    verdicts = judge(losses, run.fitter.held_out_losses)
     counts = {text: verdicts.count(text) for text in VERDICTS}
-    unusual, unlike = fences(run.held_out_losses)
+    unusual, unlike = fences(run.fitter.held_out_losses)
     result: dict[str, Any] = {
         "n": len(images),
         "steps": STEPS,

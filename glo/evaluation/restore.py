@@ -1,7 +1,7 @@
 """The task `restore`: reconstruct pictures, fill holes (inpainting) or remove noise (denoising).
 
-The code of a damaged image is fitted to its known pixels by `Run.fit`. The image of that code is free of noise and has
-no hole, since the generator was trained on undamaged images.
+The code of a damaged image is fitted to its known pixels by `Fitter.fit`. The image of that code is free of noise and
+has no hole, since the generator was trained on undamaged images.
 """
 
 from typing import Any

@@ -88,7 +88,7 @@ class Session:
     def fit(self, images: np.ndarray, loss: Loss, hole: np.ndarray | None = None) -> np.ndarray:
         """Fit codes, float32 [n, d], to the pixels of images uint8 [n, H, W, C] outside the hole, bool [H, W, 1]."""
         settings = self.settings
-        return self.run.fit(
+        return self.run.fitter.fit(
             images, loss, settings.fit_steps, hole, settings.prior_weight, settings.draws, settings.seed, settings.start
         )
 
