@@ -32,14 +32,15 @@ def run(session: Session) -> dict[str, Any]:
     """Reconstruct the pictures of --images, or held-out images, with a hole (--inpaint) or noise (--denoise).
 
     Writes a picture, and an .npz with `image`, `given` (the damaged image, with holes in grey), `reconstruction`, all
-    uint8 [n, H, W, C], `code` float32 [n, d] and `name`.
+    uint8 [n, H, W, C], `code` float32 [n, d], `condition` float32 [n, k] and `name`.
     """
     images, names = session.pictures or (session.dataset.images[session.held_out], list(map(str, session.held_out)))
     hole, sigma = session.hole, session.settings.denoise
     task = "inpaint" if hole is not None else "images" if sigma is None else "denoise"
     given = noisy(images, sigma, random_generator(session.settings.seed, Stream.ADDED_NOISE)) if sigma else images
-    codes = session.fit(given, build_loss(DENOISING_LOSS if task == "denoise" else session.run.settings.loss), hole)
-    restored = session.run.decoder.images(codes)
+    loss = build_loss(DENOISING_LOSS if task == "denoise" else session.run.settings.loss)
+    fit = session.fit(given, loss, hole, None if session.pictures else session.dataset.conditions[session.held_out])
+    restored = session.run.decoder.images(fit.codes, fit.conditions)
     if hole is not None:
         given, restored = np.where(hole, np.uint8(UNKNOWN), images), np.where(hole, restored, images)
     errors = squared_errors(restored, images, hole)
@@ -58,7 +59,13 @@ def run(session: Session) -> dict[str, Any]:
         session.path(task, "png"), pictures.beside(*(pictures.panel(text, shown[:SHOWN]) for text, shown in panels))
     )
     results.save_arrays(
-        session.path(task, "npz"), image=images, given=given, reconstruction=restored, code=codes, name=np.array(names)
+        session.path(task, "npz"),
+        image=images,
+        given=given,
+        reconstruction=restored,
+        code=fit.codes,
+        condition=fit.conditions,
+        name=np.array(names),
     )
     logger.info("%s (%d images)", caption, len(images))
     return {task: result}

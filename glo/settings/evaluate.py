@@ -54,6 +54,12 @@ class EvalSettings:
     per_class: bool = task_setting(
         False, "a row of samples for each label, or for each attribute if there are no labels; at most 100"
     )
+    class_sweep: bool = task_setting(
+        False, "codes of held-out images under every class of a conditional model, or with and without each attribute"
+    )
+    style_sweep: bool = task_setting(
+        False, "one class, that of --label or the first one, along the principal directions of the codes"
+    )
     label: str | None = task_setting(
         None,
         "generate from the codes of one class: a label's name or number, an attribute's name, or not:ATTRIBUTE",

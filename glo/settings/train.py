@@ -95,6 +95,13 @@ class TrainSettings:
         high=65536,
         architecture=True,
     )
+    conditional: str | None = model_setting(
+        None,
+        "give the generator, besides the code, the label of the image (--conditional alone) or attributes (NAME,NAME)",
+        const="label",
+        metavar="NAMES",
+        architecture=True,
+    )
     ema: float = model_setting(
         0.0,
         "decay of an exponential moving average of the generator's weights, which evaluation uses (0: no average)",

@@ -26,7 +26,7 @@ def world():
 
 def fit(world, starts, steps=120, batch_size=8, rows=slice(None), loss="mse", **options):
     model, _, images = world
-    return fitting.fit(model, build_loss(loss), "ball", images[rows], starts, steps, batch_size, **options)
+    return fitting.fit(model, build_loss(loss), "ball", images[rows], starts, steps, batch_size, **options)[:2]
 
 
 def test_fitting_recovers_generated_images(world):
@@ -70,9 +70,9 @@ def test_converged_images_are_not_updated_further(world, monkeypatch):
     def count_updates(*arguments):
         descend = make_descent(*arguments)
 
-        def run(state, images, done, count, steps):
+        def run(state, images, conditions, done, count, steps):
             updates.append(len(images) * count)
-            return descend(state, images, done, count, steps)
+            return descend(state, images, conditions, done, count, steps)
 
         return run
 
