@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import glo
+from glo.inference.verdict import LIKE
 from tests.runs import assert_same, newest, tensors, train
 from tests.support import assert_ok, assert_one_line_error, call, write_flat
 
@@ -211,6 +212,54 @@ def test_a_dataset_with_other_labels_is_refused(home, tmp_path):
     write(tmp_path / "BARS", label=changed)
     result = call("evaler.py", "--checkpoint", newest(home, "label"), "--data_dir", tmp_path, "--class_sweep")
     assert_one_line_error(result, "fingerprint of the conditions", "give the dataset of that run")
+
+
+@pytest.fixture(scope="module")
+def encoded(folder, tmp_path_factory):
+    """A copy of the run of labels, with an encoder."""
+    run = shutil.copytree(newest(folder, "label"), tmp_path_factory.mktemp("encoded") / "run")
+    assert_ok(call("trainer.py", "--checkpoint", run, "--encoder", "--data_dir", folder / "datasets"))
+    return run
+
+
+def test_an_encoder_predicts_the_code_given_the_label(home, encoded):
+    model, images = glo.load(encoded), pictures()[0][90:]
+    own, other = (model.encoder.codes(images, model.conditions.of(label, 30)) for label in (LABELS[90:], 0))
+    assert np.square(own - other)[LABELS[90:] != 0].sum(axis=1).min() > 0
+    fast = model.encode(images, LABELS[90:], fast=True)
+    errors = [np.square(model.decode(c, LABELS[90:]).astype(float) - images).mean() for c in (own, fast)]
+    assert errors[1] < errors[0]
+    assert np.mean(model.classify(images, fast=True) == LABELS[90:]) > 0.9
+    assert model.verdict(images, fast, LABELS[90:]).count(LIKE) > 20
+
+
+def test_pictures_are_encoded_under_the_class_that_fits_them(home, encoded, tmp_path):
+    for row in (100, 101, 102):
+        (tmp_path / "shown").mkdir(exist_ok=True)
+        Image.fromarray(pictures()[0][row, ..., 0]).save(tmp_path / f"shown/{row}.png")
+    result = evaluate(encoded, tmp_path / "out", "--encode", "--images", tmp_path / "shown")
+    assert result["encode"]["n"] == 3
+    with np.load(tmp_path / "out/encode_default.npz") as file:
+        np.testing.assert_array_equal(file["condition"].argmax(axis=1), LABELS[100:103] // 2)
+        shown = glo.load(encoded).decode(file["code"], LABELS[100:103])
+        assert_alike(file["reconstruction"], shown)
+    evaluate(encoded, tmp_path / "out", "--encode", "--num_fit", 9)
+    with np.load(tmp_path / "out/encode_default.npz") as file:
+        np.testing.assert_array_equal(file["condition"].argmax(axis=1), LABELS[file["name"].astype(int)] // 2)
+
+
+def test_conditions_in_the_checkpoint_must_be_those_of_the_manifest(home, tmp_path):
+    for index, (run, names) in enumerate((("label", ()), ("attribute", ("attributes",)))):
+        copy = shutil.copytree(newest(home, run), tmp_path / str(index))
+        (path,) = copy.glob("model-*[05].json")
+        manifest = json.loads(path.read_text())
+        data = {
+            key: value for key, value in manifest["data"].items() if key not in ("classes", "labels of the classes")
+        }
+        for name in names:
+            data[name] = data[name][:1]
+        path.write_text(json.dumps({**manifest, "data": data}))
+        assert_one_line_error(call("evaler.py", "--checkpoint", copy), "other conditions than its manifest states")
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,20 @@ def test_pixels_in_a_hole_are_ignored(world, loss):
         np.testing.assert_allclose(losses, expected, rtol=1e-3, atol=1e-7)
 
 
+def test_starts_are_combined_with_their_conditions_or_the_candidates():
+    starts = np.arange(2 * 4 * 3, dtype=np.float32).reshape(2, 4, 3)
+    own, candidates = np.array([[1, 0], [0, 1]], np.float32), np.array([[0, 1], [1, 0], [1, 1]], np.float32)
+    combined, under = fitting.under_each(starts, candidates, own)
+    np.testing.assert_array_equal(combined, starts)
+    np.testing.assert_array_equal(under, [[own[0]] * 4, [own[1]] * 4])
+    combined, under = fitting.under_each(starts, candidates)
+    np.testing.assert_array_equal(combined[1], starts[1, [0, 1, 0, 1, 0, 1]])
+    np.testing.assert_array_equal(under[1], candidates[[0, 0, 1, 1, 2, 2]])
+    combined, under = fitting.under_each(starts, candidates[:1])  # one candidate leaves all starts
+    np.testing.assert_array_equal(combined, starts)
+    assert under.shape == (2, 4, 2)
+
+
 def test_starts_ignore_pixels_in_the_hole(world):
     _, codes, images = world
     hole = np.zeros((8, 8, 1), bool)

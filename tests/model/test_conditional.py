@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from glo.data.conditions import Conditions
+from glo.inference.decoder import Decoder
 from glo.model import generator, geometry, precision
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.settings import TrainSettings
@@ -84,6 +85,17 @@ def test_training_lowers_the_loss_and_refinement_lowers_it_further(changes):
     assert np.mean(refine(rows, images)) > np.mean(refine(rows, images))
 
 
-def test_precision_is_measured_with_a_condition():
-    speeds = precision.measure(TrainSettings(channels=4), (8, 8, 1), 5, 4, condition_size=3)
+@pytest.mark.parametrize("condition_size", [0, 3])
+@pytest.mark.filterwarnings("error")  # Keras warns of inputs in another structure than the model's
+def test_precision_is_measured_with_and_without_a_condition(condition_size):
+    speeds = precision.measure(TrainSettings(channels=4), (8, 8, 1), 5, 4, condition_size)
     assert set(speeds) == {"float32", "bfloat16"}
+
+
+@pytest.mark.parametrize("conditions", [None, LABELS])
+@pytest.mark.filterwarnings("error")
+def test_models_with_and_without_a_condition_decode_and_train_without_warnings(conditions):
+    images, codes = samples(8, (8, 8, 1), 6)
+    model = GloModel((8, 8, 1), codes, SETTINGS, conditions)
+    assert np.isfinite(make_step(model, SETTINGS, learned=10)(np.arange(8), images)).all()
+    assert Decoder(model).images(codes, conditions).shape == (8, 8, 8, 1)
