@@ -6,6 +6,7 @@ Labels become one-hot vectors of the classes among the training images, attribut
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -204,12 +205,13 @@ def of_attributes(
 
 def of_block(
     conditional: str | None,
+    path: Path,
     block: Block,
     label_names: tuple[str, ...],
     attribute_names: tuple[str, ...],
     train_rows: np.ndarray,
 ) -> Conditions:
-    """The conditions of all images of a dataset file, as the setting `conditional` names them.
+    """The conditions of all images of the dataset file `path`, as the setting `conditional` names them.
 
     Raises `UserError` if the dataset does not have them.
     """
@@ -218,11 +220,12 @@ def of_block(
     try:
         if conditional == LABEL:
             if block.labels is None:
-                raise ValueError("the dataset has no labels" + ", but attributes: name some" * bool(attribute_names))
+                hint = "name some of its attributes" if attribute_names else "drop --conditional, or add labels"
+                raise ValueError(f"{path} has no labels: {hint}")
             return of_labels(block.labels, label_names, train_rows)
         if block.attributes is None:
-            hint = ", but labels: give --conditional label" if block.labels is not None else ""
-            raise ValueError(f"the dataset has no attributes{hint}")
+            hint = "drop --conditional" if block.labels is None else "give --conditional label"
+            raise ValueError(f"{path} has no attributes: {hint}")
         return of_attributes(block.attributes, attribute_names, train_rows, conditional.split(","))
     except ValueError as error:
         raise UserError(f"--conditional {printable(conditional)}: {error}") from None

@@ -119,7 +119,7 @@ def load_dataset(settings: TrainSettings) -> Dataset:
     return Dataset(
         path, block.images, codes, block.labels, label_names, block.attributes, attribute_names, split,
         train_rows, test_rows, fingerprint,
-        conditions.of_block(settings.conditional, block, label_names, attribute_names, train_rows),
+        conditions.of_block(settings.conditional, path, block, label_names, attribute_names, train_rows),
     )  # fmt: skip
 
 
