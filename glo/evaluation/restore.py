@@ -44,7 +44,7 @@ def run(session: Session) -> dict[str, Any]:
     if hole is not None:
         given, restored = np.where(hole, np.uint8(UNKNOWN), images), np.where(hole, restored, images)
     errors = squared_errors(restored, images, hole)
-    result: dict[str, Any] = {"n": len(images), "prior": session.settings.prior_weight, "psnr": psnr(errors.mean())}
+    result: dict[str, Any] = {"n": len(images), "prior": session.prior, "psnr": psnr(errors.mean())}
     panels = [("originals", images)]
     if sigma:
         result |= {"sigma": sigma, "noisy_psnr": psnr(squared_errors(given, images).mean())}

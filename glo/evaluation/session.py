@@ -52,6 +52,11 @@ class Session:
         """The temperature of --temperature, by default `Run.temperature` of the sampler."""
         return self.settings.temperature or self.run.temperature(self.sampler_name)
 
+    @property
+    def prior(self) -> float:
+        """The weight of the prior on fitted codes, see --prior."""
+        return self.settings.prior_of(self.run.settings)
+
     @cached_property
     def sampler(self) -> Fitted:
         """The sampler fitted to the learned codes, with --label to those of the class."""
@@ -99,7 +104,7 @@ class Session:
         """
         settings = self.settings
         return self.run.fitter.fit(
-            images, loss, settings.fit_steps, hole, settings.prior_weight, settings.draws, settings.seed,
+            images, loss, settings.fit_steps, hole, self.prior, settings.draws, settings.seed,
             settings.start, conditions,
         )  # fmt: skip
 

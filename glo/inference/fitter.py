@@ -58,7 +58,7 @@ class Fitter:
         loss: Loss | None = None,
         steps: int = 200,
         hole: np.ndarray | None = None,
-        prior: float = 0.0,
+        prior: float | None = None,
         draws: int = 0,
         seed: int = 0,
         start: str | None = None,
@@ -67,11 +67,13 @@ class Fitter:
         """Fit codes to images uint8 [n, H, W, C].
 
         loss: by default that of the run. hole: bool [H, W, 1], pixels that the loss ignores. prior: weight of
-        `GaussianPrior`. draws: number of further starts, drawn from a Gaussian fitted to the learned codes. seed: seed
-        of these draws. start: `encoder` (the predicted code alone), `nearest` (all other starts) or `both`; None is
-        `both` if there is an encoder. With a hole, it is `nearest`, because encoders are trained on whole images.
+        `GaussianPrior`, by default that of the run's settings. draws: number of further starts, drawn from a Gaussian
+        fitted to the learned codes. seed: seed of these draws. start: `encoder` (the predicted code alone), `nearest`
+        (all other starts) or `both`; None is `both` if there is an encoder. With a hole, it is `nearest`, because
+        encoders are trained on whole images.
         conditions: of the images, float32 [n, k]; None if they are unknown.
         """
+        prior = self._settings.fitting_prior if prior is None else prior
         if hole is not None or (start is None and self._encoder() is None):
             start = "nearest"
         gaussian, parts = Gaussian.fit(self._codes, seed), []

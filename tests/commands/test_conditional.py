@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 import glo
+from glo.inference.prior import GaussianPrior
 from glo.inference.verdict import LIKE
+from glo.samplers.gaussian import Gaussian
 from tests.runs import assert_same, newest, tensors, train
 from tests.support import assert_ok, assert_one_line_error, call, write_flat
 
@@ -109,6 +111,17 @@ def test_new_images_are_classified_and_encoded_without_their_labels(home):
     by_own, by_true = model.reconstruct(images[90:]), model.reconstruct(images[90:], LABELS[90:])
     errors = [np.mean(np.square(found.astype(float) - images[90:])) for found in (by_own, by_true)]
     assert errors[0] < 1.3 * errors[1]
+
+
+def test_codes_of_conditional_models_are_fitted_with_a_prior(home):
+    model, images = glo.load(newest(home, "label")), pictures()[0][90:]
+    fitted, weaker, chosen = (
+        model.fitter.fit(images, conditions=model.conditions.of(LABELS[90:], 30), **prior).codes
+        for prior in ({}, {"prior": 0}, {"prior": 0.03})
+    )
+    np.testing.assert_array_equal(fitted, chosen)
+    prior = GaussianPrior(Gaussian.fit(model.codes, 0), 1.0)
+    assert np.mean(prior(fitted)) < 0.9 * np.mean(prior(weaker))
 
 
 def test_a_run_needs_no_dataset(home, tmp_path):
