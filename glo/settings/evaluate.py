@@ -62,7 +62,7 @@ class EvalSettings:
     )
     label: str | None = task_setting(
         None,
-        "generate from the codes of one class: a label's name or number, an attribute's name, or not:ATTRIBUTE",
+        "generate or sweep one class: a label's name or number, an attribute's name, or not:ATTRIBUTE",
         metavar="NAME",
     )
     analogy: tuple[str, ...] | None = task_setting(
