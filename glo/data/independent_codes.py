@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from glo.data.randomness import Stream, random_generator
 
-ROTATIONS = 40  # of the codes; after them, a network hardly finds the group
+ROTATIONS = 60  # of the codes; after them, a network hardly finds the group
 
 
 def independent(codes: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import glo
 from glo.inference.prior import GaussianPrior
 from glo.inference.verdict import LIKE
 from glo.samplers.gaussian import Gaussian
+from glo.settings.train import CONDITIONAL_PRIOR
 from tests.runs import assert_same, newest, tensors, train
 from tests.support import assert_ok, assert_one_line_error, call, write_flat
 
@@ -117,7 +118,7 @@ def test_codes_of_conditional_models_are_fitted_with_a_prior(home):
     model, images = glo.load(newest(home, "label")), pictures()[0][90:]
     fitted, weaker, chosen = (
         model.fitter.fit(images, conditions=model.conditions.of(LABELS[90:], 30), **prior).codes
-        for prior in ({}, {"prior": 0}, {"prior": 0.03})
+        for prior in ({}, {"prior": 0}, {"prior": CONDITIONAL_PRIOR})
     )
     np.testing.assert_array_equal(fitted, chosen)
     prior = GaussianPrior(Gaussian.fit(model.codes, 0), 1.0)
