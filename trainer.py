@@ -60,7 +60,9 @@ def train(flags: "Layer") -> int:
     from glo.training import loop
     from glo.training.state import prepare
 
-    settings = precision.decide(settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
+    settings = precision.decide(
+        settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
+    )
     log.logger.info("building the model ...")
     training = prepare(settings, dataset, plan)
     with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings) as run:
@@ -92,7 +94,8 @@ def train_encoder(settings: "TrainSettings", given: set[str]) -> int:
     dataset = load_dataset(dataclasses.replace(trained, **location))
     manifest.check_dataset(saved, dataset, prefix)
     files.require_writable(prefix.parent)
-    parts = footprint.encoder(trained, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
+    sizes = dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
+    parts = footprint.encoder(trained, dataset.image_shape, *sizes)
     footprint.require(parts, "the encoder", gpu=True)  # without TensorFlow, whether there is a GPU is not known
     device.select(settings.device)
     footprint.require(parts, "the encoder", device.on_gpu())

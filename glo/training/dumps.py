@@ -29,7 +29,7 @@ class Dumps:
         codes = self._training.codes(rows)
         arrays = {
             "image": self._training.images[rows],
-            "reconstruction": self._decoder.images(codes),
+            "reconstruction": self._decoder.images(codes, self._training.conditions(rows)),
             "code": codes,
             "row": rows,
         }

@@ -26,11 +26,13 @@ LARGEST = 202_599  # images of CELEBA, the largest dataset that configs name wit
     ],
 )
 @pytest.mark.parametrize("shape", [(8, 8, 1), (13, 20, 3)])
-def test_parameters_and_maps_equal_those_of_the_keras_model(shape, options):
+@pytest.mark.parametrize("condition_size", [0, 3])
+def test_parameters_and_maps_equal_those_of_the_keras_model(shape, options, condition_size):
     settings = TrainSettings(**{"channels": 4, **options})
-    network = generator.build(shape, 5, settings)
-    assert sum(geometry.parameters(shape, 5, settings)) == network.count_params()
-    assert bool(settings.film) == bool(geometry.parameters(shape, 5, settings)[1])
+    network = generator.build(shape, 5, settings, condition_size)
+    plain, film = geometry.parameters(shape, 5, settings, condition_size)
+    assert plain + film == network.count_params()
+    assert bool(settings.film) == bool(film)
     first, *_, last = geometry.maps(shape, settings)
     assert network.get_layer("map").output.shape[1:] == first
     assert network.get_layer("tanh").output.shape[1:] == last
@@ -56,8 +58,9 @@ def test_blocks_are_limited_by_the_image(shape, most):
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (5, 31, 3), (1, 1, 1), (64, 48, 3)])
-def test_parameters_and_maps_of_the_encoder_equal_those_of_the_keras_model(shape):
-    network = encoder.build(shape, 6, seed=0)
-    assert geometry.encoder_parameters(shape, 6) == network.count_params()
+@pytest.mark.parametrize("condition_size", [0, 3])
+def test_parameters_and_maps_of_the_encoder_equal_those_of_the_keras_model(shape, condition_size):
+    network = encoder.build(shape, 6, 0, condition_size)
+    assert geometry.encoder_parameters(shape, 6, condition_size) == network.count_params()
     shapes = {layer.output.shape[1:] for layer in network.layers if len(layer.output.shape) == 4}
     assert shapes == set(geometry.encoder_maps(shape))
