@@ -49,6 +49,8 @@ TASKS = {
     "neighbors": Task("neighbors", ("neighbors",)),
     "metrics": Task("measure", ("metrics",)),
     "export": Task("export", ("export",)),
+    "explore": Task("explore", ("explore",)),
+    "decode": Task("decode", ("decode",)),
 }
 
 

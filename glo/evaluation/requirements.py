@@ -62,7 +62,7 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
         _check_metrics(settings, dataset)
     if settings.per_class:
         labels.every(dataset)
-    if settings.projector or settings.neighbors:
+    if settings.projector or settings.neighbors or settings.explore:
         _check_points(settings, dataset)
     restores = settings.inpaint is not None or settings.denoise is not None
     if restores and settings.images is None and not len(dataset.test_rows):
@@ -94,7 +94,7 @@ def check_projector(settings: EvalSettings, run: Path) -> None:
 
 
 def _check_points(settings: EvalSettings, dataset: Dataset) -> None:
-    flag = "--projector" if settings.projector else "--neighbors"
+    flag = next(f"--{task}" for task in ("projector", "neighbors", "explore") if settings.requests(task))
     training, held_out = len(dataset.train_rows), min(settings.num_fit, len(dataset.test_rows))
     if training < 2:
         raise UserError(f"{flag} needs 2 training images or more, {dataset.path} has {training}")

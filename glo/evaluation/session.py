@@ -25,6 +25,7 @@ class Session:
     folder: the output folder. pictures: pictures of --images, uint8 [n, H, W, C], and their names.
     hole: mask of --inpaint, bool [H, W, 1]. image_class: class of --label.
     analogy: pictures of --analogy, uint8 [3, H, W, C]; None if it names training images.
+    codes: of --decode, float32 [n, d]. tensorflow_js: the text of TensorFlow.js, for --explore.
     """
 
     run: Run
@@ -35,6 +36,8 @@ class Session:
     hole: np.ndarray | None = None
     image_class: ImageClass | None = None
     analogy: np.ndarray | None = None
+    codes: np.ndarray | None = None
+    tensorflow_js: str | None = None
 
     @property
     def images(self) -> Rows:

@@ -19,6 +19,7 @@ from glo.samplers.cache import Fitted
 from glo.settings import loss_expression
 
 DIRECTIONS = 8  # leading principal components of the codes that get a slider
+NEGLIGIBLE = 1e-5  # of the largest deviation: along such a component, there is nothing to see
 TSNE_PERPLEXITY = 30.0
 WEBP_QUALITY = 85  # of thumbnails in colour; grey ones are PNGs, without loss
 
@@ -35,6 +36,7 @@ def collect(
     """
     points = run.training_points(n, seed)
     mean, axes, deviations = principal_components(run.codes)
+    shown = min(DIRECTIONS, int(np.sum(deviations > NEGLIGIBLE * deviations[0])))
     content = {
         "name": run.settings.dataset,
         "run": run.prefix.parent.name,
@@ -54,7 +56,7 @@ def collect(
             "thumbnails": _thumbnails(points),
         },
         "directions": {
-            "mean": pack(mean), "axes": pack(axes[:DIRECTIONS]), "deviations": pack(deviations[:DIRECTIONS])
+            "mean": pack(mean), "axes": pack(axes[:shown]), "deviations": pack(deviations[:shown])
         },
         "sampler": {"name": sampler.name, **sampling.describe(sampler.sampler, dtype, seed, temperature)},
         "temperature": temperature,
@@ -74,9 +76,7 @@ def principal_components(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     return mean, axes * np.sign(largest)[:, None], np.sqrt(np.maximum(variances[::-1], 0))
 
 
-def arrange(
-    codes: np.ndarray, method: str, components: tuple[np.ndarray, np.ndarray], seed: int
-) -> np.ndarray:
+def arrange(codes: np.ndarray, method: str, components: tuple[np.ndarray, np.ndarray], seed: int) -> np.ndarray:
     """Positions float64 [n, 2] of codes float32 [n, d] on the map, within [-1, 1] and centred.
 
     method: `pca` projects them on the first two of `components` (mean and axes); `tsne` embeds them by t-SNE (van der

@@ -16,6 +16,7 @@ from glo.settings.shared import (
     SAMPLERS,
     SEED,
     data_setting,
+    explorer_setting,
     fitting_setting,
     machine_setting,
     output_setting,
@@ -101,6 +102,13 @@ class EvalSettings:
     export: str | None = task_setting(
         None, "write generator and sampler to this folder as a TensorFlow SavedModel", metavar="DIR"
     )
+    explore: bool = task_setting(
+        False,
+        "write the model and codes of training images as one HTML file that decodes, samples and fits in a browser",
+    )
+    decode: str | None = task_setting(
+        None, "images of the codes in this .npy or JSON file, such as a page of --explore saves", metavar="FILE"
+    )
     compare: tuple[str, ...] = task_setting(
         (), "put run folders, or a folder of them, side by side in a table and a plot", metavar="RUN"
     )
@@ -173,6 +181,19 @@ class EvalSettings:
         pattern="[0-9a-f]{64}",
         example="64 of 0-9 and a-f",
         metavar="HEX",
+    )
+    # explorer
+    max_images: int = explorer_setting(
+        2000, "training images on the page of --explore, at most; they decide on its size", low=2, high=20_000
+    )
+    map: str = explorer_setting(
+        "pca", "positions of codes on its map: two principal components, or t-SNE", choices=("pca", "tsne")
+    )
+    weights: str = explorer_setting(
+        "float16", "type of the weights in the page; float32 doubles their size", choices=("float16", "float32")
+    )
+    tfjs: str | None = explorer_setting(
+        None, "tf.es2017.min.js of TensorFlow.js 4.22.0 (default: downloaded once into a cache folder)", metavar="FILE"
     )
     # output
     prefix: str = output_setting("default", "last word of the names of the files that are written", **NAME)

@@ -12,6 +12,7 @@ code_setting = partial(setting, group="codes")
 task_setting = partial(setting, group="tasks")
 fitting_setting = partial(setting, group="fitting")
 sampling_setting = partial(setting, group="sampling")
+explorer_setting = partial(setting, group="explorer")
 output_setting = partial(setting, group="output")
 machine_setting = partial(setting, group="machine")
 
