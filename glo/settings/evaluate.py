@@ -103,8 +103,7 @@ class EvalSettings:
         None, "write generator and sampler to this folder as a TensorFlow SavedModel", metavar="DIR"
     )
     explore: bool = task_setting(
-        False,
-        "write the model and codes of training images as one HTML file that decodes, samples and fits in a browser",
+        False, "one HTML file that runs the model in a browser: a map of the codes, sliders, samples, your own pictures"
     )
     decode: str | None = task_setting(
         None, "images of the codes in this .npy or JSON file, such as a page of --explore saves", metavar="FILE"

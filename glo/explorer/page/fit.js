@@ -1,21 +1,25 @@
 // Fitting: finding the code of an image by gradient descent with the generator frozen, as in glo/inference/fitting.py.
 
+import { content } from "./content.js";
 import { loss } from "./losses.js";
 import { inputs, matrix, pause } from "./model.js";
 import { generate } from "./network.js";
-import { content } from "./content.js";
+import { codes as trainingCodes, nearest } from "./points.js";
+import { mean } from "./state.js";
 
+const NEAREST = 3; // besides the mean code, fitting starts from the codes of this many nearest training images
 const STEPS = 200;
 const RACE = 0.15; // share of the steps for which all starts are optimized
 const RATE = 20 * 0.001; // ALPHA times ADAM_SCALE
 const [BETA_1, BETA_2, EPSILON] = [0.5, 0.9, 1e-8];
 
 // The best code of an image, Float32Array in [-1, 1].
-// starts: codes. condition: as in `decode`. progress(share, code) is called after each step; fitting stops early, with
-// the best code so far, if it returns false.
-export async function fit(image, shape, starts, condition, progress) {
+// condition: as in `decode`. progress(share, code) is called after each step; fitting stops early, with the best code
+// so far, if it returns false.
+export async function fit(image, condition, progress) {
+  const starts = [mean, ...nearest(image, NEAREST).map((row) => trainingCodes[row])];
   const race = Math.max(1, Math.round(RACE * STEPS));
-  const target = tf.tensor(image, [1, ...shape]);
+  const target = tf.tensor(image, [1, ...content.image]);
   try {
     const started = await descend(target, starts, condition, race, (step, code) => progress(step / STEPS, code));
     if (started.stopped) return started.code;

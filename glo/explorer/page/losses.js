@@ -34,10 +34,10 @@ const LOSSES = {
   },
 };
 
-// The loss of the run: a weighted sum of the above.
-export function loss(prediction, target) {
-  const terms = content.loss.map((term) => LOSSES[term.name](prediction, target, term.arguments).mul(term.weight));
-  return terms.reduce((sum, term) => sum.add(term));
+// A weighted sum of the above: the loss of the run.
+export function loss(prediction, target, sum = content.loss) {
+  const terms = sum.map((term) => LOSSES[term.name](prediction, target, term.arguments).mul(term.weight));
+  return terms.reduce((total, term) => total.add(term));
 }
 
 function laplacian(x, y, { levels, sigma, weights }) {

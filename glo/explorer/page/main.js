@@ -6,12 +6,13 @@ import { start as startImage, update as updateImage } from "./current.js";
 import { fit } from "./fit.js";
 import { keepHash, link } from "./hash.js";
 import { start as startMap } from "./map.js";
+import { loss } from "./losses.js";
 import { decode, project } from "./model.js";
 import { start as startPath } from "./path.js";
 import { start as startPicture } from "./picture.js";
 import { codes, describe } from "./points.js";
 import { prepare } from "./resize.js";
-import { refresh as drawSamples, start as startSample } from "./sample.js";
+import { start as startSample } from "./sample.js";
 import { draw, transform } from "./sampler.js";
 import { announce, current, take } from "./state.js";
 
@@ -33,4 +34,4 @@ await updateImage();
 document.body.dataset.ready = "";
 
 // For the browser's console: what the page computes, of codes Float32Array [d] and images Float32Array in [-1, 1].
-globalThis.explorer = { codes, content, current, decode, draw, drawSamples, fit, prepare, project, take, transform };
+globalThis.explorer = { codes, content, current, decode, draw, fit, loss, prepare, project, take, transform };

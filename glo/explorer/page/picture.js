@@ -1,15 +1,13 @@
 // The panel "Your picture": a drawing or a picture of the user, to which a code is fitted.
 
-import { channels, content, height, width } from "./content.js";
+import { channels, height, width } from "./content.js";
 import { fit } from "./fit.js";
 import { decode, project } from "./model.js";
 import { psnr, show } from "./pixels.js";
-import { codes, nearest } from "./points.js";
 import { prepare } from "./resize.js";
-import { announce, current, mean, take } from "./state.js";
+import { announce, current, take } from "./state.js";
 
 const SIDE = 280; // pixels of the drawing, along the longer side
-const STARTS = 3; // codes of the nearest training images, besides the mean code
 const MOST_BYTES = 32 << 20;
 const MOST_PIXELS = 50_000_000;
 const TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/avif"];
@@ -127,9 +125,8 @@ async function run() {
   button.textContent = "Stop";
   bar.hidden = false;
   try {
-    const starts = [mean, ...nearest(image, STARTS).map((row) => codes[row])];
     let last = 0;
-    const code = await fit(image, content.image, starts, current.condition, (share, best) => {
+    const code = await fit(image, current.condition, (share, best) => {
       bar.value = share;
       if (share - last > 0.05) {
         last = share;

@@ -1,0 +1,73 @@
+"""Small trained models, their pages, and pages opened in a browser without network."""
+
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from tests.support import assert_ok, call, samples, write_flat
+
+HOSTILE = "</script><img src=x onerror=\"document.title='broken'\"><b>"
+
+
+def train(home, name, images, codes, *settings, **arrays):
+    """Train a model of a few steps; returns the run folder."""
+    write_flat(home / "datasets" / name, images, codes, **arrays)
+    folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
+    assert_ok(call("trainer.py", "--dataset", name, "--batch_size", 32, "--precision", "float32", *settings, *folders))
+    (run,) = home.glob(f"train_dir/*-{name}_lr_*")
+    return run
+
+
+def digits(home):
+    """A model of scikit-learn's digits, 8x8, that reconstructs them; 40 are held out."""
+    data = load_digits()
+    images = np.rint(data.images[:640, :, :, None] * 255 / 16).astype(np.uint8)
+    flat = images.reshape(len(images), -1) / 255.0 - 0.5
+    codes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)[0][:, :10]
+    codes = (codes / np.linalg.norm(codes, axis=1).max()).astype(np.float32)
+    arrays = {"label": data.target[:640].astype(np.int32), "split": (np.arange(640) >= 600).astype(np.uint8)}
+    settings = ["--max_steps", 300, "--channels", 8, "--sampler", "gaussian"]
+    return train(home, "DIGITS", images, codes, *settings, **arrays)
+
+
+def colours(home):
+    """An untrained model of 13x10 images in colour, cropped and with FiLM, whose names and attributes are hostile."""
+    images, codes = samples(60, (13, 10, 3), 6)
+    names = {"attribute_names": [HOSTILE, "plain"]}
+    attribute = np.stack([np.arange(60) % 2, np.arange(60) % 3 == 0], axis=1).astype(np.int8)
+    settings = ["--max_steps", 3, "--channels", 4, "--film", 5, "--generator", "resize_conv", "--sampler", "gmm"]
+    ids = [f"{index} {HOSTILE}" for index in range(60)]
+    return train(home, "COLOURS", images, codes, *settings, ids=ids, attributes=names, attribute=attribute)
+
+
+@contextmanager
+def opened(browser, path, fragment="", refused=False, **options):
+    """The page of a file, opened without network; errors of the page, and whatever it logs, fail the test.
+
+    refused: whether the page tries what its policy refuses; the browser logs that.
+    """
+    context = browser.new_context(offline=True, accept_downloads=True, **options)
+    page = context.new_page()
+    messages = []
+    page.on("console", lambda message: messages.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: messages.append(request.url) if request.url.startswith("http") else None)
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
+    page.goto(path.as_uri() + fragment)
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    yield page
+    context.close()
+    assert all(refused and "Content Security Policy" in message for message in messages), messages
+
+
+def use(page, backend):
+    """Compute on `cpu` or `webgl`."""
+    page.select_option("#backend", backend)
+    page.wait_for_function("name => tf.getBackend() === name", arg=backend)
+
+
+def decode(page, codes, shape):
+    """The images float32 [n, *shape] in [-1, 1] that the page decodes."""
+    images = page.evaluate("async codes => (await explorer.decode(codes)).map(image => Array.from(image))", codes.tolist())
+    return np.array(images, np.float32).reshape(-1, *shape)
