@@ -90,7 +90,9 @@ def arrange(codes: np.ndarray, method: str, components: tuple[np.ndarray, np.nda
         from sklearn.manifold import TSNE
 
         perplexity = min(TSNE_PERPLEXITY, (len(codes) - 1) / 3)
-        positions = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(codes).astype(np.float64)
+        spread = max(positions[:, 0].std(), np.finfo(np.float32).tiny)
+        start = (positions * (1e-4 / spread)).astype(np.float32)  # as init="pca", which needs two dimensions
+        positions = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(codes).astype(np.float64)
     positions = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
     return positions / max(np.abs(positions).max(), np.finfo(np.float32).tiny)
 

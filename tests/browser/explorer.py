@@ -1,5 +1,6 @@
 """Small trained models, their pages, and pages opened in a browser without network."""
 
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -64,10 +65,23 @@ def opened(browser, path, fragment="", refused=False, **options):
 def use(page, backend):
     """Compute on `cpu` or `webgl`."""
     page.select_option("#backend", backend)
-    page.wait_for_function("name => tf.getBackend() === name", arg=backend)
+    until(page, "name => tf.getBackend() === name", backend)
 
 
 def decode(page, codes, shape):
     """The images float32 [n, *shape] in [-1, 1] that the page decodes."""
-    images = page.evaluate("async codes => (await explorer.decode(codes)).map(image => Array.from(image))", codes.tolist())
+    images = page.evaluate(
+        "async codes => (await explorer.decode(codes)).map(image => Array.from(image))", codes.tolist()
+    )
     return np.array(images, np.float32).reshape(-1, *shape)
+
+
+def until(page, condition, argument=None, seconds=120):
+    """Wait until a JavaScript expression, or function of an argument, is true.
+
+    Playwright's own wait_for_function evaluates text within the page, which the policy of the page refuses.
+    """
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition, argument):
+        assert time.monotonic() < deadline, f"never true: {condition}"
+        page.wait_for_timeout(50)

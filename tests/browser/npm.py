@@ -47,7 +47,9 @@ def main(path: Path) -> None:
     path.write_bytes(content)
     if not FILE.matches(path):
         path.unlink()
-        sys.exit(f"error: {FILE.name} of {PACKAGE} {VERSION} has another checksum than datasets/tensorflow_js.py states")
+        sys.exit(
+            f"error: {FILE.name} of {PACKAGE} {VERSION} has another checksum than datasets/tensorflow_js.py states"
+        )
 
 
 if __name__ == "__main__":

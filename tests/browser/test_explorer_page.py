@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.browser.explorer import HOSTILE, colours, decode, digits, opened
+from tests.browser.explorer import HOSTILE, colours, decode, digits, opened, until
 from tests.support import assert_ok, call
 
 pytestmark = pytest.mark.browser
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 NAMED = """() => Array.from(document.querySelectorAll("button, input, select, canvas, progress, [role=group]"))
     .filter(element => !element.closest("[hidden]"))
     .filter(element => !(element.getAttribute("aria-label") || element.textContent.trim() || element.closest("label")
-        || element.closest("[aria-label]")))
+        || element.querySelector("[aria-label]")))
     .map(element => element.outerHTML)"""
 
 
@@ -88,7 +88,7 @@ def test_the_map_takes_codes_of_images_and_between_them(pages, browser):
         canvas = page.locator("#map-canvas")
         box = canvas.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2 + 20, box["y"] + box["height"] / 2 + 5)
-        page.wait_for_function("document.getElementById('map-decoded').width === 8")
+        until(page, "document.getElementById('map-decoded').width === 8")
         caption = page.text_content("#map-caption")
         assert re.fullmatch(r"training image \d+, label \d", caption)
         page.mouse.down()
@@ -115,7 +115,7 @@ def test_samples_depend_on_seed_and_temperature_and_show_their_neighbours(pages,
             page.locator("#seed").fill(seed)
             page.evaluate("document.getElementById('samples').replaceChildren()")
             page.click("#draw")
-            page.wait_for_function("document.querySelectorAll('#samples button').length === 64")
+            until(page, "document.querySelectorAll('#samples button').length === 64")
             image = page.evaluate("document.querySelector('#samples canvas').toDataURL()")
             assert grids.setdefault((seed, temperature), image) == image
         assert len(set(grids.values())) == 3
@@ -136,7 +136,7 @@ def test_a_drawn_digit_is_fitted(pages, browser):
         target = shown(page, "#target")[..., 0]
         assert target[:, 3:5].mean() > 3 * target[:, :2].mean()
         page.click("#fit")
-        page.wait_for_function("document.getElementById('fit').textContent === 'Fit'", timeout=120_000)
+        until(page, "document.getElementById('fit').textContent === 'Fit'")
         fitted = shown(page, "#fitted")[..., 0].astype(float)
         value = float(re.fullmatch(r"PSNR ([\d.]+) dB", page.text_content("#fit-result"))[1])
         assert value == pytest.approx(-10 * np.log10(np.square((fitted - target) / 255).mean()), abs=0.3)
@@ -166,11 +166,11 @@ def test_files_are_decoded_as_pictures_only(pages, browser):
     with opened(browser, pages["colours"]) as page:
         for file in refused:
             page.set_input_files("#file", file)
-            page.wait_for_function("name => document.getElementById('fit-result').textContent.includes(name)",
-                                   arg=f"Cannot use {file['name']}: ")  # fmt: skip
+            message = f"Cannot use {file['name']}: "
+            until(page, "text => document.getElementById('fit-result').textContent.includes(text)", message)
             assert page.is_disabled("#fit")
         page.set_input_files("#file", {"name": "sun.png", "mimeType": "image/png", "buffer": picture()})
-        page.wait_for_function("!document.getElementById('fit').disabled")
+        until(page, "!document.getElementById('fit').disabled")
         target = shown(page, "#target")
         assert target.shape == (13, 10, 4)
         assert np.abs(target[6, 5, :3].astype(int) - (255, 165, 0)).max() <= 2
@@ -192,7 +192,7 @@ def test_paths_are_shown_played_and_saved(pages, browser, tmp_path):
         page.locator("#path-steps").dispatch_event("change")
         for kind, count in (("arc", 9), ("line", 9), ("analogy", 25)):
             page.select_option("#path-kind", kind)
-            page.wait_for_function("n => document.querySelectorAll('#strip button').length === n", arg=count)
+            until(page, "n => document.querySelectorAll('#strip button').length === n", count)
         codes = page.evaluate("explorer.codes.slice(0, 3).map(code => Array.from(explorer.project(code)))")
         saved = {}
         for button in ("path-npy", "save-gif", "save-strip"):
@@ -228,14 +228,14 @@ def test_the_address_keeps_the_state(pages, browser):
         page.locator("#seed").fill("5")
         page.select_option("#path-kind", "arc")
         pixels = wait_for_image(page)
-        page.wait_for_function("location.hash.includes('seed=5') && location.hash.includes('path-kind=arc')")
+        until(page, "location.hash.includes('seed=5') && location.hash.includes('path-kind=arc')")
         fragment = page.evaluate("location.hash")
     with opened(browser, pages["digits"], fragment) as page:
         np.testing.assert_array_equal(wait_for_image(page), pixels)
         assert (page.input_value("#seed"), page.input_value("#path-kind")) == ("5", "arc")
-        page.wait_for_function("document.querySelectorAll('#waypoints button').length === 2")
+        until(page, "document.querySelectorAll('#waypoints button').length === 2")
         page.evaluate("location.hash = '#code=AAAA&path=%3Cb%3E&seed=-3&path-kind=spiral&path-steps=999'")
-        page.wait_for_function("document.querySelectorAll('#waypoints button').length === 0")
+        until(page, "document.querySelectorAll('#waypoints button').length === 0")
         assert (page.input_value("#seed"), page.input_value("#path-kind")) == ("5", "arc")
         wait_for_image(page)
 
@@ -271,7 +271,7 @@ def test_the_page_fits_its_window_and_every_control_has_a_name(width, scheme, pa
         window = {"width": width, "height": 900}
         with opened(browser, pages[name], viewport=window, color_scheme=scheme) as page:
             page.click("#draw")
-            page.wait_for_function("document.querySelectorAll('#samples button').length === 64")
+            until(page, "document.querySelectorAll('#samples button').length === 64")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate(NAMED) == []
             paper = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -42,7 +42,9 @@ export function start() {
   document.getElementById("map-out").addEventListener("click", () => zoom(1 / 1.5));
   document.getElementById("map-whole").addEventListener("click", whole);
   colour();
-  mark(nearestPoints(0, 0, 1)[0].row);
+  const { row } = nearestPoints(0, 0, 1)[0];
+  mark(row);
+  decodeUnder(codes[row]);
 }
 
 function scale() {
@@ -74,15 +76,19 @@ function draw() {
   const size = Math.max(LEAST, Math.min(side, LEAST * Math.sqrt(view.zoom)));
   context.imageSmoothingEnabled = size < side;
   const style = getComputedStyle(canvas);
-  const taken = new Set();
+  const cell = size + 6; // the place of a thumbnail with its frame
+  const places = new Map(); // of thumbnails, by cell
   const thumbnails = [];
   positions.forEach((position, row) => {
     const [x, y] = toScreen(position);
     if (x < -size || y < -size || x > w + size || y > h + size) return;
-    const [i, j] = [Math.round(x / (size + 4)), Math.round(y / (size + 4))];
-    const free = [-1, 0, 1].every((a) => [-1, 0, 1].every((b) => !taken.has(`${i + a} ${j + b}`)));
+    const [i, j] = [Math.floor(x / cell), Math.floor(y / cell)];
+    const free = [-1, 0, 1].every((a) => [-1, 0, 1].every((b) => {
+      const place = places.get(`${i + a} ${j + b}`);
+      return !place || Math.abs(place[0] - x) >= cell || Math.abs(place[1] - y) >= cell;
+    }));
     if (free) {
-      taken.add(`${i} ${j}`);
+      places.set(`${i} ${j}`, [x, y]);
       thumbnails.push([row, x, y]);
     } else {
       context.fillStyle = colours[row] ?? style.color;
