@@ -16,7 +16,7 @@ const [BETA_1, BETA_2, EPSILON] = [0.5, 0.9, 1e-8];
 // The best code of an image, Float32Array in [-1, 1].
 // condition: as in `decode`. progress(share, code) is called after each step; fitting stops early, with the best code
 // so far, if it returns false.
-export async function fit(image, condition, progress) {
+export async function fit(image, condition = null, progress = () => true) {
   const starts = [mean, ...nearest(image, NEAREST).map((row) => trainingCodes[row])];
   const race = Math.max(1, Math.round(RACE * STEPS));
   const target = tf.tensor(image, [1, ...content.image]);
