@@ -55,6 +55,8 @@ def collect(
             "method": map_method,
             "thumbnails": _thumbnails(points),
         },
+        "attributes": [],
+        "condition": None,
         "directions": {
             "mean": pack(mean), "axes": pack(axes[:shown]), "deviations": pack(deviations[:shown])
         },

@@ -29,9 +29,17 @@ function decode(text) {
   }
 }
 
+// The condition in a text such as "0,1,0"; the present one if there is none that this model takes.
+function condition(text) {
+  const values = Float32Array.from(text.split(","), Number);
+  const valid = values.length === current.condition?.length && values.every((value) => value === 0 || value === 1);
+  return valid ? values : current.condition;
+}
+
 // The address of the page in its present state.
 export function link() {
   const hash = new URLSearchParams({ code: encode([current.code]) });
+  if (current.condition) hash.set("condition", Array.from(current.condition));
   if (waypoints.length) hash.set("path", encode(waypoints));
   for (const control of controls) hash.set(control.id, control.type === "checkbox" ? control.checked : control.value);
   return `${location.href.split("#")[0]}#${hash}`;
@@ -51,7 +59,7 @@ function restore() {
   }
   setWaypoints(decode(hash.get("path") ?? ""));
   const [code] = decode(hash.get("code") ?? "");
-  if (code) take(code, "the link");
+  if (code) take(code, "the link", condition(hash.get("condition") ?? ""));
   return Boolean(code);
 }
 

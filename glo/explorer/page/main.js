@@ -10,11 +10,11 @@ import { loss } from "./losses.js";
 import { decode, project } from "./model.js";
 import { start as startPath } from "./path.js";
 import { start as startPicture } from "./picture.js";
-import { codes, describe } from "./points.js";
+import { codes } from "./points.js";
 import { prepare } from "./resize.js";
 import { start as startSample } from "./sample.js";
 import { draw, transform } from "./sampler.js";
-import { announce, current, take } from "./state.js";
+import { announce, current, take, takeRow } from "./state.js";
 
 document.title = `${content.name}: explorer`;
 document.getElementById("name").textContent = content.name;
@@ -29,7 +29,7 @@ document.getElementById("share").addEventListener("click", async () => {
   await navigator.clipboard?.writeText(link()).catch(() => {});
   announce("The address of this page now holds its state, and is on the clipboard where the browser allows it.");
 });
-if (!keepHash()) take(codes[0], describe(0));
+if (!keepHash()) takeRow(0);
 await updateImage();
 document.body.dataset.ready = "";
 

@@ -4,7 +4,7 @@ import { blend, nearestPoints } from "./blend.js";
 import { decode, latest, project } from "./model.js";
 import { show } from "./pixels.js";
 import { codes, columns, describe, drawThumbnail, positions, side } from "./points.js";
-import { announce, current, take } from "./state.js";
+import { announce, conditions, take, takeRow } from "./state.js";
 
 const LEAST = 18; // pixels of a thumbnail on the screen
 const HIT = 14; // pixels around a point within which it is under the pointer
@@ -44,7 +44,7 @@ export function start() {
   colour();
   const { row } = nearestPoints(0, 0, 1)[0];
   mark(row);
-  decodeUnder(codes[row]);
+  decodeUnder(codes[row], conditions?.[row]);
 }
 
 function scale() {
@@ -172,7 +172,7 @@ function released(event) {
   const [x, y] = at(event);
   const row = hit(x, y);
   if (row >= 0) takeRow(row);
-  else take(blend(...toMap(x, y)), "a point of the map");
+  else take(blend(...toMap(x, y)), "a point of the map", conditions?.[marked]);
 }
 
 // The row of the point within reach of a position on the screen, or -1.
@@ -181,16 +181,11 @@ function hit(x, y) {
   return distance * scale() <= HIT ? row : -1;
 }
 
-function takeRow(row) {
-  take(codes[row], describe(row));
-  announce(`Took the code of ${describe(row)}.`);
-}
-
 // Decode the code of a point of the map, and show the nearest training image.
 function look(x, y) {
   const position = toMap(x, y);
   mark(nearestPoints(...position, 1)[0].row);
-  decodeUnder(blend(...position));
+  decodeUnder(blend(...position), conditions?.[marked]);
 }
 
 function mark(row) {
@@ -202,8 +197,8 @@ function mark(row) {
   draw();
 }
 
-const decodeUnder = latest(async (code) => {
-  const [image] = await decode([project(code)], current.condition);
+const decodeUnder = latest(async (code, condition) => {
+  const [image] = await decode([project(code)], condition);
   show(under, image);
 });
 
@@ -238,6 +233,6 @@ function step([dx, dy]) {
     [view.x, view.y] = positions[best];
   }
   mark(best);
-  decodeUnder(codes[best]);
+  decodeUnder(codes[best], conditions?.[best]);
   announce(describe(best));
 }

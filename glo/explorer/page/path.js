@@ -6,7 +6,7 @@ import { gif } from "./gif.js";
 import { along, arc, linear, parallelogram } from "./interpolation.js";
 import { decode, latest, project } from "./model.js";
 import { picture, sheet, show } from "./pixels.js";
-import { announce, current, take } from "./state.js";
+import { announce, current, onCondition, take } from "./state.js";
 import { onWaypoints, setWaypoints, waypoints } from "./waypoints.js";
 
 const MILLISECONDS = 80; // of a frame
@@ -27,6 +27,7 @@ let timer = null;
 
 export function start() {
   onWaypoints(update);
+  onCondition(update);
   kind.addEventListener("change", update);
   steps.addEventListener("change", update);
   play.addEventListener("click", () => (timer ? stop() : begin()));

@@ -5,7 +5,7 @@ import { decode, latest } from "./model.js";
 import { picture } from "./pixels.js";
 import { nearest, thumbnail } from "./points.js";
 import { draw, hasTemperature, isStock, stockSize } from "./sampler.js";
-import { current, take } from "./state.js";
+import { current, onCondition, take } from "./state.js";
 
 const COUNT = 64;
 const SHOWN = 8; // nearest training images beside a sample
@@ -33,6 +33,9 @@ export function start() {
   });
   temperature.addEventListener("input", display);
   temperature.addEventListener("change", display);
+  onCondition(() => {
+    if (grid.childElementCount) refresh();
+  });
   display();
 }
 

@@ -1,10 +1,12 @@
 // What the panels share: the current code and, of a conditional model, the condition.
 
-import { unpack } from "./arrays.js";
+import { rows, unpack } from "./arrays.js";
 import { content } from "./content.js";
+import { codes, describe } from "./points.js";
 
 export const mean = unpack(content.directions.mean);
 export const current = { code: mean, condition: null, source: "the mean code" };
+export const conditions = content.condition && rows(content.condition.values); // of the training images
 
 const listeners = [];
 
@@ -13,9 +15,19 @@ export function onChange(listener) {
   listeners.push(listener);
 }
 
+// listener(): called after the condition has changed.
+export function onCondition(listener) {
+  let before = current.condition;
+  onChange(() => {
+    if (current.condition === before) return;
+    before = current.condition;
+    listener();
+  });
+}
+
 // Make a code, which need not be projected, the current one. source: where it comes from, in words.
-export function take(code, source) {
-  Object.assign(current, { code, source });
+export function take(code, source, condition = current.condition) {
+  Object.assign(current, { code, source, condition });
   listeners.forEach((listener) => listener(false));
 }
 
@@ -23,6 +35,12 @@ export function take(code, source) {
 export function move(code) {
   current.code = code;
   listeners.forEach((listener) => listener(true));
+}
+
+// Make the code and the condition of a training image the current ones.
+export function takeRow(row) {
+  take(codes[row], describe(row), conditions?.[row] ?? null);
+  announce(`Took the code of ${describe(row)}.`);
 }
 
 const status = document.getElementById("status");
