@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     trained = saved.resolved(prefix)
     requirements.check_sampler(settings, trained)
     requirements.check_encoder(settings, prefix)
+    requirements.check_condition(settings, trained)
     location = {"dataset": settings.dataset or trained.dataset, "data_dir": settings.data_dir or trained.data_dir}
     dataset = load_dataset(dataclasses.replace(trained, **location, memory_limit=settings.memory_limit))
     manifest.check_dataset(saved, dataset, prefix)

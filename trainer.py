@@ -60,7 +60,9 @@ def train(flags: "Layer") -> int:
     from glo.training import loop
     from glo.training.state import prepare
 
-    settings = precision.decide(settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
+    settings = precision.decide(
+        settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
+    )
     log.logger.info("building the model ...")
     training = prepare(settings, dataset, plan)
     with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings) as run:

@@ -37,16 +37,19 @@ def main() -> None:
     run = glo.load(options.run, options.data_dir)
     if run.dataset is None or run.encoder is None:
         raise UserError("the bench needs the dataset of the run and its encoder: trainer.py --encoder makes one")
-    rows = np.random.default_rng(0).permutation(run.dataset.test_rows)[: options.num]
-    points = measure(run, run.dataset.images[np.sort(rows)])
+    rows = np.sort(np.random.default_rng(0).permutation(run.dataset.test_rows)[: options.num])
+    points = measure(run, run.dataset.images[rows], run.dataset.conditions[rows])
     folder = Path(options.out) if options.out else run.prefix.parent
     files.write_text(folder / "encoder_curve.json", json.dumps(points, indent=1) + "\n")
     with files.replacing(folder / "encoder_curve.png") as temporary:
         temporary.write_bytes(plot(points, f"{run.settings.dataset}, {len(rows)} held-out images"))
 
 
-def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
-    """PSNR [dB], run's loss, milliseconds an image and share of the time of `today`, by the names above."""
+def measure(run: "glo.Run", images: np.ndarray, conditions: np.ndarray) -> dict[str, dict[str, float]]:
+    """PSNR [dB], run's loss, milliseconds an image and share of the time of `today`, by the names above.
+
+    Images uint8 [n, H, W, C] are fitted under their own conditions, float32 [n, k].
+    """
     from glo.inference import fitting, quasi_newton
     from glo.inference.neighbors import nearest
     from glo.inference.psnr import psnr
@@ -58,40 +61,40 @@ def measure(run: "glo.Run", images: np.ndarray) -> dict[str, dict[str, float]]:
     minimize = quasi_newton.make_minimizer(run.model, run.settings.projection, batch_size)
 
     def adam(updates: int) -> np.ndarray:
-        codes, fitted = run.encoder.codes(images), []
+        codes, fitted = run.encoder.codes(images, conditions), []
         for start in range(0, len(images), batch_size):
             batch = slice(start, start + batch_size)
-            state = descend(fitting.begin(codes[batch]), images[batch], 0, updates, updates)
+            state = descend(fitting.begin(codes[batch]), images[batch], conditions[batch], 0, updates, updates)
             fitted.append(state[-2])
         return np.concatenate(fitted)
 
     def from_nearest(steps: int) -> np.ndarray:
         codes = run.codes[nearest(images, run.dataset.train_images)[1][:, 0]]
-        return minimize(codes, images, steps)
+        return minimize(codes, images, steps, conditions)
 
     def add(name: str, encode: Callable[[], np.ndarray]) -> None:
         start = time.process_time()
         codes = encode()
         seconds = time.process_time() - start
-        errors = np.square((run.decoder.images(codes).astype(np.float64) - images) / 255)
+        errors = np.square((run.decoder.images(codes, conditions).astype(np.float64) - images) / 255)
         points[name] = {
             "psnr": psnr(errors.mean()),
-            "loss": float(run.losses(images, codes).mean()),
+            "loss": float(run.fitter.losses(images, codes, conditions).mean()),
             "milliseconds": 1000 * seconds / len(images),
             "share": 1000 * seconds / len(images) / points["today"]["milliseconds"] if points else 1.0,
         }
         point = points[name]
         print(f"{name:16} {point['psnr']:6.2f} dB {point['milliseconds']:8.2f} ms {point['share']:6.1%}", flush=True)
 
-    for warm_up in (run.encoder.codes, run.fit_fast):  # compiles them
-        warm_up(images[:2])
-    minimize(run.codes[:2], images[:2], 1)
-    descend(fitting.begin(run.codes[:2]), images[:2], 0, 1, 1)
-    add("today", lambda: run.fit(images, loss, STEPS, start="nearest"))
-    add("encoder", lambda: run.encoder.codes(images))
+    for warm_up in (run.encoder.codes, run.fitter.fit_fast):  # compiles them
+        warm_up(images[:2], conditions=conditions[:2])
+    minimize(run.codes[:2], images[:2], 1, conditions[:2])
+    descend(fitting.begin(run.codes[:2]), images[:2], conditions[:2], 0, 1, 1)
+    add("today", lambda: run.fitter.fit(images, loss, STEPS, start="nearest", conditions=conditions).codes)
+    add("encoder", lambda: run.encoder.codes(images, conditions))
     for updates in UPDATES:
         add(f"adam {updates}", lambda updates=updates: adam(updates))
-        add(f"lbfgs {updates}", lambda updates=updates: run.fit_fast(images, updates))
+        add(f"lbfgs {updates}", lambda updates=updates: run.fitter.fit_fast(images, updates, conditions).codes)
     for updates in UPDATES[1:]:
         add(f"nearest lbfgs {updates}", lambda updates=updates: from_nearest(updates))
     return points

@@ -34,7 +34,7 @@ def measure(run: Run, num: int) -> dict[str, float | int | dict[str, float]]:
     """Both measures for the middle of each path, and for reconstructions of training images, which a path ends with."""
     from glo.features import extractors
     from glo.features.classifier import Classifier
-    from glo.inference.paths import PATHS
+    from glo.inference.paths import PATHS, interpolate
     from glo.metrics import memorization
     from glo.metrics.distances import frechet
 
@@ -44,8 +44,11 @@ def measure(run: Run, num: int) -> dict[str, float | int | dict[str, float]]:
     held_out = dataset.images[np.sort(random.permutation(dataset.test_rows)[:num])]
     classifier = Classifier(dataset)
     real = extractors.features(classifier, held_out)
-    images = {path: run.interpolate(*run.codes[rows], path, steps=3)[1][:, 1] for path in PATHS}
-    images["reconstructions"] = run.decode(run.codes[rows[0]])
+    ends, conditions = run.codes[rows], (run.conditions[rows[0]], run.conditions[rows[1]])
+    images = {
+        path: interpolate(run.decoder, path, run.codes, *ends, 3, conditions=conditions)[1][:, 1] for path in PATHS
+    }
+    images["reconstructions"] = run.decoder.images(ends[0], conditions[0])
     measured = {
         name: {
             "frechet": frechet(real, extractors.features(classifier, shown)),

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from glo.data import array_layout, group_layout, safe_hdf5
+from glo.data import array_layout, conditions, group_layout, safe_hdf5
 from glo.data.block import TEST, TRAIN, Block
+from glo.data.conditions import Conditions
 from glo.data.lazy_array import LazyArray, Rows
 from glo.data.randomness import Stream, permutation
 from glo.runtime import memory, paths
@@ -30,6 +31,7 @@ class Dataset:
     split: uint8 [N], 0 train, 1 test, 2 validation. Validation images are neither trained on nor used in evaluation.
     train_rows, test_rows: int64, ascending. With `max_samples`, `train_rows` holds only some of the training images.
     fingerprint: SHA-256 of the image shape and the pixels in row order, in hexadecimal.
+    conditions: of all N images, as the setting `conditional` names them.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Dataset:
     train_rows: np.ndarray
     test_rows: np.ndarray
     fingerprint: str
+    conditions: Conditions
 
     def __str__(self) -> str:
         """A one-line summary for the log."""
@@ -68,14 +71,20 @@ class Dataset:
         """The initial codes float32 [n, d] of the training images."""
         return Rows(self.codes, self.train_rows)
 
+    @property
+    def train_conditions(self) -> Conditions:
+        """The conditions of the training images."""
+        return self.conditions.take(self.train_rows)
+
 
 def load_dataset(settings: TrainSettings) -> Dataset:
     """Read and check the dataset that the settings name, in either layout.
 
     A file without a split gets a seeded random split with a share of `test_fraction` held out. `max_samples` keeps a
     seeded random choice of the training rows. Images larger than `memory_limit` (default: half of the free memory)
-    stay in the file. `dimension` keeps only that many leading coordinates of the codes.
-    Raises `UserError` if the dataset is missing, damaged or inconsistent.
+    stay in the file. `dimension` keeps only that many leading coordinates of the codes. `conditional` names the
+    conditions.
+    Raises `UserError` if the dataset is missing, damaged or inconsistent, or lacks the conditions.
     """
     path = locate_dataset(settings.data_dir, settings.dataset)
     limit = memory.available() // 2 if settings.memory_limit is None else memory.parse_size(settings.memory_limit)
@@ -110,6 +119,7 @@ def load_dataset(settings: TrainSettings) -> Dataset:
     return Dataset(
         path, block.images, codes, block.labels, label_names, block.attributes, attribute_names, split,
         train_rows, test_rows, fingerprint,
+        conditions.of_block(settings.conditional, path, block, label_names, attribute_names, train_rows),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from glo import pictures
 from glo.data import array_layout, safe_hdf5
 from glo.data.block import TEST, TRAIN, VALIDATION, Block
 from glo.data.dataset import parts, read_dataset
-from glo.data.labels import label_name, printable
+from glo.data.names import label_name, printable
 from glo.data.randomness import Stream, permutation
 from glo.runtime import files, memory, paths
 

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from glo.data.dataset import Dataset
-from glo.runtime import terminal
+from glo.data.names import ABSENT, MAX_LISTED, label_name, printable
 from glo.runtime.errors import UserError, did_you_mean
 
 MIN_IMAGES = 10  # training images of a class: a distribution cannot be fitted to fewer codes
 MAX_CLASSES = 100  # that `every` returns
-ABSENT = "not:"  # prefix of an attribute's name that selects the images without the attribute
-MAX_LISTED = 20  # names in an error message
-MAX_LENGTH = 64  # of a printed name, in characters
 
 
 @dataclass(frozen=True)
@@ -89,19 +86,6 @@ def every(dataset: Dataset) -> list[ImageClass]:
             f"{dataset.path} has no label or attribute with {MIN_IMAGES} training images, which --per_class needs"
         )
     return [_class(dataset, kind, number) for number in numbers[chosen].tolist()]
-
-
-def label_name(number: int, names: tuple[str, ...]) -> str:
-    """The label as text: '3', or '3 (Dress)' if labels have names. names: of label 0, 1, ..."""
-    return f"{number} ({printable(names[number])})" if 0 <= number < len(names) else str(number)
-
-
-def printable(name: str) -> str:
-    """A name that is safe to print: at most `MAX_LENGTH` characters, with ? in place of unprintable ones.
-
-    Names come with the data and may contain line breaks or terminal escape codes.
-    """
-    return terminal.printable(name[:MAX_LENGTH])
 
 
 def _class(dataset: Dataset, kind: str, number: int) -> ImageClass:

@@ -6,7 +6,7 @@ import numpy as np
 
 from glo import pictures
 from glo.evaluation.session import Session
-from glo.inference.analogy import parallelogram
+from glo.inference import analogy
 from glo.model.losses import build as build_loss
 
 SIDE = 7  # images on a side of the grid
@@ -22,20 +22,22 @@ def run(session: Session) -> dict[str, Any]:
     settings, run = session.settings, session.run
     if session.analogy is None:
         rows = np.array(settings.analogy_rows)
-        images, codes = session.images[rows], run.codes[rows]
+        images, codes, conditions = session.images[rows], run.codes[rows], run.conditions[rows]
         result = {"rows": rows.tolist()}
     else:
-        images, codes = session.analogy, session.fit(session.analogy, build_loss(run.settings.loss))
+        images, fit = session.analogy, session.fit(session.analogy, build_loss(run.settings.loss))
+        codes, conditions = fit.codes, fit.conditions
         result = {"pictures": list(settings.analogy)}
-    _, cells = run.analogy(codes, SIDE)
+    corners, projection = np.vstack([conditions, run.conditions.analogous(conditions)]), run.settings.projection
+    _, cells = analogy.complete(run.decoder, codes, corners, *[np.linspace(0, 1, SIDE)] * 2, projection)
     four = [*images, cells[-1, -1]]
     column = [_captioned(name, image) for name, image in zip(NAMES, four, strict=True)]
     caption = "decoded: from A to B above, from C to C + B - A below"
     filled = pictures.captioned(caption, pictures.grid(np.concatenate(cells), SIDE))
     pictures.save(session.path("analogy", "png"), pictures.beside(pictures.below(*column), filled))
     turn = 2 * np.pi * np.arange(pictures.GIF_FRAMES) / pictures.GIF_FRAMES
-    faded = parallelogram(codes, np.array([0, 1]), (1 - np.cos(turn)) / 2, run.settings.projection)
-    above, below = (run.decoder.images(row) for row in faded)
+    eased = (1 - np.cos(turn)) / 2
+    _, (above, below) = analogy.complete(run.decoder, codes, corners, np.array([0, 1]), eased, projection)
     pairs = zip(above, below, strict=True)
     frames = [
         pictures.beside(_captioned("A to B", first), _captioned("C to C + B - A", second)) for first, second in pairs

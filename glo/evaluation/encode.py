@@ -24,16 +24,18 @@ def run(session: Session) -> dict[str, Any]:
     """Encode the pictures of --images, or held-out images.
 
     Writes a picture, and an .npz with `image` and `reconstruction`, uint8 [n, H, W, C], `encoded`, the codes of the
-    encoder alone, and `code`, float32 [n, d], `loss` float32 [n], `verdict` and `name`.
+    encoder alone, and `code`, float32 [n, d], `condition` float32 [n, k], `loss` float32 [n], `verdict` and `name`.
     """
     run = session.run
     images, names = session.pictures or (session.dataset.images[session.held_out], list(map(str, session.held_out)))
-    encoded, codes = run.encoder.codes(images), run.fit_fast(images)
-    alone, fitted = run.decoder.images(encoded), run.decoder.images(codes)
-    errors, losses = squared_errors(fitted, images), run.losses(images, codes)
-    verdicts = judge(losses, run.held_out_losses)
+    conditions = None if session.pictures else session.dataset.conditions[session.held_out]
+    codes, _, conditions = run.fitter.fit_fast(images, conditions=conditions)
+    encoded = run.encoder.codes(images, conditions)
+    alone, fitted = run.decoder.images(encoded, conditions), run.decoder.images(codes, conditions)
+    errors, losses = squared_errors(fitted, images), run.fitter.losses(images, codes, conditions)
+    verdicts = judge(losses, run.fitter.held_out_losses)
     counts = {text: verdicts.count(text) for text in VERDICTS}
-    unusual, unlike = fences(run.held_out_losses)
+    unusual, unlike = fences(run.fitter.held_out_losses)
     result: dict[str, Any] = {
         "n": len(images),
         "steps": STEPS,
@@ -57,8 +59,8 @@ def run(session: Session) -> dict[str, Any]:
         session.path("encode", "png"), pictures.beside(*(pictures.panel(text, shown[:SHOWN]) for text, shown in panels))
     )
     results.save_arrays(
-        session.path("encode", "npz"), image=images, reconstruction=fitted, encoded=encoded, code=codes, loss=losses,
-        verdict=np.array(verdicts), name=np.array(names),
+        session.path("encode", "npz"), image=images, reconstruction=fitted, encoded=encoded, code=codes,
+        condition=conditions, loss=losses, verdict=np.array(verdicts), name=np.array(names),
     )  # fmt: skip
     logger.info(
         "encoder alone %.2f dB, after %d steps %.2f dB (%d images): %s",

@@ -17,7 +17,8 @@ class Exported(tf.Module):
     """The content of the SavedModel: two functions and the weights that they use.
 
     decode: codes float32 [n, d] -> images uint8 [n, H, W, C].
-    sample: standard normal noise float32 [n, k] -> images uint8 [n, H, W, C] of codes drawn by the sampler.
+    sample: standard normal noise float32 [n, m] -> images uint8 [n, H, W, C] of codes drawn by the sampler.
+    Of a conditional model, both also take conditions float32 [n, k]: one-hot vectors of classes, or attributes.
     """
 
     def __init__(self, model: GloModel, sampler: Sampler, projection: str, temperature: float):
@@ -25,15 +26,16 @@ class Exported(tf.Module):
         self.weights = [variable.value for variable in model.evaluated.variables]
         codes = tf.TensorSpec([None, model.dimension], tf.float32, "codes")
         noise = tf.TensorSpec([None, sampler.noise_dimension], tf.float32, "noise")
+        condition = [tf.TensorSpec([None, model.condition_size], tf.float32, "condition")] * bool(model.condition_size)
 
-        def decode(codes: tf.Tensor) -> tf.Tensor:
-            return tf.cast(tf.round((model.decode(codes) + 1) * 127.5), tf.uint8)
+        def decode(codes: tf.Tensor, *condition: tf.Tensor) -> tf.Tensor:
+            return tf.cast(tf.round((model.decode(codes, *condition) + 1) * 127.5), tf.uint8)
 
-        def sample(noise: tf.Tensor) -> tf.Tensor:
-            return decode(project(sampler.transform(noise, temperature), projection))
+        def sample(noise: tf.Tensor, *condition: tf.Tensor) -> tf.Tensor:
+            return decode(project(sampler.transform(noise, temperature), projection), *condition)
 
-        self.decode = tf.function(decode, input_signature=[codes])
-        self.sample = tf.function(sample, input_signature=[noise])
+        self.decode = tf.function(decode, input_signature=[codes, *condition])
+        self.sample = tf.function(sample, input_signature=[noise, *condition])
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -55,5 +57,6 @@ def run(session: Session) -> dict[str, Any]:
             "temperature": session.temperature,
             "dimension": run.model.dimension,
             "noise_dimension": sampler.noise_dimension,
+            "condition": list(run.conditions.names),
         }
     }

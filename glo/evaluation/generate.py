@@ -30,10 +30,10 @@ def run(session: Session) -> dict[str, Any]:
     Writes a picture, an .npz with `image` and `code`, and numbered PNGs with --export_samples.
     """
     settings, sampler, decoder = session.settings, session.sampler, session.run.decoder
-    codes = session.draw(sampler, max(settings.num_samples, COMPARED))
-    memorisation_share = _memorisation_share(session, codes[:COMPARED])
-    codes = codes[: settings.num_samples]
-    images = decoder.images(codes)
+    codes, conditions = session.draw(sampler, max(settings.num_samples, COMPARED), session.image_class)
+    images = decoder.images(codes, conditions)
+    memorisation_share = _memorisation_share(session, images[:COMPARED])
+    codes, images = codes[: settings.num_samples], images[: settings.num_samples]
     title = describe(session, session.image_class)
     some = images[:NEIGHBORS]
     neighbors = session.images[nearest(some, session.images)[1][:, 0]]
@@ -92,12 +92,12 @@ def _export(images: np.ndarray, folder: Path, force: bool) -> None:
     logger.info("%d samples written to %s", len(images), folder)
 
 
-def _memorisation_share(session: Session, codes: np.ndarray) -> float | None:
-    """Memorisation share of the images of codes float32 [n, d]; None without held-out images (of the class)."""
+def _memorisation_share(session: Session, images: np.ndarray) -> float | None:
+    """Memorisation share of images uint8 [n, H, W, C]; None without held-out images (of the class)."""
     rows = session.dataset.test_rows
     if session.image_class:
         rows = rows[session.image_class.among(rows)]
     if not len(rows):
         return None
     held_out = session.dataset.images[session.choose(rows, COMPARED, Stream.MEMORIZATION_IMAGES)]
-    return memorization.share(session.run.decoder.images(codes), session.images, held_out)
+    return memorization.share(images, session.images, held_out)

@@ -7,6 +7,7 @@ import numpy as np
 from glo import pictures
 from glo.data.randomness import Stream, random_generator
 from glo.evaluation.session import Session
+from glo.inference.paths import interpolate
 
 PAIRS = 8  # number of pairs without --pairs
 PATH_STEPS = 10  # images on a path, ends included
@@ -15,13 +16,14 @@ TITLES = {"line": "straight line", "arc": "arc", "graph": "nearest-neighbour gra
 
 def run(session: Session) -> dict[str, Any]:
     """Write a picture with a row for each pair, between the two training images, and an animation of the paths."""
-    images, codes = session.images, session.run.codes
+    images, codes, conditions = session.images, session.run.codes, session.run.conditions
     pairs = _pairs(session, len(images))
     panels, frames = [], []
     for path, title in TITLES.items():
         if path != "line" and session.settings.path not in (path, "all"):
             continue
-        _, decoded = session.run.interpolate(*codes[pairs.T], path, PATH_STEPS, session.settings.seed)
+        ends, under = codes[pairs.T], (conditions[pairs[:, 0]], conditions[pairs[:, 1]])
+        _, decoded = interpolate(session.run.decoder, path, codes, *ends, PATH_STEPS, session.settings.seed, under)
         rows = np.concatenate([images[pairs[:, 0]][:, None], decoded, images[pairs[:, 1]][:, None]], axis=1)
         caption = f"{title}: training image, {PATH_STEPS} images of interpolated codes, training image"
         panels.append(pictures.captioned(caption, pictures.grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1])))

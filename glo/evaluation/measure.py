@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from glo.data.conditions import Conditions
 from glo.data.lazy_array import Rows
 from glo.data.randomness import Stream
 from glo.evaluation.session import Session
@@ -31,7 +32,7 @@ def run(session: Session) -> dict[str, Any]:
     n = min(settings.num_metric_samples, len(dataset.test_rows), len(session.images))
     real = dataset.images[session.choose(dataset.test_rows, n, Stream.MEASURED_HELD_OUT)]
     training = session.images[session.choose(np.arange(len(session.images)), n, Stream.MEASURED_TRAINING)]
-    generated = decoder.images(session.draw(session.sampler, n))
+    generated = decoder.images(*session.draw(session.sampler, n, None))
     extractor = extractors.make(settings, dataset)
     real_features, training_features, generated_features = (
         extractors.features(extractor, images) for images in (real, training, generated)
@@ -46,11 +47,11 @@ def run(session: Session) -> dict[str, Any]:
     logger.info("comparing samples with their nearest training images")
     share, control = memorization.share_and_control(generated, session.images, real)
     sampled["memorisation_share"], floor["memorisation_share"] = share, control
-    held_out, held_out_codes = session.held_out_fit
+    held_out, fit = session.held_out_fit
     return {
         "metrics": {
-            "train": _reconstruction(decoder, session.run.codes, session.images),
-            "test": _reconstruction(decoder, held_out_codes, held_out),
+            "train": _reconstruction(decoder, session.run.codes, session.run.conditions, session.images),
+            "test": _reconstruction(decoder, fit.codes, fit.conditions, held_out),
             "n": n,
             "sampler": session.sampler.name,
             "components": session.sampler.components,
@@ -85,11 +86,13 @@ def _lines(results: dict[str, Any], left: str, right: str) -> list[str]:
     return [f"{'metric':{width}}  {left:>10}  {right:>10}", *rows]
 
 
-def _reconstruction(decoder: Decoder, codes: np.ndarray, images: np.ndarray | Rows) -> dict[str, float | int]:
+def _reconstruction(
+    decoder: Decoder, codes: np.ndarray, conditions: np.ndarray | Conditions, images: np.ndarray | Rows
+) -> dict[str, float | int]:
     """PSNR of images uint8 [n, H, W, C], as the task `reconstruct` computes it, and the means of their similarities."""
-    psnr = decoder.measure(codes, images, mse).result()["psnr"]
+    psnr = decoder.measure(codes, images, mse, conditions).result()["psnr"]
     parts = [slice(start, start + BATCH) for start in range(0, len(codes), BATCH)]
-    batches = [similarities(images[part], decoder.images(codes[part])) for part in parts]
+    batches = [similarities(images[part], decoder.images(codes[part], conditions[part])) for part in parts]
     values = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     means = {name: float(array.mean(dtype=np.float64)) for name, array in values.items()}
     return {"psnr": psnr, **means, "n": len(codes)}

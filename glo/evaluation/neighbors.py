@@ -35,9 +35,9 @@ def run(session: Session) -> dict[str, Any]:
     if labels is not None:
         measured["train"] = _accuracies(session, found, session.dataset.train_rows[rows])
     if len(session.held_out):
-        images, fitted = session.held_out_fit
+        images, fit = session.held_out_fit
         found = {
-            "codes": nearest(fitted, codes, count)[1],
+            "codes": nearest(fit.codes, codes, count)[1],
             "pixels": nearest(images, session.images, count)[1],
         }
         panels.append(_panel(session, "held-out images", images, found))

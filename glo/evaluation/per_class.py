@@ -19,14 +19,15 @@ def run(session: Session) -> dict[str, Any]:
     Writes a picture, and an .npz with `image` uint8 [k, EACH, H, W, C], `code` float32 [k, EACH, d] and `label`.
     """
     classes = labels.every(session.dataset)
-    codes, scores = [], []
+    codes, images, scores = [], [], []
     for image_class in classes:
         sampler = session.fit_sampler(image_class)
-        codes.append(session.draw(sampler, EACH))
+        drawn, conditions = session.draw(sampler, EACH, image_class)
+        codes.append(drawn)
+        images.append(session.run.decoder.images(drawn, conditions))
         n = len(image_class.among(session.dataset.train_rows))
         scores.append({"label": image_class.name, "training_images": n, **session.scores(sampler)})
         log_scores(session, describe(session, image_class), sampler)
-    images = [session.run.decoder.images(part) for part in codes]
     rows = [
         pictures.captioned(image_class.name, pictures.grid(part, EACH))
         for image_class, part in zip(classes, images, strict=True)

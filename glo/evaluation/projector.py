@@ -14,10 +14,10 @@ def run(session: Session) -> dict[str, Any]:
     settings, model_run = session.settings, session.run
     kinds = [model_run.training_points(PROJECTED, settings.seed)]
     if len(session.held_out):
-        kinds.append(model_run.points("held-out", session.held_out_fit[1], session.held_out))
-    drawn = session.draw(session.sampler, settings.num_samples)
+        kinds.append(projector.points("held-out", session.dataset, session.held_out, session.held_out_fit[1].codes))
+    drawn, conditions = session.draw(session.sampler, settings.num_samples, session.image_class)
     names = [f"sample {index}" for index in range(len(drawn))]
-    kinds.append(Points("sample", drawn, model_run.decoder.images(drawn), names, {}))
+    kinds.append(Points("sample", drawn, model_run.decoder.images(drawn, conditions), names, {}))
     folder = settings.projector_folder(model_run.prefix.parent)
     projector.write(folder, model_run.step, kinds)
     counts = {points.kind: len(points.codes) for points in kinds}

@@ -20,13 +20,15 @@ def run(session: Session) -> dict[str, Any]:
     """
     decoder, loss = session.run.decoder, build_loss(session.run.settings.loss)
     images, codes = session.images, session.run.codes
-    results = {"train": decoder.measure(codes, images, loss).result()}
+    conditions = session.run.conditions
+    results = {"train": decoder.measure(codes, images, loss, conditions).result()}
     rows = session.choose(np.arange(len(images)), SHOWN, Stream.SHOWN_RECONSTRUCTIONS)
-    panels = [_panels("train", results["train"], images[rows], decoder.images(codes[rows]))]
+    panels = [_panels("train", results["train"], images[rows], decoder.images(codes[rows], conditions[rows]))]
     if len(session.dataset.test_rows):
-        held_out, fitted = session.held_out_fit
-        results["test"] = decoder.measure(fitted, held_out, loss).result()
-        panels.append(_panels("held-out", results["test"], held_out[:SHOWN], decoder.images(fitted[:SHOWN])))
+        held_out, fit = session.held_out_fit
+        results["test"] = decoder.measure(fit.codes, held_out, loss, fit.conditions).result()
+        reconstructed = decoder.images(fit.codes[:SHOWN], fit.conditions[:SHOWN])
+        panels.append(_panels("held-out", results["test"], held_out[:SHOWN], reconstructed))
     else:
         logger.warning("%s has no held-out images: only training images are reconstructed", session.dataset.path)
     pictures.save(session.path("reconstruct", "png"), pictures.below(*panels))

@@ -42,6 +42,8 @@ TASKS = {
     "reconstruct": Task("reconstruct", ("reconstruct",), default=True),
     "encode": Task("encode", ("encode",)),
     "generate": Task("generate", ("generate", "label", "export_samples"), default=True),
+    "class_sweep": Task("class_sweep", ("class_sweep",)),
+    "style_sweep": Task("style_sweep", ("style_sweep",)),
     "per_class": Task("per_class", ("per_class",)),
     "interpolate": Task("interpolate", ("interpolate",), default=True),
     "analogy": Task("analogy", ("analogy",)),
@@ -61,4 +63,6 @@ def requested(settings: EvalSettings) -> dict[str, Task]:
         tasks.pop("restore", None)
     if "restore" in tasks:  # which reconstructs the given pictures
         tasks.pop("reconstruct", None)
+    if "style_sweep" in tasks and not any(map(settings.requests, ("generate", "export_samples"))):
+        tasks.pop("generate", None)  # --label names the class of the sweep
     return tasks or {name: task for name, task in TASKS.items() if task.default}

@@ -28,7 +28,7 @@ def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
         raise UserError(
             f"--components {settings.components} needs --sampler gmm, but the sampler is {sampler}: change one of them"
         )
-    if sampler == "unit" and (settings.label is not None or settings.per_class):
+    if sampler == "unit" and trained.conditional is None and (settings.label is not None or settings.per_class):
         raise UserError("the sampler unit is the same for all classes: choose another, such as --sampler gaussian")
 
 
@@ -45,6 +45,12 @@ def check_content(settings: EvalSettings, pictures: tuple[np.ndarray, list[str]]
     for image, name in zip(*pictures, strict=True):
         if (image == image[0, 0]).all():
             raise UserError(f"{name} shows nothing: all its pixels have the same colour; remove it from --images")
+
+
+def check_condition(settings: EvalSettings, trained: TrainSettings) -> None:
+    """Raise `UserError` for a sweep over classes if the run has no condition."""
+    if settings.class_sweep and trained.conditional is None:
+        raise UserError("--class_sweep needs a conditional model: type python trainer.py --dataset NAME --conditional")
 
 
 def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None:
@@ -80,8 +86,9 @@ def check_memory(
     pictures: number of images of --images. gpu: the model is not in host memory.
     """
     fitted = max(pictures, min(settings.num_fit, len(dataset.test_rows))) if FITTING & set(tasks) else 0
-    n = len(dataset.train_rows)
-    parts = footprint.evaluation(settings, trained, dataset.image_shape, dataset.dimension, n, fitted, tasks)
+    n, candidates = len(dataset.train_rows), len(dataset.train_conditions.candidates()) if pictures else 1
+    shape, dimension = dataset.image_shape, dataset.dimension
+    parts = footprint.evaluation(settings, trained, shape, dimension, n, fitted, tasks, candidates)
     footprint.require(parts, "this evaluation", gpu)
 
 

@@ -1,7 +1,7 @@
 """The task `restore`: reconstruct pictures, fill holes (inpainting) or remove noise (denoising).
 
-The code of a damaged image is fitted to its known pixels by `Run.fit`. The image of that code is free of noise and has
-no hole, since the generator was trained on undamaged images.
+The code of a damaged image is fitted to its known pixels by `Fitter.fit`. The image of that code is free of noise and
+has no hole, since the generator was trained on undamaged images.
 """
 
 from typing import Any
@@ -32,18 +32,19 @@ def run(session: Session) -> dict[str, Any]:
     """Reconstruct the pictures of --images, or held-out images, with a hole (--inpaint) or noise (--denoise).
 
     Writes a picture, and an .npz with `image`, `given` (the damaged image, with holes in grey), `reconstruction`, all
-    uint8 [n, H, W, C], `code` float32 [n, d] and `name`.
+    uint8 [n, H, W, C], `code` float32 [n, d], `condition` float32 [n, k] and `name`.
     """
     images, names = session.pictures or (session.dataset.images[session.held_out], list(map(str, session.held_out)))
     hole, sigma = session.hole, session.settings.denoise
     task = "inpaint" if hole is not None else "images" if sigma is None else "denoise"
     given = noisy(images, sigma, random_generator(session.settings.seed, Stream.ADDED_NOISE)) if sigma else images
-    codes = session.fit(given, build_loss(DENOISING_LOSS if task == "denoise" else session.run.settings.loss), hole)
-    restored = session.run.decoder.images(codes)
+    loss = build_loss(DENOISING_LOSS if task == "denoise" else session.run.settings.loss)
+    fit = session.fit(given, loss, hole, None if session.pictures else session.dataset.conditions[session.held_out])
+    restored = session.run.decoder.images(fit.codes, fit.conditions)
     if hole is not None:
         given, restored = np.where(hole, np.uint8(UNKNOWN), images), np.where(hole, restored, images)
     errors = squared_errors(restored, images, hole)
-    result: dict[str, Any] = {"n": len(images), "prior": session.settings.prior_weight, "psnr": psnr(errors.mean())}
+    result: dict[str, Any] = {"n": len(images), "prior": session.prior, "psnr": psnr(errors.mean())}
     panels = [("originals", images)]
     if sigma:
         result |= {"sigma": sigma, "noisy_psnr": psnr(squared_errors(given, images).mean())}
@@ -58,7 +59,13 @@ def run(session: Session) -> dict[str, Any]:
         session.path(task, "png"), pictures.beside(*(pictures.panel(text, shown[:SHOWN]) for text, shown in panels))
     )
     results.save_arrays(
-        session.path(task, "npz"), image=images, given=given, reconstruction=restored, code=codes, name=np.array(names)
+        session.path(task, "npz"),
+        image=images,
+        given=given,
+        reconstruction=restored,
+        code=fit.codes,
+        condition=fit.conditions,
+        name=np.array(names),
     )
     logger.info("%s (%d images)", caption, len(images))
     return {task: result}

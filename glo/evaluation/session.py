@@ -10,6 +10,7 @@ from glo.data.dataset import Dataset
 from glo.data.labels import ImageClass
 from glo.data.lazy_array import Rows
 from glo.data.randomness import Stream, permutation
+from glo.inference.fitting import Fit
 from glo.model.losses import Loss
 from glo.model.losses import build as build_loss
 from glo.run import Run
@@ -54,6 +55,11 @@ class Session:
         """The temperature of --temperature, by default `Run.temperature` of the sampler."""
         return self.settings.temperature or self.run.temperature(self.sampler_name)
 
+    @property
+    def prior(self) -> float:
+        """The weight of the prior on fitted codes, see --prior."""
+        return self.settings.prior_of(self.run.settings)
+
     @cached_property
     def sampler(self) -> Fitted:
         """The sampler fitted to the learned codes, with --label to those of the class."""
@@ -63,9 +69,13 @@ class Session:
         """Fit the sampler to the learned codes of a class, or to all codes for None."""
         return self.run.fit_sampler(self.sampler_name, self.settings.components, image_class, self.settings.seed)
 
-    def draw(self, sampler: Fitted, n: int) -> np.ndarray:
-        """Draw n codes from a sampler, float32 [n, d], projected as in training."""
-        return sampler.draw(n, self.settings.seed, self.run.settings.projection, self.temperature)
+    def draw(self, sampler: Fitted, n: int, image_class: ImageClass | None) -> tuple[np.ndarray, np.ndarray]:
+        """New codes from a sampler, float32 [n, d], projected as in training, and their conditions, float32 [n, k].
+
+        Conditions are those of random training images, of the class if it is given.
+        """
+        codes = sampler.draw(n, self.settings.seed, self.run.settings.projection, self.temperature)
+        return codes, self.run.draw_conditions(n, self.settings.seed, image_class)
 
     def scores(self, sampler: Fitted) -> dict[str, float | int | None]:
         """Scores of a sampler on held-out codes, for metrics.json."""
@@ -83,17 +93,23 @@ class Session:
         return self.choose(self.dataset.test_rows, self.settings.num_fit, Stream.FITTED_IMAGES)
 
     @cached_property
-    def held_out_fit(self) -> tuple[np.ndarray, np.ndarray]:
-        """The held-out images of `held_out`, uint8 [n, H, W, C], and codes fitted to them, float32 [n, d]."""
-        images = self.dataset.images[self.held_out]
-        return images, self.fit(images, build_loss(self.run.settings.loss))
+    def held_out_fit(self) -> tuple[np.ndarray, Fit]:
+        """The held-out images uint8 [n, H, W, C], and the codes fitted to them under their own conditions."""
+        images, conditions = self.dataset.images[self.held_out], self.dataset.conditions[self.held_out]
+        return images, self.fit(images, build_loss(self.run.settings.loss), conditions=conditions)
 
-    def fit(self, images: np.ndarray, loss: Loss, hole: np.ndarray | None = None) -> np.ndarray:
-        """Fit codes, float32 [n, d], to the pixels of images uint8 [n, H, W, C] outside the hole, bool [H, W, 1]."""
+    def fit(
+        self, images: np.ndarray, loss: Loss, hole: np.ndarray | None = None, conditions: np.ndarray | None = None
+    ) -> Fit:
+        """Fit codes to images uint8 [n, H, W, C] but for the hole, bool [H, W, 1].
+
+        conditions: of the images, float32 [n, k]; None if they are unknown.
+        """
         settings = self.settings
-        return self.run.fit(
-            images, loss, settings.fit_steps, hole, settings.prior_weight, settings.draws, settings.seed, settings.start
-        )
+        return self.run.fitter.fit(
+            images, loss, settings.fit_steps, hole, self.prior, settings.draws, settings.seed,
+            settings.start, conditions,
+        )  # fmt: skip
 
     def choose(self, rows: np.ndarray, n: int, stream: Stream) -> np.ndarray:
         """Choose at most n of rows int64 [m] by the seed; the result is ascending."""

@@ -31,6 +31,7 @@ FEATURES = 128
 BATCH = 128
 EPOCHS = 3
 MIN_STEPS, MAX_STEPS = 600, 6000  # limits of the training steps that `EPOCHS` gives
+PREDICTED = 512  # images whose labels are predicted at once
 RATE = 2e-3  # initial learning rate
 SEED = 0  # independent of --seed, so that distances of different evaluations use the same features
 COARSE_SIDE = 7  # maps are halved until the shorter side has at most this many pixels
@@ -48,13 +49,13 @@ class Classifier:
     def __init__(self, dataset: Dataset):
         """Read the classifier of a dataset with labels from the file beside the dataset, or train and save it."""
         rows = np.flatnonzero(dataset.split == TRAIN)
-        classes = np.unique(dataset.labels[rows])
-        self._network = _build(dataset.image_shape, len(classes))
+        self._classes = np.unique(dataset.labels[rows])
+        self._network = _build(dataset.image_shape, len(self._classes))
         self.accuracy = self._load(dataset)
         if self.accuracy is None:
-            targets = np.searchsorted(classes, dataset.labels[rows]).astype(np.int32)
+            targets = np.searchsorted(self._classes, dataset.labels[rows]).astype(np.int32)
             _train(self._network, Rows(dataset.images, rows), targets)
-            self.accuracy = self._measure(dataset, classes)
+            self.accuracy = self._measure(dataset)
             logger.info("the classifier of %s predicts %.2f %% of held-out labels", dataset.path, 100 * self.accuracy)
             self._save(dataset)
         self.sha256 = weights.sha256(self._network.get_weights())
@@ -63,6 +64,12 @@ class Classifier:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Compute features float32 [B, FEATURES] of images uint8 [B, H, W, C]."""
         return self._features(tf.convert_to_tensor(images), training=False).numpy()
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Predict the labels int32 [n] of images uint8 [n, H, W, C]."""
+        batches = (images[start : start + PREDICTED] for start in range(0, len(images), PREDICTED))
+        scores = [self._network(tf.convert_to_tensor(batch), training=False).numpy() for batch in batches]
+        return self._classes[np.concatenate(scores).argmax(axis=1)]
 
     def describe(self) -> dict[str, Any]:
         """The entry in results: name, accuracy and SHA-256 of the weights."""
@@ -100,13 +107,12 @@ class Classifier:
         except files.WriteError as error:
             logger.warning("%s. The next evaluation will train the classifier again", error)
 
-    def _measure(self, dataset: Dataset, classes: np.ndarray) -> float:
+    def _measure(self, dataset: Dataset) -> float:
         """Share of held-out images whose label is predicted; 0 without held-out images."""
         correct = 0
-        for start in range(0, len(dataset.test_rows), 512):
-            rows = dataset.test_rows[start : start + 512]
-            scores = self._network(tf.convert_to_tensor(dataset.images[rows]), training=False).numpy()
-            correct += int(np.sum(classes[scores.argmax(axis=1)] == dataset.labels[rows]))
+        for start in range(0, len(dataset.test_rows), PREDICTED):
+            rows = dataset.test_rows[start : start + PREDICTED]
+            correct += int(np.sum(self.predict(dataset.images[rows]) == dataset.labels[rows]))
         return correct / max(1, len(dataset.test_rows))
 
 

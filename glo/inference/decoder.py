@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from glo.data.conditions import Conditions, unconditional
 from glo.inference.psnr import Reconstruction
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
@@ -16,25 +17,35 @@ class Decoder:
 
     def __init__(self, model: GloModel, batch_size: int = 256):
         self.batch_size = batch_size
-        self._decode = tf.function(model.decode, input_signature=[tf.TensorSpec([None, model.dimension], tf.float32)])
+        widths = model.dimension, model.condition_size
+        signature = [tf.TensorSpec([None, width], tf.float32) for width in widths]
+        self._decode = tf.function(model.decode, input_signature=signature)
 
-    def images(self, codes: np.ndarray) -> np.ndarray:
-        """Generate images uint8 [n, H, W, C] from codes float32 [n, d], n > 0."""
-        images = [self._decode(codes[batch]).numpy() for batch in self._batches(len(codes))]
+    def images(self, codes: np.ndarray, conditions: np.ndarray | Conditions | None = None) -> np.ndarray:
+        """Generate images uint8 [n, H, W, C] from codes float32 [n, d], n > 0, and their conditions float32 [n, k].
+
+        conditions: None for an unconditional model, with k = 0.
+        """
+        conditions = unconditional(len(codes)) if conditions is None else conditions
+        images = [self._decode(codes[batch], conditions[batch]).numpy() for batch in self._batches(len(codes))]
         return np.concatenate([np.rint((batch + 1) * 127.5).astype(np.uint8) for batch in images])
 
-    def losses(self, codes: np.ndarray, images: np.ndarray, loss: Loss) -> np.ndarray:
-        """The losses float32 [n] of codes float32 [n, d] for images uint8 [n, H, W, C], n > 0."""
+    def losses(
+        self, codes: np.ndarray, images: np.ndarray, loss: Loss, conditions: np.ndarray | Conditions | None = None
+    ) -> np.ndarray:
+        """The losses float32 [n] of codes float32 [n, d] and conditions [n, k] for images uint8 [n, H, W, C], n > 0."""
+        conditions = unconditional(len(codes)) if conditions is None else conditions
         batches = self._batches(len(codes))
-        return np.concatenate(
-            [loss(self._decode(codes[batch]), normalize_pixels(images[batch])).numpy() for batch in batches]
-        )
+        generated = [(self._decode(codes[batch], conditions[batch]), images[batch]) for batch in batches]
+        return np.concatenate([loss(shown, normalize_pixels(target)).numpy() for shown, target in generated])
 
-    def measure(self, codes: np.ndarray, images: np.ndarray, loss: Loss) -> Reconstruction:
-        """Measure how well codes float32 [n, d] reconstruct images uint8 [n, H, W, C]."""
-        quality = Reconstruction()
+    def measure(
+        self, codes: np.ndarray, images: np.ndarray, loss: Loss, conditions: np.ndarray | Conditions | None = None
+    ) -> Reconstruction:
+        """Measure how well codes float32 [n, d] under conditions [n, k] reconstruct images uint8 [n, H, W, C]."""
+        quality, conditions = Reconstruction(), unconditional(len(codes)) if conditions is None else conditions
         for batch in self._batches(len(codes)):
-            generated = self._decode(codes[batch])
+            generated = self._decode(codes[batch], conditions[batch])
             quality.add(generated.numpy(), images[batch], loss(generated, normalize_pixels(images[batch])).numpy())
         return quality
 

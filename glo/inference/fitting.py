@@ -9,6 +9,7 @@ them is optimized further.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,11 +25,20 @@ from glo.model.schedules import descent_factor
 from glo.runtime.log import progress_hidden
 
 NEAREST = 3  # besides the mean code, fitting starts from the codes of this many nearest training images
+RACING = 2  # starts under each condition, where the condition of an image is unknown: the mean code and the nearest
 RACE = 0.15  # share of the steps for which all starts are optimized
 CHECK = 10  # steps between checks of convergence
 TOLERANCE = 1e-3  # an image has converged if its loss fell by at most this share since the last check
 SETTLED = 3 / 4  # share of the steps before which convergence is not tested; the step size is then down to a seventh
 ALPHA = 20.0  # step size as in --alpha; larger than in training, since the generator is frozen
+
+
+class Fit(NamedTuple):
+    """The best code of each image, float32 [n, d], its loss with the prior, float32 [n], and its condition [n, k]."""
+
+    codes: np.ndarray
+    losses: np.ndarray
+    conditions: np.ndarray
 
 
 def starts(
@@ -51,6 +61,25 @@ def starts(
     return np.concatenate([shared, nearest_codes], axis=1).astype(np.float32)
 
 
+def under_each(
+    starts: np.ndarray, candidates: np.ndarray, conditions: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Combine the starts of images, float32 [n, s, d], with their conditions, or with all candidates if they are None.
+
+    conditions: float32 [n, k]. candidates: float32 [c, k]. Of several candidates, each takes the first `RACING` starts
+    alone, so that the race stays short.
+    Returns starts float32 [n, r, d] and their conditions float32 [n, r, k].
+    """
+    n, s, _ = starts.shape
+    if conditions is not None:
+        return starts, np.repeat(conditions[:, None], s, axis=1)
+    if len(candidates) > 1:
+        starts = starts[:, :RACING]
+    n, r, _ = starts.shape
+    conditions = np.repeat(candidates, r, axis=0)
+    return np.tile(starts, (1, len(candidates), 1)), np.broadcast_to(conditions, (n, *conditions.shape))
+
+
 def fit(
     model: GloModel,
     loss: Loss,
@@ -61,27 +90,33 @@ def fit(
     batch_size: int,
     prior: GaussianPrior | None = None,
     hole: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    conditions: np.ndarray | None = None,
+) -> Fit:
     """Fit codes to images uint8 [n, H, W, C], starting from codes float32 [n, s, d].
 
+    conditions: of the starts, float32 [n, s, k]; None for an unconditional model. Each start keeps its own.
     steps: number of updates of each code, at most; images that have converged earlier are not updated further.
     batch_size: images at once. hole: bool [H, W, 1], pixels that are unknown in all images.
-    Returns the best code of each image, float32 [n, d], and its loss including the prior, float32 [n]. The result is
-    deterministic.
+    The result is deterministic.
     """
+    if conditions is None:
+        conditions = np.empty((*starts.shape[:2], 0), np.float32)
     descend = make_descent(model, loss if hole is None else _outside(hole, loss), projection, prior)
     n, s, d = starts.shape
     race = max(1, round(RACE * steps))
     winners, winner_losses = np.empty((n, d), np.float32), np.empty(n, np.float32)
+    winner_conditions = np.empty((n, conditions.shape[2]), np.float32)
     hidden = progress_hidden()
     with tqdm(total=n * steps, desc="fitting", unit="step", unit_scale=True, disable=hidden, leave=False) as bar:
         race_batch = max(1, batch_size * (1 + NEAREST) // s)  # so that more starts need no more memory
         for start in range(0, n, race_batch):
             batch = slice(start, start + race_batch)
-            raced = descend(begin(starts[batch].reshape(-1, d)), np.repeat(images[batch], s, axis=0), 0, race, race)
+            raced_images, raced_conditions = np.repeat(images[batch], s, axis=0), np.concatenate(conditions[batch])
+            raced = descend(begin(np.concatenate(starts[batch])), raced_images, raced_conditions, 0, race, race)
             losses = raced[-1].reshape(-1, s)
             best = np.argmin(losses, axis=1)
             winners[batch] = raced[-2].reshape(-1, s, d)[np.arange(len(best)), best]
+            winner_conditions[batch] = conditions[batch][np.arange(len(best)), best]
             winner_losses[batch] = losses.min(axis=1)
             bar.update(race * len(best))
         state, active = begin(winners), np.arange(n)
@@ -90,7 +125,8 @@ def fit(
             count, before = min(CHECK, steps - race - done), state[-1][active]
             for start in range(0, len(active), batch_size):
                 rows = active[start : start + batch_size]
-                updated = descend([values[rows] for values in state], images[rows], done, count, steps - race)
+                batch_state, batch_conditions = [values[rows] for values in state], winner_conditions[rows]
+                updated = descend(batch_state, images[rows], batch_conditions, done, count, steps - race)
                 for values, new_values in zip(state, updated, strict=True):
                     values[rows] = new_values
                 bar.update(count * len(rows))
@@ -99,7 +135,7 @@ def fit(
                 continue  # at large step sizes a loss stalls because the code oscillates, not because it has converged
             bar.total -= (steps - race - done - count) * int(np.sum(~improving))
             active = active[improving]
-    return state[-2], state[-1]
+    return Fit(state[-2], state[-1], winner_conditions)
 
 
 def _outside(hole: np.ndarray, loss: Loss) -> Loss:
@@ -120,27 +156,34 @@ def begin(codes: np.ndarray) -> list[np.ndarray]:
 
 def make_descent(
     model: GloModel, loss: Loss, projection: str, prior: GaussianPrior | None = None
-) -> Callable[[list[np.ndarray], np.ndarray, int, int, int], list[np.ndarray]]:
-    """Compile the descent (state, images uint8 [B, H, W, C], done, count, steps) -> state after `count` more updates.
+) -> Callable[[list[np.ndarray], np.ndarray, np.ndarray, int, int, int], list[np.ndarray]]:
+    """Compile the descent (state, images, conditions, done, count, steps) -> state after `count` more updates.
 
-    state: see `begin`. steps: planned number of updates, over which the step size falls to 0. done: how many of them
-    are reflected in the state.
+    images: uint8 [B, H, W, C]. conditions: float32 [B, k]. state: see `begin`. steps: planned number of updates, over
+    which the step size falls to 0. done: how many of them are reflected in the state.
     """
 
     rows = tf.TensorSpec([None, model.dimension], tf.float32)
     pixels = tf.TensorSpec([None, *model.image_shape], tf.uint8)
+    vectors = tf.TensorSpec([None, model.condition_size], tf.float32)
     number = tf.TensorSpec([], tf.int32)
+    state_specs = [rows] * 4 + [tf.TensorSpec([None], tf.float32)]
 
-    @tf.function(input_signature=[[rows] * 4 + [tf.TensorSpec([None], tf.float32)], pixels, number, number, number])
+    @tf.function(input_signature=[state_specs, pixels, vectors, number, number, number])
     def descend(
-        state: list[tf.Tensor], images: tf.Tensor, done: tf.Tensor, count: tf.Tensor, steps: tf.Tensor
+        state: list[tf.Tensor],
+        images: tf.Tensor,
+        conditions: tf.Tensor,
+        done: tf.Tensor,
+        count: tf.Tensor,
+        steps: tf.Tensor,
     ) -> list[tf.Tensor]:
         codes, first, second, best, best_losses = state
         codes, target = project(codes, projection), normalize_pixels(images)
         for step in tf.range(done, done + count):
             with tf.GradientTape() as tape:
                 tape.watch(codes)
-                losses = loss(model.decode(codes), target)
+                losses = loss(model.decode(codes, conditions), target)
                 if prior is not None:
                     losses += prior(codes)
             better = losses < best_losses
@@ -150,7 +193,9 @@ def make_descent(
             codes = project(codes - ALPHA * descent_factor(step, steps) * update, projection)
         return [codes, first, second, best, best_losses]
 
-    def run(state: list[np.ndarray], images: np.ndarray, done: int, count: int, steps: int) -> list[np.ndarray]:
-        return [values.numpy() for values in descend(state, images, done, count, steps)]
+    def run(
+        state: list[np.ndarray], images: np.ndarray, conditions: np.ndarray, done: int, count: int, steps: int
+    ) -> list[np.ndarray]:
+        return [values.numpy() for values in descend(state, images, conditions, done, count, steps)]
 
     return run

@@ -37,3 +37,14 @@ def polyline(knots: np.ndarray, t: np.ndarray) -> np.ndarray:
     start = np.clip(np.ceil(scaled).astype(int) - 1, 0, None)
     share = (scaled - start)[:, None]
     return ((1 - share) * knots[start] + share * knots[np.minimum(start + 1, len(knots) - 1)]).astype(np.float32)
+
+
+def loop(keys: np.ndarray, frames: int) -> np.ndarray:
+    """Points of the closed polygon through the keys, float [m, ...], from the first on: float32 [frames, ...].
+
+    They are equally spaced from key to key, and the last one precedes the first.
+    """
+    positions = len(keys) * np.arange(frames) / frames
+    start = positions.astype(int)
+    share = (positions - start).reshape(-1, *[1] * (keys.ndim - 1))
+    return ((1 - share) * keys[start] + share * keys[(start + 1) % len(keys)]).astype(np.float32)

@@ -5,9 +5,12 @@ from functools import partial
 
 import numpy as np
 
+from glo.data.conditions import unconditional
 from glo.inference.decoder import Decoder
 from glo.inference.graph import shortest_paths
 from glo.inference.interpolation import linear, polyline, slerp
+
+Curve = Callable[[np.ndarray], np.ndarray]  # points [n, d] at positions [n]
 
 CURVES = {"line": linear, "arc": slerp}
 PATHS = (*CURVES, "graph")
@@ -17,20 +20,30 @@ ROUNDS = 6  # measurements, each of which moves the positions; the steps are the
 
 
 def interpolate(
-    decoder: Decoder, path: str, learned: np.ndarray, a: np.ndarray, b: np.ndarray, steps: int, seed: int = 0
+    decoder: Decoder,
+    path: str,
+    learned: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    steps: int,
+    seed: int = 0,
+    conditions: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images at `steps` positions on the path from each code of `a` to that of `b`, float32 [p, d] both, ends included.
 
     path: one of `PATHS`. Positions are equally spaced on a line or an arc; on `graph`, the path of `shortest_paths`
     through the learned codes float32 [N, d], successive images are equally far apart. seed: of the choice of nodes.
+    conditions: of `a` and `b`, float32 [p, k] both, which are interpolated linearly; None for an unconditional model.
     Returns codes float32 [p, steps, d] and images uint8 [p, steps, H, W, C].
     """
     if path == "graph":
         curves = [partial(polyline, knots) for knots in shortest_paths(learned, a, b, seed)]
     else:
         curves = [partial(CURVES[path], *ends) for ends in zip(a, b, strict=True)]
+    under = conditions or (unconditional(len(a))[:], unconditional(len(b))[:])
+    mixtures = [partial(linear, *ends) for ends in zip(*under, strict=True)]
     parts = [
-        _along(decoder, curves[start : start + AT_ONCE], steps, even=path == "graph")
+        _along(decoder, curves[start : start + AT_ONCE], mixtures[start : start + AT_ONCE], steps, path == "graph")
         for start in range(0, len(curves), AT_ONCE)
     ]
     codes, images = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -38,18 +51,20 @@ def interpolate(
 
 
 def _along(
-    decoder: Decoder, curves: list[Callable[[np.ndarray], np.ndarray]], steps: int, even: bool
+    decoder: Decoder, curves: list[Curve], mixtures: list[Curve], steps: int, even: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    def codes(positions: np.ndarray) -> np.ndarray:
+    """Codes and images on some paths. curves: their codes by position. mixtures: their conditions by position."""
+
+    def at(curves: list[Curve], positions: np.ndarray) -> np.ndarray:
         return np.stack([curve(t) for curve, t in zip(curves, positions, strict=True)])
 
     def decode(positions: np.ndarray) -> np.ndarray:
-        images = decoder.images(np.concatenate(codes(positions)))
+        images = decoder.images(np.concatenate(at(curves, positions)), np.concatenate(at(mixtures, positions)))
         return images.reshape(*positions.shape, *images.shape[1:])
 
     spaced = np.tile(np.linspace(0, 1, steps), (len(curves), 1))
     positions = even_positions(decode, len(curves), steps) if even else spaced
-    return codes(positions), decode(positions)
+    return at(curves, positions), decode(positions)
 
 
 def even_positions(decode: Callable[[np.ndarray], np.ndarray], paths: int, n: int) -> np.ndarray:

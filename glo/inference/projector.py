@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from glo import pictures
+from glo.data import ids
 from glo.data.dataset import Dataset
-from glo.data.labels import label_name, printable
+from glo.data.names import label_name, printable
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
 
@@ -37,6 +38,13 @@ class Points:
     images: np.ndarray
     ids: list[str]
     columns: dict[str, list[str]]
+
+
+def points(kind: str, dataset: Dataset, rows: np.ndarray, codes: np.ndarray) -> Points:
+    """Points of images of a dataset: their rows in its file, int64 [n], and their codes float32 [n, d]."""
+    listed = ids.read(dataset.path.with_name(paths.ID_FILE), len(dataset.images))
+    names = [listed[row] if listed else str(row) for row in rows]
+    return Points(kind, codes, dataset.images[rows], names, columns(dataset, rows))
 
 
 def columns(dataset: Dataset, rows: np.ndarray) -> dict[str, list[str]]:

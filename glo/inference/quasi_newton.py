@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from glo.data.conditions import unconditional
 from glo.model.codes import project
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import mse
@@ -26,20 +27,21 @@ MEMORY = 10  # pairs of steps and gradient differences from which the inverse He
 SHRINK, GROW = 0.3, 2.0  # factors on the length of steps after one that raised the error, and after one that did not
 CURVED = 1e-10  # a pair is used if its curvature s'y is at least this share of y'y
 
+Minimizer = Callable[..., np.ndarray]  # see `make_minimizer`
 
-def make_minimizer(
-    model: GloModel, projection: str, batch_size: int
-) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
-    """Compile the function (codes float32 [n, d], images uint8 [n, H, W, C], steps) -> fitted codes float32 [n, d].
 
-    steps: number of updates. batch_size: images at once. The result is deterministic, and the error of no image is
-    larger than that of the code it starts from.
+def make_minimizer(model: GloModel, projection: str, batch_size: int) -> Minimizer:
+    """Compile the function (codes, images, steps, conditions) -> fitted codes float32 [n, d].
+
+    codes: float32 [n, d]. images: uint8 [n, H, W, C]. steps: number of updates. conditions: float32 [n, k]; they can be
+    left out for an unconditional model, with k = 0. batch_size: images at once. The result is deterministic, and the
+    error of no image is larger than that of the code it starts from.
     """
 
-    def evaluate(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def evaluate(codes: tf.Tensor, conditions: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(codes)
-            errors = mse(model.decode(codes), target)
+            errors = mse(model.decode(codes, conditions), target)
         return errors, tape.gradient(errors, codes)
 
     @tf.function(
@@ -47,18 +49,19 @@ def make_minimizer(
             tf.TensorSpec([None, model.dimension], tf.float32),
             tf.TensorSpec([None, *model.image_shape], tf.uint8),
             tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([None, model.condition_size], tf.float32),
         ]
     )
-    def minimize(codes: tf.Tensor, images: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    def minimize(codes: tf.Tensor, images: tf.Tensor, steps: tf.Tensor, conditions: tf.Tensor) -> tf.Tensor:
         target, codes = normalize_pixels(images), project(codes, projection)
-        errors, gradients = evaluate(codes, target)
+        errors, gradients = evaluate(codes, conditions, target)
         moves = changes = tf.zeros(tf.concat([[MEMORY], tf.shape(codes)], axis=0))
-        scale = _inverse_curvature(model, codes)
+        scale = _inverse_curvature(model, codes, conditions)
         length = tf.ones_like(scale)
         for _ in tf.range(steps):
             direction = _direction(gradients, moves, changes, scale)
             new_codes = project(codes - length * direction, projection)
-            new_errors, new_gradients = evaluate(new_codes, target)
+            new_errors, new_gradients = evaluate(new_codes, conditions, target)
             move, change = new_codes - codes, new_gradients - gradients
             curvature, size = _dot(move, change), _dot(change, change)
             curved = curvature > CURVED * size
@@ -72,12 +75,12 @@ def make_minimizer(
             errors = tf.where(better, new_errors, errors)
         return codes
 
-    def run(codes: np.ndarray, images: np.ndarray, steps: int) -> np.ndarray:
-        fitted = np.empty_like(codes)
+    def run(codes: np.ndarray, images: np.ndarray, steps: int, conditions: np.ndarray | None = None) -> np.ndarray:
+        fitted, conditions = np.empty_like(codes), unconditional(len(codes))[:] if conditions is None else conditions
         with tqdm(total=len(images), desc="fitting", unit="image", disable=progress_hidden(), leave=False) as bar:
             for start in range(0, len(images), batch_size):
                 batch = slice(start, start + batch_size)
-                fitted[batch] = minimize(codes[batch], images[batch], steps).numpy()
+                fitted[batch] = minimize(codes[batch], images[batch], steps, conditions[batch]).numpy()
                 bar.update(len(images[batch]))
         return fitted
 
@@ -102,8 +105,8 @@ def _direction(gradients: tf.Tensor, moves: tf.Tensor, changes: tf.Tensor, scale
     return direction
 
 
-def _inverse_curvature(model: GloModel, codes: tf.Tensor) -> tf.Tensor:
-    """Inverse of the mean eigenvalue of the Hessian, float32 [B, 1], for codes float32 [B, d].
+def _inverse_curvature(model: GloModel, codes: tf.Tensor, conditions: tf.Tensor) -> tf.Tensor:
+    """Inverse of the mean eigenvalue of the Hessian, float32 [B, 1], for codes float32 [B, d] under conditions [B, k].
 
     The Hessian is about 2 J'J / (H W C). The mean square of J'v, for random signs v, estimates the mean eigenvalue of
     J'J.
@@ -111,7 +114,7 @@ def _inverse_curvature(model: GloModel, codes: tf.Tensor) -> tf.Tensor:
     signs = tf.sign(tf.random.stateless_normal([1, *model.image_shape], [0, 0]))
     with tf.GradientTape() as tape:
         tape.watch(codes)
-        products = tf.reduce_sum(model.decode(codes) * signs, axis=(1, 2, 3))
+        products = tf.reduce_sum(model.decode(codes, conditions) * signs, axis=(1, 2, 3))
     squares = tf.reduce_mean(tf.square(tape.gradient(products, codes)), axis=1, keepdims=True)
     return math.prod(model.image_shape) / (2 * tf.maximum(squares, 1e-20))
 

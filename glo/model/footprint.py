@@ -13,6 +13,7 @@ from glo.settings import EvalSettings, TrainSettings
 
 FLOAT = 4  # bytes
 FITTING_STARTS = 4  # the mean code and those of three neighbors
+RACING_STARTS = 2  # under each condition, where the condition of an image is unknown
 MEMORISATION = 1000  # the memorisation share draws at least this many codes
 
 
@@ -25,13 +26,18 @@ class Part(NamedTuple):
     host: bool = True
 
 
-def training(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int) -> list[Part]:
-    """Parts of a training run on n images (H, W, C), without the images, which are loaded already."""
+def training(
+    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int, condition_size: int = 0
+) -> list[Part]:
+    """Parts of a training run on n images (H, W, C), without the images, which are loaded already.
+
+    condition_size: k, of a conditional model.
+    """
     copies = n * settings.copies(n)
     rows, adam = n + copies, settings.code_optimizer == "adam"
     codes = rows * (FLOAT * dimension * (3 if adam else 1) + FLOAT * adam + 8)  # 8: the order of the rows
     codes += copies * (FLOAT * dimension + 40)  # initial codes, and how a copy is altered
-    plain, film = geometry.parameters(image_shape, dimension, settings)
+    plain, film = geometry.parameters(image_shape, dimension, settings, condition_size)
     values = (
         2 + 2 * (settings.generator_optimizer == "adam") + (settings.ema > 0)
     )  # of each parameter, and its gradient
@@ -60,15 +66,17 @@ def evaluation(
     n: int,
     fitted: int,
     tasks: Collection[str],
+    candidates: int = 1,
 ) -> list[Part]:
     """Parts of an evaluation of a run on n training images. fitted: number of images whose codes are fitted.
 
-    tasks: names of the requested tasks, as in `glo.evaluation.registry`.
+    tasks: names of the requested tasks, as in `glo.evaluation.registry`. candidates: conditions under which each image
+    is fitted.
     """
     pixels = image_shape[0] * image_shape[1] * image_shape[2]
     samples = settings.num_samples if "generate" in tasks else 0
     drawn = max(samples, MEMORISATION) if samples else 0
-    starts = FITTING_STARTS + settings.draws
+    starts = FITTING_STARTS + settings.draws if candidates == 1 else RACING_STARTS * candidates
     decoded = max(drawn, fitted * starts, n)
     parts = [
         Part("samples", samples * 2 * pixels + drawn * 3 * FLOAT * dimension, "--num_samples"),

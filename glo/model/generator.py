@@ -9,7 +9,7 @@ from keras import layers
 from glo.model.batch_norm import BatchNormalization
 from glo.model.deconv import Convolution, Deconvolution
 from glo.model.film import modulation
-from glo.model.geometry import maps
+from glo.model.geometry import EMBEDDING, maps
 from glo.settings import TrainSettings
 
 
@@ -17,10 +17,13 @@ class Projection(layers.Dense):
     """Dense layer from the code to the first map. Its own class lets `glo.model.precision` choose its precision."""
 
 
-def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings) -> keras.Model:
+def build(
+    image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings, condition_size: int = 0
+) -> keras.Model:
     """Build the model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1].
 
-    image_shape: (H, W, C). dimension: d.
+    image_shape: (H, W, C). dimension: d. condition_size: k; if positive, the model takes codes and conditions
+    float32 [B, k], and a linear embedding of the condition is appended to the code everywhere.
     A dense layer maps the code to a small map, which is batch-normalised, doubled in size `blocks` times by the layers
     of `UPSAMPLING`, and cropped to H x W. With `film`, the code modulates every map before its activation.
     Activations are leaky ReLUs, as in DCGAN's discriminator: at the learning rates that suit GLO, many plain ReLUs die,
@@ -29,9 +32,15 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
     height, width, channels = image_shape
     (rows, columns, first), *outputs = maps(image_shape, settings)
     blocks = len(outputs) if outputs[0][0] > rows else 0
-    seeds = iter(np.random.SeedSequence(settings.seed).generate_state(blocks + 3).tolist())
+    *layer_seeds, embedding_seed = np.random.SeedSequence(settings.seed).generate_state(blocks + 4).tolist()
+    seeds = iter(layer_seeds)
 
-    z = x = keras.Input((dimension,), name="code")
+    inputs = z = keras.Input((dimension,), name="code")
+    if condition_size:
+        condition = keras.Input((condition_size,), name="condition")
+        embed = layers.Dense(EMBEDDING, use_bias=False, kernel_initializer=_glorot(embedding_seed), name="embedding")
+        inputs, z = [z, condition], layers.Concatenate(name="conditional_code")([z, embed(condition)])
+    x = z
     x = Projection(rows * columns * first, use_bias=False, kernel_initializer=_glorot(next(seeds)), name="project")(x)
     x = layers.Reshape((rows, columns, first), name="map")(x)
     x = BatchNormalization(name="norm")(x)
@@ -47,7 +56,7 @@ def build(image_shape: tuple[int, int, int], dimension: int, settings: TrainSett
         x = modulate(x, "out")
     x = layers.Activation("tanh", name="tanh", dtype="float32")(x)
     x = layers.Cropping2D(_margins((rows << blocks) - height, (columns << blocks) - width), name="crop")(x)
-    return keras.Model(z, x, name="generator")
+    return keras.Model(inputs, x, name="generator")
 
 
 def _deconv(x: keras.KerasTensor, channels: int, seed: int, name: str) -> keras.KerasTensor:

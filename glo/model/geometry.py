@@ -7,6 +7,7 @@ from glo.runtime.errors import UserError
 from glo.settings import TrainSettings
 
 COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
+EMBEDDING = 32  # dimension of the embedding of a condition
 KERNEL = {"deconv": 16, "resize_conv": 9}  # weights of a kernel for each pair of channels
 
 
@@ -40,13 +41,20 @@ def check_blocks(image_shape: tuple[int, int, int], settings: TrainSettings) -> 
         )
 
 
-def parameters(image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings) -> tuple[int, int]:
-    """Number of the generator's values, moving statistics included: of all layers but FiLM's, and of FiLM's."""
+def parameters(
+    image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings, condition_size: int = 0
+) -> tuple[int, int]:
+    """Number of the generator's values, moving statistics included: of all layers but FiLM's, and of FiLM's.
+
+    condition_size: k, of a conditional generator, which appends an embedding of the condition to the code.
+    """
+    embedding = EMBEDDING * condition_size
+    dimension += EMBEDDING * (condition_size > 0)
     shapes = maps(image_shape, settings)
     rows, columns, first = shapes[0]
     kernel = KERNEL[settings.generator] if shapes[1][0] > rows else 9
     convolutions = sum(kernel * a[2] * b[2] + b[2] for a, b in itertools.pairwise(shapes))
-    plain = dimension * rows * columns * first + 4 * first + convolutions
+    plain = embedding + dimension * rows * columns * first + 4 * first + convolutions
     if not settings.film:
         return plain, 0
     modulations = sum((dimension + settings.film + 1) * 2 * channels for *_, channels in shapes)

@@ -1,33 +1,48 @@
 """The model: a generator and one code per training image, with the state of their optimizers."""
 
-from collections.abc import Mapping
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from glo.data.conditions import Conditions, unconditional
 from glo.data.lazy_array import Rows
 from glo.model import generator
 from glo.model.codes import CodeTable
 from glo.settings import TrainSettings
 
-# Inputs of the generator besides the code, by name (label, attributes, noise level), each a tensor [B, ...].
-Condition = Mapping[str, tf.Tensor]
-
 
 class GloModel(tf.Module):
-    """Everything that a checkpoint saves: generator, its optimizer and weight average, code table, number of steps."""
+    """Everything that a checkpoint saves.
 
-    def __init__(self, image_shape: tuple[int, int, int], initial_codes: np.ndarray | Rows, settings: TrainSettings):
-        """image_shape: (H, W, C). initial_codes: float32 [N, d]; the table holds their projections."""
+    It holds the generator, its optimizer and weight average, the code table, the conditions of the training images, and
+    the number of steps.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        initial_codes: np.ndarray | Rows,
+        settings: TrainSettings,
+        conditions: Conditions | None = None,
+    ):
+        """image_shape: (H, W, C). initial_codes: float32 [N, d]; the table holds their projections.
+
+        conditions: of the training images, [n, k]; None for an unconditional model. Row r of the table is a copy of
+        training image r % n.
+        """
         super().__init__(name="glo")
-        dimension = initial_codes.shape[1]
-        self.generator = generator.build(image_shape, dimension, settings)
-        self.average = generator.build(image_shape, dimension, settings) if settings.ema else None
+        conditions = conditions or unconditional(len(initial_codes))
+        dimension, self.condition_size = initial_codes.shape[1], len(conditions.names)
+        self.generator = generator.build(image_shape, dimension, settings, self.condition_size)
+        self.average = generator.build(image_shape, dimension, settings, self.condition_size) if settings.ema else None
         self.optimizer = _optimizer(settings)
         # Built here rather than in the first step, since a checkpoint may be saved or restored before that.
         self.optimizer.build(self.generator.trainable_variables)
         self.table = CodeTable(initial_codes, settings.code_optimizer, settings.projection)
+        self.conditions: tf.Variable | None = None
+        if self.condition_size:
+            with tf.device("cpu"):
+                self.conditions = tf.Variable(conditions.values, trainable=False, name="conditions")
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
 
     @property
@@ -38,24 +53,31 @@ class GloModel(tf.Module):
     @property
     def dimension(self) -> int:
         """Dimension d of the codes."""
-        return self.generator.input_shape[1]
+        return self.generator.inputs[0].shape[1]
 
     @property
     def evaluated(self) -> keras.Model:
         """The generator used in evaluation: the one with averaged weights, if there is one."""
         return self.average or self.generator
 
-    def decode(self, codes: tf.Tensor, condition: Condition | None = None, training: bool = False) -> tf.Tensor:
+    def condition(self, rows: tf.Tensor) -> tf.Tensor:
+        """Conditions float32 [B, k] of `rows` of the code table, int64 [B]; k is 0 for an unconditional model."""
+        if self.conditions is None:
+            return tf.zeros((tf.size(rows), 0))
+        values = tf.gather(self.conditions, rows % self.conditions.shape[0])
+        return tf.one_hot(values, self.condition_size) if values.shape.rank == 1 else tf.cast(values, tf.float32)
+
+    def decode(self, codes: tf.Tensor, condition: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Generate images float32 [B, H, W, C] in [-1, 1] from codes float32 [B, d].
 
         This is the only place that calls a generator.
 
-        condition: inputs besides the code; None for an unconditional generator.
+        condition: float32 [B, k]; an unconditional generator, with k = 0, does not use it.
         training: if true, use the trained generator and normalise by the statistics of the batch; otherwise use
             `evaluated` and the moving statistics.
         """
         network = self.generator if training else self.evaluated
-        return network(codes if condition is None else {"code": codes, **condition}, training=training)
+        return network([codes, condition] if self.condition_size else codes, training=training)
 
 
 def normalize_pixels(images: tf.Tensor) -> tf.Tensor:

@@ -21,6 +21,8 @@ from glo.runtime import device
 from glo.runtime.log import logger
 from glo.settings import TrainSettings
 
+Inputs = tf.Tensor | list[tf.Tensor]  # codes, or codes and conditions
+
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 # Layers that compute a hidden map or change its shape. All others compute in float32: normalisation, the last
 # activation, and FiLM, whose 1 + gain would be rounded to 8 bits.
@@ -51,11 +53,14 @@ def _makes_hidden_map(layer: keras.Layer) -> bool:
     return activates_map or isinstance(layer, MAP_LAYERS)
 
 
-def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int) -> TrainSettings:
+def decide(
+    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int, condition_size: int = 0
+) -> TrainSettings:
     """Return the settings with a precision of `auto` replaced by the faster type on this device.
 
     The result is saved with the run, so that a resumed run computes in the same type.
-    image_shape: (H, W, C). dimension: d. n: number of training images, which bounds the batch.
+    image_shape: (H, W, C). dimension: d. n: number of training images, which bounds the batch. condition_size:
+    k.
     """
     native = device.has_bfloat16()
     if settings.precision == "bfloat16" and not native:
@@ -65,7 +70,7 @@ def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension
     chosen = "float32"
     if native:
         logger.info("precision auto: compiling the generator in float32 and bfloat16 to time both ...")
-        speed = measure(settings, image_shape, dimension, min(settings.batch_size, n))
+        speed = measure(settings, image_shape, dimension, min(settings.batch_size, n), condition_size)
         if speed["bfloat16"] > GAIN * speed["float32"]:
             chosen = "bfloat16"
         reason = ", ".join(f"{name} passes {rate:.0f} images/s" for name, rate in speed.items())
@@ -76,35 +81,39 @@ def decide(settings: TrainSettings, image_shape: tuple[int, int, int], dimension
 
 
 def measure(
-    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, batch_size: int
+    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, batch_size: int, condition_size: int = 0
 ) -> dict[str, float]:
     """Time forward and backward passes of a newly built generator; returns images per second by precision."""
-    model = generator.build(image_shape, dimension, settings)
-    codes = tf.constant(np.random.default_rng(0).standard_normal((batch_size, dimension)), tf.float32)
+    model, random = generator.build(image_shape, dimension, settings, condition_size), np.random.default_rng(0)
+    widths = tf.nest.map_structure(lambda tensor: tensor.shape[1], model.input)
+    inputs = tf.nest.map_structure(
+        lambda width: tf.constant(random.standard_normal((batch_size, width)), tf.float32), widths
+    )
     passes = {name: _training_pass(model, name) for name in POLICIES}
     for training_pass in passes.values():
-        training_pass(codes)  # compiles it
+        training_pass(inputs)  # compiles it
     seconds: dict[str, list[float]] = {name: [] for name in passes}
     start = time.perf_counter()
     for _ in range(ROUNDS):
         for name, training_pass in passes.items():  # in turn, so that other load on the machine slows both alike
             before = time.perf_counter()
-            training_pass(codes).numpy()
+            training_pass(inputs).numpy()
             seconds[name].append(time.perf_counter() - before)
         if time.perf_counter() - start > SECONDS:
             break
     return {name: batch_size / min(times) for name, times in seconds.items()}
 
 
-def _training_pass(model: keras.Model, precision: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Compile a pass from codes float32 [B, d] to a scalar that depends on the gradients of all weights and codes."""
+def _training_pass(model: keras.Model, precision: str) -> Callable[[Inputs], tf.Tensor]:
+    """Compile a pass from inputs float32 [B, .] to a scalar that depends on the gradients of all weights and inputs."""
 
     @tf.function
-    def training_pass(codes: tf.Tensor) -> tf.Tensor:
+    def training_pass(inputs: Inputs) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            tape.watch(codes)
+            tape.watch(inputs)
             with computing_in(model, precision):
-                total = tf.reduce_mean(tf.abs(model(codes, training=True)))
-        return tf.add_n([tf.reduce_sum(g) for g in tape.gradient(total, [*model.trainable_variables, codes])])
+                total = tf.reduce_mean(tf.abs(model(inputs, training=True)))
+        sources = [*model.trainable_variables, *tf.nest.flatten(inputs)]
+        return tf.add_n([tf.reduce_sum(gradient) for gradient in tape.gradient(total, sources)])
 
     return training_pass

@@ -23,7 +23,7 @@ from glo.settings.shared import (
     sampling_setting,
     task_setting,
 )
-from glo.settings.train import TrainSettings
+from glo.settings.train import CONDITIONAL_PRIOR, TrainSettings
 
 # `classifier` and the names of `glo.features.extractors.APPLICATIONS`, repeated here because settings must not import
 # TensorFlow; a test compares them.
@@ -55,9 +55,15 @@ class EvalSettings:
     per_class: bool = task_setting(
         False, "a row of samples for each label, or for each attribute if there are no labels; at most 100"
     )
+    class_sweep: bool = task_setting(
+        False, "codes of held-out images under every class of a conditional model, or with and without each attribute"
+    )
+    style_sweep: bool = task_setting(
+        False, "one class, that of --label or the first one, along the principal directions of the codes"
+    )
     label: str | None = task_setting(
         None,
-        "generate from the codes of one class: a label's name or number, an attribute's name, or not:ATTRIBUTE",
+        "generate or sweep one class: a label's name or number, an attribute's name, or not:ATTRIBUTE",
         metavar="NAME",
     )
     analogy: tuple[str, ...] | None = task_setting(
@@ -117,7 +123,8 @@ class EvalSettings:
     prior: float | None = fitting_setting(
         None,
         "weight of the prior on fitted codes, a Gaussian fitted to the learned ones "
-        f"(default: {INPAINTING_PRIOR} with --inpaint, {DENOISING_PRIOR} with --denoise, otherwise 0)",
+        f"(default: {INPAINTING_PRIOR} with --inpaint, {DENOISING_PRIOR} with --denoise, otherwise "
+        f"{CONDITIONAL_PRIOR} for conditional models and 0 for others)",
         low=0,
         metavar="WEIGHT",
     )
@@ -208,12 +215,6 @@ class EvalSettings:
     memory_limit: str | None = machine_setting(None, MEMORY_HELP, **MEMORY)
 
     @property
-    def prior_weight(self) -> float:
-        """--prior, or its default for the requested task."""
-        default = DENOISING_PRIOR if self.denoise is not None else INPAINTING_PRIOR if self.inpaint is not None else 0.0
-        return default if self.prior is None else self.prior
-
-    @property
     def analogy_rows(self) -> tuple[int, ...] | None:
         """The three training images that --analogy names, if it does."""
         words = ",".join(self.analogy or ())
@@ -227,6 +228,14 @@ class EvalSettings:
     def sampler_of(self, trained: TrainSettings) -> str:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
         return trained.sampler if self.sampler == "auto" else self.sampler
+
+    def prior_of(self, trained: TrainSettings) -> float:
+        """The weight of the prior for a run with the settings `trained`: --prior, or its default for the task."""
+        if self.prior is not None:
+            return self.prior
+        if self.denoise is not None:
+            return DENOISING_PRIOR
+        return trained.fitting_prior if self.inpaint is None else INPAINTING_PRIOR
 
     def requests(self, task_setting: str) -> bool:
         """Whether a setting of the group `tasks` is given. `--denoise 0` is, although 0 == False."""

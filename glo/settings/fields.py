@@ -48,6 +48,7 @@ def setting(
     pattern: str | None = None,
     check: Callable[[str], Any] | None = None,
     stored: bool = True,
+    const: str | None = None,
     **metadata: Any,
 ) -> Any:
     """Define a dataclass field with its help text and its limits. Each item of a tuple must keep the limits.
@@ -56,6 +57,7 @@ def setting(
     choices: allowed values. low, above, high: low <= value <= high, value > above.
     pattern: regular expression that the whole value must match; `example` in `metadata` describes it in errors.
     check: function of the value that raises `ValueError` with the reason if it is wrong.
+    const: value of the flag without a value, if that is allowed.
     stored: false for settings of a single call, which are not saved with a run.
     metadata: `metavar` for --help, and further attributes that commands read.
     """
@@ -67,7 +69,7 @@ def setting(
         "pattern": pattern,
         "check": check,
     }
-    description = {"help": help, "group": group, "stored": stored}
+    description = {"help": help, "group": group, "stored": stored, "const": const}
     return dataclasses.field(default=default, metadata=description | limits | metadata)
 
 
@@ -98,6 +100,8 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
             options = {"nargs": "+", "metavar": field.metadata.get("metavar", "VALUE")}
         else:
             options = {"metavar": field.metadata.get("metavar", metavar)}
+            if field.metadata["const"] is not None:
+                options |= {"nargs": "?", "const": field.metadata["const"]}
         groups[field.metadata["group"]].add_argument(f"--{field.name}", help=text, **options)
     values, unknown = parser.parse_known_args(argv)
     if unknown:

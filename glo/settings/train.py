@@ -25,6 +25,7 @@ PROJECTIONS = ("ball", "sphere", "none")
 # Names of `glo.model.generator.UPSAMPLING`, repeated here because settings must not import TensorFlow; a test compares
 # them.
 GENERATORS = ("deconv", "resize_conv")
+CONDITIONAL_PRIOR = 0.1  # see `TrainSettings.fitting_prior`
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,13 @@ class TrainSettings:
         "(0: no FiLM)",
         low=0,
         high=65536,
+        architecture=True,
+    )
+    conditional: str | None = model_setting(
+        None,
+        "give the generator, besides the code, the label of the image (--conditional alone) or attributes (NAME,NAME)",
+        const="label",
+        metavar="NAMES",
         architecture=True,
     )
     ema: float = model_setting(
@@ -215,6 +223,11 @@ class TrainSettings:
     jit: str = machine_setting(
         "auto", "compile the training step with XLA; auto: on GPUs only", choices=("auto", "on", "off"), resume=True
     )
+
+    @property
+    def fitting_prior(self) -> float:
+        """Weight of the prior with which new images are fitted. Without it, fitted codes hold more than style."""
+        return 0.0 if self.conditional is None else CONDITIONAL_PRIOR
 
     def copies(self, n: int) -> int:
         """Number of altered copies of each of n training images that --augment_to requires."""

@@ -34,6 +34,8 @@ def variables(model: GloModel) -> dict[str, tf.Variable]:
     """All that a checkpoint holds, under names of our own such as generator/up0/kernel: Keras' may change."""
     named = {"step": model.step}
     named |= {f"table/{variable.name.split(':')[0]}": variable for variable in model.table.variables}
+    if model.conditions is not None:
+        named["conditions"] = model.conditions
     named |= {f"generator/{variable.path}": variable.value for variable in model.generator.variables}
     if model.average:
         named |= {f"average/{variable.path}": variable.value for variable in model.average.variables}

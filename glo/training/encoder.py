@@ -49,7 +49,7 @@ class EncoderTraining:
         """codes: learned codes of the training images, float32 [n, d]. steps: planned number of steps."""
         self.steps, self._model, self._seed = steps, model, settings.seed
         self._projection, self._precision = settings.projection, settings.precision
-        self.network = network.build(model.image_shape, model.dimension, settings.seed)
+        self.network = network.build(model.image_shape, model.dimension, settings.seed, model.condition_size)
         self.optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps))
         self.optimizer.build(self.network.trainable_variables)
         self._loss, self._gaussian = build_loss(settings.loss), Gaussian.fit(codes, settings.seed)
@@ -59,6 +59,7 @@ class EncoderTraining:
             input_signature=[
                 tf.TensorSpec([None, *model.image_shape], tf.uint8),
                 *[tf.TensorSpec([None, model.dimension], tf.float32)] * 2,
+                tf.TensorSpec([None, model.condition_size], tf.float32),
                 tf.TensorSpec([2], tf.int32),
             ],
         )
@@ -68,8 +69,8 @@ class EncoderTraining:
         """Number of steps taken."""
         return int(self.optimizer.iterations)
 
-    def update(self, images: np.ndarray, codes: np.ndarray) -> tf.Tensor:
-        """Take one step with training images uint8 [B, H, W, C] and their codes float32 [B, d].
+    def update(self, images: np.ndarray, codes: np.ndarray, conditions: np.ndarray) -> tf.Tensor:
+        """Take one step with training images uint8 [B, H, W, C], their codes float32 [B, d] and conditions [B, k].
 
         Returns the loss, a scalar. Its random numbers depend on the seed and the number of the step alone.
         """
@@ -77,23 +78,27 @@ class EncoderTraining:
         random = random_generator(self._seed, Stream.ENCODER_CODES, step)
         noise = random.standard_normal((-(-len(images) // GENERATED), codes.shape[1]), np.float32)
         shift = random_generator(self._seed, Stream.ENCODER_SHIFTS, step).integers(-SHIFT, SHIFT, 2, endpoint=True)
-        return self._step(images, codes, noise, shift.astype(np.int32))
+        return self._step(images, codes, noise, conditions, shift.astype(np.int32))
 
-    def _update(self, images: tf.Tensor, codes: tf.Tensor, noise: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    def _update(
+        self, images: tf.Tensor, codes: tf.Tensor, noise: tf.Tensor, conditions: tf.Tensor, shift: tf.Tensor
+    ) -> tf.Tensor:
         target = normalize_pixels(images)
         generated_codes = project(self._gaussian.transform(noise, 1.0), self._projection)
         shifted = _shifted(target[: -(-tf.shape(target)[0] // SHIFTED)], shift)
+        generated_conditions, shifted_conditions = conditions[: tf.shape(noise)[0]], conditions[: tf.shape(shifted)[0]]
         with (
             tf.GradientTape() as tape,
             computing_in(self.network, self._precision),
             computing_in(self._model.evaluated, self._precision),
         ):
-            target = tf.concat([target, self._model.decode(generated_codes), shifted], axis=0)
+            target = tf.concat([target, self._model.decode(generated_codes, generated_conditions), shifted], axis=0)
+            conditions = tf.concat([conditions, generated_conditions, shifted_conditions], axis=0)
             codes = tf.concat([codes, generated_codes], axis=0)
-            predicted = self.network(target, training=True)
+            predicted = network.predict(self.network, target, conditions, training=True)
             # Before the projection, whose gradient along the code is 0: a code outside the ball would stay there.
             errors = tf.reduce_sum(tf.square(predicted[: tf.shape(codes)[0]] - codes), axis=1) / self._variance
-            losses = self._loss(self._model.decode(project(predicted, self._projection)), target)
+            losses = self._loss(self._model.decode(project(predicted, self._projection), conditions), target)
             loss = tf.reduce_mean(losses) + CODE_WEIGHT * tf.reduce_mean(errors)
         weights = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)
@@ -121,7 +126,9 @@ def train(prefix: Path, saved: Manifest, dataset: Dataset, max_steps: int | None
     Raises `UserError` if the file of the encoder cannot be used, or if training diverges.
     """
     settings, n = saved.resolved(prefix), saved.training_images
-    model = GloModel(saved.image_shape, unset(n * (1 + settings.copies(n)), saved.dimension), settings)
+    model = GloModel(
+        saved.image_shape, unset(n * (1 + settings.copies(n)), saved.dimension), settings, saved.conditions()
+    )
     checkpoint.restore(model, prefix)
     codes = model.table.codes[:n].numpy()
     training = EncoderTraining(model, settings, codes, planned_steps(saved))
@@ -139,7 +146,7 @@ def train(prefix: Path, saved: Manifest, dataset: Dataset, max_steps: int | None
     ):
         while training.step < end and not interrupt.received:
             rows, images = next(endless)
-            loss = training.update(images, codes[rows])
+            loss = training.update(images, codes[rows], model.condition(rows).numpy())
             bar.update()
             if training.step % CHECK_EVERY == 0 or training.step == end:
                 if not np.isfinite(loss):

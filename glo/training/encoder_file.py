@@ -74,7 +74,7 @@ def restore(prefix: Path, saved: Manifest, model: GloModel) -> keras.Model:
 
     Logs a warning if its training has not ended.
     """
-    network = encoder.build(model.image_shape, model.dimension, seed=0)
+    network = encoder.build(model.image_shape, model.dimension, 0, model.condition_size)
     optimizer = keras.optimizers.Adam()
     optimizer.build(network.trainable_variables)
     about = read(prefix, saved, variables(network, optimizer))

@@ -52,7 +52,7 @@ class Grids:
     def observe(self, step: int, rows: np.ndarray) -> None:
         """Draw the grid and measure the PSNR of training and held-out images. Raises `files.WriteError`."""
         epoch = math.ceil(step / self._training.steps_per_epoch)
-        images = self._decoder.images(self._training.codes(self._rows))
+        images = self._decoder.images(self._training.codes(self._rows), self._training.conditions(self._rows))
         grid = pictures.grid(images, pictures.columns(len(images)))
         picture = pictures.beside(self._originals, pictures.captioned(f"reconstructions, epoch {epoch}", grid))
         pictures.save(paths.grid(self._run, epoch), picture)
@@ -73,7 +73,8 @@ class Grids:
     def train_psnr(self) -> tuple[float, int]:
         """Return the PSNR [dB] of up to `SAMPLED` training images, and their number."""
         images, loss = Rows(self._training.originals, self._sampled), build_loss(self._training.settings.loss)
-        reconstruction = self._decoder.measure(self._training.codes(self._sampled), images, loss)
+        codes, conditions = self._training.codes(self._sampled), self._training.conditions(self._sampled)
+        reconstruction = self._decoder.measure(codes, images, loss, conditions)
         return reconstruction.result()["psnr"], len(self._sampled)
 
     def _frames(self) -> list[np.ndarray]:
@@ -94,5 +95,6 @@ class Grids:
         """Draw images uint8 [GRID, H, W, C] with the Gaussian sampler, which is the fastest to fit."""
         seed = self._training.settings.seed
         gaussian = Gaussian.fit(self._training.codes(self._sampled), seed)
-        codes = gaussian.draw(GRID, random_generator(seed, Stream.PROGRESS_SAMPLES))
-        return self._decoder.images(project(codes, self._training.settings.projection))
+        random = random_generator(seed, Stream.PROGRESS_SAMPLES)
+        codes = project(gaussian.draw(GRID, random), self._training.settings.projection)
+        return self._decoder.images(codes, self._training.conditions(random.choice(self._sampled, GRID)))

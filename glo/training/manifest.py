@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from glo.data.conditions import Conditions, blank
 from glo.data.dataset import Dataset
 from glo.runtime import files, paths
 from glo.runtime.errors import UserError
@@ -28,6 +29,7 @@ MAX_SIDE = 1 << 14  # of images, in pixels
 
 # What `data` holds, by the words that errors use.
 IMAGE_SHAPE, DIMENSION, TRAINING_IMAGES = "image shape", "code dimension", "training images"
+CLASSES, ATTRIBUTES, LABELS = "classes", "attributes", "labels of the classes"
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,28 @@ class Manifest:
         """n, of the images that codes were learned for, without altered copies."""
         return self.data[TRAINING_IMAGES]
 
+    def conditions(self) -> Conditions:
+        """The names of the condition, with blank values for the training images."""
+        names, numbers = self.data.get(CLASSES) or self.data.get(ATTRIBUTES) or [], self.data.get(LABELS)
+        return blank(names, numbers, self.training_images)
+
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """What ties a code table to a dataset: the images and their order, the code dimension, and the rows trained on."""
-    return {
+    """What ties a code table to a dataset: images and their order, code dimension, rows trained on, and conditions."""
+    data = {
         "fingerprint of the images": dataset.fingerprint,
         IMAGE_SHAPE: list(dataset.image_shape),
         DIMENSION: dataset.dimension,
         TRAINING_IMAGES: len(dataset.train_rows),
         "training rows": hashlib.sha256(dataset.train_rows.astype("<i8").tobytes()).hexdigest(),
     }
+    conditions = dataset.conditions
+    if conditions.names:
+        data[ATTRIBUTES if conditions.numbers is None else CLASSES] = list(conditions.names)
+        if conditions.numbers is not None:
+            data[LABELS] = list(conditions.numbers)
+        data["fingerprint of the conditions"] = conditions.fingerprint()
+    return data
 
 
 def difference(manifest: Manifest, dataset: Dataset) -> str | None:
@@ -203,6 +217,7 @@ def _parse(prefix: Path) -> Manifest:
         raise ValueError("it does not state the image shape, the number of images and the dimension of their codes")
     if len(shape) != 3 or shape[2] not in (1, 3) or max(shape) > MAX_SIDE:
         raise ValueError("its image shape is not one of images")
+    _check_condition(data)
     if sums.keys() != {part.name for part in (bundle.index_file(prefix), bundle.data_file(prefix))}:
         raise ValueError(f"it does not list the two other files of {prefix.name}")
     if not all(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) for value in sums.values()):
@@ -210,8 +225,20 @@ def _parse(prefix: Path) -> Manifest:
     return manifest
 
 
+def _check_condition(data: dict[str, Any]) -> None:
+    """Raise `ValueError` unless the names of the condition, if there is one, are texts, and each class has a label."""
+    lists = [data.get(name, []) for name in (CLASSES, ATTRIBUTES, LABELS)]
+    if all(isinstance(values, list) for values in lists):
+        classes, attributes, labels = lists
+        named = all(isinstance(name, str) for name in [*classes, *attributes])
+        numbered = len(labels) == len(classes) and all(type(label) is int for label in labels)
+        if named and numbered and not (classes and attributes):
+            return
+    raise ValueError("it does not name the classes or attributes of the condition")
+
+
 def _check_contents(manifest: Manifest, settings: TrainSettings, entries: dict[str, bundle.Entry]) -> None:
-    """Raise `ValueError` unless step and code table are those that the manifest states.
+    """Raise `ValueError` unless step, code table and conditions are those that the manifest states.
 
     This comes before a model of that size is built, for which a forged manifest could ask all memory.
     """
@@ -221,6 +248,10 @@ def _check_contents(manifest: Manifest, settings: TrainSettings, entries: dict[s
     n = manifest.training_images
     if codes is None or codes.shape != (n * (1 + settings.copies(n)), manifest.dimension):
         raise ValueError("it holds other codes than its manifest states")
+    expected, conditions = manifest.conditions(), entries.get("conditions")
+    shape = expected.values.shape if expected.names else None
+    if shape != (conditions and conditions.shape) or (shape is None) != (settings.conditional is None):
+        raise ValueError("it holds other conditions than its manifest states")
 
 
 def write(prefix: Path, manifest: Manifest) -> None:

@@ -27,9 +27,10 @@ class Progress:
         settings, dataset, originals = training.settings, training.dataset, training.originals
         self._training, self._decoder = training, decoder
         self._rows = np.sort(order[:TRAIN])
-        self._images = originals[self._rows]
+        self._images, self._train_conditions = originals[self._rows], training.conditions(self._rows)
         random = random_generator(settings.seed, Stream.PROGRESS_HELD_OUT)
-        self._held_out = dataset.images[np.sort(random.permutation(dataset.test_rows)[:HELD_OUT])]
+        held_out = np.sort(random.permutation(dataset.test_rows)[:HELD_OUT])
+        self._held_out, self._held_out_conditions = dataset.images[held_out], dataset.conditions[held_out]
         candidates = np.sort(order[:NEIGHBORS])  # reading all images of a large file would take minutes
         if len(self._held_out):
             self._neighbors = candidates[nearest(self._held_out, Rows(originals, candidates))[1][:, 0]]
@@ -41,15 +42,16 @@ class Progress:
 
         `heldout_psnr` is left out if fitting has used up its share of the time, but not at the last measurement.
         """
-        values = {"train_psnr": self._psnr(self._training.codes(self._rows), self._images)}
+        values = {"train_psnr": self._psnr(self._training.codes(self._rows), self._train_conditions, self._images)}
         start = time.perf_counter()
         if len(self._held_out) and (last or self._fitting_seconds <= SHARE * (start - self._started)):
             codes = self._training.codes(self._neighbors)
-            *_, best, _ = self._descend(fitting.begin(codes), self._held_out, 0, STEPS, STEPS)
-            values["heldout_psnr"] = self._psnr(best, self._held_out)
+            conditions = self._held_out_conditions
+            *_, best, _ = self._descend(fitting.begin(codes), self._held_out, conditions, 0, STEPS, STEPS)
+            values["heldout_psnr"] = self._psnr(best, conditions, self._held_out)
             self._fitting_seconds += time.perf_counter() - start
         return values
 
-    def _psnr(self, codes: np.ndarray, images: np.ndarray) -> float:
-        errors = (self._decoder.images(codes).astype(np.float64) - images) / 255
+    def _psnr(self, codes: np.ndarray, conditions: np.ndarray, images: np.ndarray) -> float:
+        errors = (self._decoder.images(codes, conditions).astype(np.float64) - images) / 255
         return psnr(np.mean(np.square(errors)))

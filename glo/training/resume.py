@@ -116,5 +116,7 @@ def check(plan: Plan, dataset: Dataset, end: int) -> None:
 
 def check_memory(settings: TrainSettings, dataset: Dataset, gpu: bool) -> None:
     """Raise `UserError` if training needs more than the free memory. gpu: the model is not in host memory."""
-    parts = footprint.training(settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows))
+    parts = footprint.training(
+        settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
+    )
     footprint.require(parts, "training", gpu)

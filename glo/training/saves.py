@@ -66,7 +66,7 @@ class Saves:
         codes = self._training.codes(rows)
         arrays = {
             "image": self._training.images[rows],
-            "reconstruction": self._decoder.images(codes),
+            "reconstruction": self._decoder.images(codes, self._training.conditions(rows)),
             "code": codes,
             "row": rows,
         }

@@ -11,6 +11,7 @@ import numpy as np
 from glo.data.augmentation import Augmented
 from glo.data.batches import batches, steps_per_epoch
 from glo.data.dataset import Dataset
+from glo.data.independent_codes import independent
 from glo.data.lazy_array import Rows
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
@@ -62,6 +63,10 @@ class Training:
         """Return the codes float32 [n, d] in rows int64 [n] of the code table."""
         return self.model.table.gather(rows).numpy()
 
+    def conditions(self, rows: np.ndarray) -> np.ndarray:
+        """The conditions of rows int64 [n] of the table, float32 [n, k]."""
+        return self.model.condition(rows).numpy()
+
 
 def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
     """Build the model with initial weights and codes, or restore it from the checkpoint of the plan.
@@ -77,7 +82,11 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan) -> Training:
         codes = unset(len(images), dataset.dimension)
     elif isinstance(images, Augmented):
         codes = images.codes(codes)
-    model = GloModel(dataset.image_shape, codes, settings)
+    conditions = dataset.train_conditions
+    if settings.conditional and not plan.start:  # codes need not hold what the condition tells
+        groups = conditions.groups()[np.arange(len(codes)) % len(conditions)]
+        codes = independent(codes[:], groups, settings.seed)
+    model = GloModel(dataset.image_shape, codes, settings, conditions)
     if plan.start:
         checkpoint.restore(model, plan.start, partial=plan.run is None)
         before, now = plan.manifest.numerics, device.numerics()

@@ -54,17 +54,23 @@ PASSES = {"joint": (("generator", "codes"),), "alternate": (("generator",), ("co
 
 
 def gradients(
-    model: GloModel, loss: Loss, precision: str, inputs: tf.Tensor, images: tf.Tensor, parts: tuple[str, ...]
+    model: GloModel,
+    loss: Loss,
+    precision: str,
+    inputs: tf.Tensor,
+    condition: tf.Tensor,
+    images: tf.Tensor,
+    parts: tuple[str, ...],
 ) -> tuple[tf.Tensor, Gradients]:
     """Compute losses float32 [B] and the gradients of `parts`, a subset of "generator" and "codes".
 
-    inputs: the generator's inputs, codes with their noise, float32 [B, d]. images: uint8 [B, H, W, C].
+    inputs: codes with their noise, float32 [B, d]. condition: float32 [B, k]. images: uint8 [B, H, W, C].
     """
     weights = model.generator.trainable_variables if "generator" in parts else []
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         with computing_in(model.generator, precision):
-            losses = loss(model.decode(inputs, training=True), normalize_pixels(images))
+            losses = loss(model.decode(inputs, condition, training=True), normalize_pixels(images))
         mean = tf.reduce_mean(losses)
     *weight_gradients, code_gradients = tape.gradient(mean, [*weights, inputs])
     # The mean divides the gradient of each sample's own loss by B, which would slow down codes.
@@ -92,20 +98,22 @@ def make_step(model: GloModel, settings: TrainSettings, learned: int) -> Step:
 
     # XLA may compile only this part, which is the expensive one: the code table is not on the device.
     @tf.function(jit_compile=device.jit(settings.jit))
-    def compiled_gradients(inputs: tf.Tensor, images: tf.Tensor, parts: tuple[str, ...]) -> tuple[tf.Tensor, Gradients]:
+    def compiled_gradients(
+        inputs: tf.Tensor, condition: tf.Tensor, images: tf.Tensor, parts: tuple[str, ...]
+    ) -> tuple[tf.Tensor, Gradients]:
         if "generator" in parts:
-            return gradients(model, loss, settings.precision, inputs, images, parts)
+            return gradients(model, loss, settings.precision, inputs, condition, images, parts)
         with frozen_statistics(model.generator):  # the pass that updates the generator has updated them
-            return gradients(model, loss, settings.precision, inputs, images, parts)
+            return gradients(model, loss, settings.precision, inputs, condition, images, parts)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        codes = model.table.gather(rows)
+        codes, condition = model.table.gather(rows), model.condition(rows)
         noise, rates = _noise(model, settings, learned, tf.shape(codes)), _rates(model, settings, learned)
         inputs = codes if noise is None else codes + noise
         initial_losses = None
         for parts in PASSES[settings.update]:
-            losses, grads = compiled_gradients(inputs, images, parts)
+            losses, grads = compiled_gradients(inputs, condition, images, parts)
             initial_losses = losses if initial_losses is None else initial_losses
             if grads.codes is not None:
                 grads = grads._replace(codes=grads.codes + 2 * settings.code_decay * codes)
@@ -127,20 +135,20 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
     loss = build_loss(settings.loss)
 
     @tf.function(jit_compile=device.jit(settings.jit))
-    def code_gradients(codes: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def code_gradients(codes: tf.Tensor, condition: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(codes)
             with computing_in(model.evaluated, settings.precision):
-                losses = loss(model.decode(codes), target)
+                losses = loss(model.decode(codes, condition), target)
         return losses, tape.gradient(losses, codes)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        target, codes = normalize_pixels(images), model.table.gather(rows)
+        target, codes, condition = normalize_pixels(images), model.table.gather(rows), model.condition(rows)
         first = second = tf.zeros_like(codes)
         initial_losses = tf.zeros_like(codes[:, 0])
         for update in tf.range(settings.refine_steps):
-            losses, grads = code_gradients(codes, target)
+            losses, grads = code_gradients(codes, condition, target)
             initial_losses = tf.where(update == 0, losses, initial_losses)
             grads += 2 * settings.code_decay * codes
             direction, first, second = adam(first, second, tf.fill(tf.shape(losses), update + 1), grads)

@@ -13,15 +13,16 @@ def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
     """Return the text that --dry_run prints."""
     originals = len(dataset.train_rows)
     n = originals * (1 + settings.copies(originals))
-    network = generator.build(dataset.image_shape, dataset.dimension, settings)
+    sizes = dataset.dimension, dataset.conditions.shape[1]
+    network = generator.build(dataset.image_shape, sizes[0], settings, sizes[1])
+    parts = footprint.training(settings, dataset.image_shape, sizes[0], originals, sizes[1])
     layers: list[str] = []
     network.summary(print_fn=layers.append)
     lines = [
         fields.write_yaml(settings),
         *layers,
         f"parameters   {network.count_params():,} in the generator, {n:,} codes of {dataset.dimension}",
-        f"memory       {originals * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, "
-        f"{footprint.describe(footprint.training(settings, dataset.image_shape, dataset.dimension, originals))}",
+        f"memory       {originals * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, {footprint.describe(parts)}",
         f"steps        {steps_per_epoch(n, settings.batch_size):,} per epoch, {length.end:,} in total, "
         f"schedule over {length.learned:,}, {length.planned - length.learned:,} more for codes only",
     ]

@@ -72,15 +72,15 @@ def test_verdicts_tell_digits_from_noise(home, folder):
 def test_starts_of_fitting(home, folder, monkeypatch):
     run, images = glo.load(folder), held_out(home, 3)
     chosen = []
-    monkeypatch.setattr(fitting, "fit", lambda *args: (chosen.append(args[4]), args[4][:, 0], None)[1:])
+    monkeypatch.setattr(fitting, "fit", lambda *args: chosen.append(args[4]))
     for start in ("encoder", "nearest", "both", None):
-        run.fit(images, None, 1, start=start)
+        run.fitter.fit(images, None, 1, start=start)
     encoder, nearest, both, default = chosen
     np.testing.assert_array_equal(encoder[:, 0], run.encoder.codes(images))
     assert nearest.shape == (3, 1 + fitting.NEAREST, 16)
     np.testing.assert_array_equal(both, np.concatenate([nearest, encoder], axis=1))
     np.testing.assert_array_equal(default, both)
-    run.fit(images, None, 1, hole=np.zeros((8, 8, 1), bool))
+    run.fitter.fit(images, None, 1, hole=np.zeros((8, 8, 1), bool))
     np.testing.assert_array_equal(chosen[-1], nearest)  # an encoder would see the pixels in the hole
 
 

@@ -35,3 +35,5 @@ def test_datasets_are_built_described_and_verified(without):
     assert "their checksums agree" in run("download.py", "--verify", "DIGITS", cwd=without).stdout
     assert_one_line_error(run("evaler.py", "--dataset", "DIGITS", cwd=without), "python trainer.py --dataset DIGITS")
     assert_one_line_error(run("trainer.py", "--dataset", "DIGITS", "--dimension", "9", cwd=without), "--dimension 9")
+    no_attributes = run("trainer.py", "--dataset", "DIGITS", "--conditional", "Smiling", cwd=without)
+    assert_one_line_error(no_attributes, "--conditional Smiling", "no attributes", "give --conditional label")

@@ -26,7 +26,7 @@ def world():
 
 def fit(world, starts, steps=120, batch_size=8, rows=slice(None), loss="mse", **options):
     model, _, images = world
-    return fitting.fit(model, build_loss(loss), "ball", images[rows], starts, steps, batch_size, **options)
+    return fitting.fit(model, build_loss(loss), "ball", images[rows], starts, steps, batch_size, **options)[:2]
 
 
 def test_fitting_recovers_generated_images(world):
@@ -70,9 +70,9 @@ def test_converged_images_are_not_updated_further(world, monkeypatch):
     def count_updates(*arguments):
         descend = make_descent(*arguments)
 
-        def run(state, images, done, count, steps):
+        def run(state, images, conditions, done, count, steps):
             updates.append(len(images) * count)
-            return descend(state, images, done, count, steps)
+            return descend(state, images, conditions, done, count, steps)
 
         return run
 
@@ -140,6 +140,20 @@ def test_pixels_in_a_hole_are_ignored(world, loss):
         difference = np.asarray(model.decode(fitted)) - (images / 127.5 - 1)
         expected = np.square(difference)[:, ~hole[..., 0]].sum(axis=(1, 2)) / 64
         np.testing.assert_allclose(losses, expected, rtol=1e-3, atol=1e-7)
+
+
+def test_starts_are_combined_with_their_conditions_or_the_candidates():
+    starts = np.arange(2 * 4 * 3, dtype=np.float32).reshape(2, 4, 3)
+    own, candidates = np.array([[1, 0], [0, 1]], np.float32), np.array([[0, 1], [1, 0], [1, 1]], np.float32)
+    combined, under = fitting.under_each(starts, candidates, own)
+    np.testing.assert_array_equal(combined, starts)
+    np.testing.assert_array_equal(under, [[own[0]] * 4, [own[1]] * 4])
+    combined, under = fitting.under_each(starts, candidates)
+    np.testing.assert_array_equal(combined[1], starts[1, [0, 1, 0, 1, 0, 1]])
+    np.testing.assert_array_equal(under[1], candidates[[0, 0, 1, 1, 2, 2]])
+    combined, under = fitting.under_each(starts, candidates[:1])  # one candidate leaves all starts
+    np.testing.assert_array_equal(combined, starts)
+    assert under.shape == (2, 4, 2)
 
 
 def test_starts_ignore_pixels_in_the_hole(world):

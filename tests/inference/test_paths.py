@@ -12,7 +12,7 @@ class Decoder:
     def __init__(self, formula):
         self.formula = formula
 
-    def images(self, codes):
+    def images(self, codes, conditions=None):
         return np.rint(255 * self.formula(codes)).astype(np.uint8)[:, :, None, None]
 
 

@@ -21,8 +21,8 @@ def linear():
     random = np.random.default_rng(0)
     left, right = (np.linalg.qr(random.standard_normal((n, D)))[0] for n in (12, D))
     matrix = (right * np.geomspace(0.05, 1, D) @ left.T).astype(np.float32)
-    decode = lambda codes: tf.reshape(codes @ matrix, [-1, *SHAPE])  # noqa: E731
-    return SimpleNamespace(dimension=D, image_shape=SHAPE, decode=decode), matrix
+    decode = lambda codes, conditions: tf.reshape(codes @ matrix, [-1, *SHAPE])  # noqa: E731
+    return SimpleNamespace(dimension=D, condition_size=0, image_shape=SHAPE, decode=decode), matrix
 
 
 def errors(images, codes, matrix):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from glo.data.conditions import blank
 from glo.model import footprint
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
@@ -22,10 +23,12 @@ def bytes_of(variables):
 
 
 @pytest.mark.parametrize("options", [{}, {"code_optimizer": "sgd", "generator_optimizer": "sgd"}, {"film": 16}])
-def test_estimates_are_close_to_the_variables_of_a_model(options):
+@pytest.mark.parametrize("classes", [0, 1000])
+def test_estimates_are_close_to_the_variables_of_a_model(options, classes):
     settings = TrainSettings(channels=8, **options)
-    codes, network, _ = footprint.training(settings, SHAPE, DIMENSION, 500)
-    model = GloModel(SHAPE, unset(500, DIMENSION), settings)
+    codes, network, _ = footprint.training(settings, SHAPE, DIMENSION, 500, classes)
+    names = tuple(map(str, range(classes)))
+    model = GloModel(SHAPE, unset(500, DIMENSION), settings, blank(names, tuple(range(classes)), 500))
     table = bytes_of(model.table.variables)
     assert table <= codes.size <= 1.1 * table
     kept = 4 * sum(v.value.shape.num_elements() for v in [*model.generator.variables, *model.optimizer.variables])
@@ -67,6 +70,15 @@ def test_evaluations_that_do_not_fit_are_refused(options, flag):
     parts = footprint.evaluation(settings, trained, SHAPE, dimension, N, fitted, tasks)
     with pytest.raises(UserError, match=f"lower {flag}$"):
         footprint.require(parts, "this evaluation", gpu=False)
+
+
+def test_fits_under_every_class_have_more_starts():
+    settings, trained, tasks = EvalSettings(), TrainSettings(channels=8), {"restore"}
+    starts = [
+        {part.name: part.size for part in footprint.evaluation(settings, trained, SHAPE, 8, N, 100, tasks, c)}
+        for c in (1, 10)
+    ]
+    assert starts[1]["starts of fitting"] == 5 * starts[0]["starts of fitting"]  # 20 and 4
 
 
 def test_usual_evaluations_and_large_numbers_that_the_data_bounds_are_accepted():

@@ -26,11 +26,13 @@ LARGEST = 202_599  # images of CELEBA, the largest dataset that configs name wit
     ],
 )
 @pytest.mark.parametrize("shape", [(8, 8, 1), (13, 20, 3)])
-def test_parameters_and_maps_equal_those_of_the_keras_model(shape, options):
+@pytest.mark.parametrize("condition_size", [0, 3])
+def test_parameters_and_maps_equal_those_of_the_keras_model(shape, options, condition_size):
     settings = TrainSettings(**{"channels": 4, **options})
-    network = generator.build(shape, 5, settings)
-    assert sum(geometry.parameters(shape, 5, settings)) == network.count_params()
-    assert bool(settings.film) == bool(geometry.parameters(shape, 5, settings)[1])
+    network = generator.build(shape, 5, settings, condition_size)
+    plain, film = geometry.parameters(shape, 5, settings, condition_size)
+    assert plain + film == network.count_params()
+    assert bool(settings.film) == bool(film)
     first, *_, last = geometry.maps(shape, settings)
     assert network.get_layer("map").output.shape[1:] == first
     assert network.get_layer("tanh").output.shape[1:] == last

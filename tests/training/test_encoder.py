@@ -66,7 +66,7 @@ def test_the_loss_falls_and_the_generator_is_unchanged():
     images = np.rint((model.decode(codes).numpy() + 1) * 127.5).astype(np.uint8)
     training = encoder.EncoderTraining(model, TrainSettings(projection="none"), codes, 60)
     before = [weight.numpy() for weight in model.generator.variables]
-    losses = [float(training.update(images, codes)) for _ in range(60)]
+    losses = [float(training.update(images, codes, np.empty((64, 0), np.float32))) for _ in range(60)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) / 3
     predicted = training.network(normalize_pixels(images), training=False).numpy()
     assert np.square(predicted - codes).sum() < np.square(codes - codes.mean(axis=0)).sum()  # of the mean code
@@ -82,7 +82,7 @@ def test_predictions_return_into_the_ball():
     training.network.get_layer("code").bias.assign(np.full(5, 2.0))
     norms = []
     for _ in range(60):
-        training.update(images, codes)
+        training.update(images, codes, np.empty((32, 0), np.float32))
         norms.append(np.linalg.norm(training.network(normalize_pixels(images), training=True), axis=1).mean())
     assert norms[0] > 3
     assert norms[-1] < norms[0] - 0.05

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from glo.data.conditions import unconditional
 from glo.data.lazy_array import Rows
 from glo.inference.decoder import Decoder
 from glo.model.glo_model import GloModel
@@ -34,7 +35,9 @@ def test_only_a_sample_of_the_training_images_is_read(monkeypatch):
     array, codes = samples(60, (8, 8, 1), 3)
     images, settings = RecordingArray(array), TrainSettings(channels=4)
     train_images = Rows(images, np.arange(50))
-    dataset = SimpleNamespace(images=images, train_images=train_images, test_rows=np.arange(50, 60))
+    dataset = SimpleNamespace(
+        images=images, train_images=train_images, test_rows=np.arange(50, 60), conditions=unconditional(60)
+    )
     model = GloModel((8, 8, 1), codes[:50], settings)
     order = np.random.default_rng(0).permutation(50)
     training = Training(settings, dataset, train_images, model, None)
