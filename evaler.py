@@ -10,6 +10,8 @@ python evaler.py --dataset MNIST --generate --label 3
 python evaler.py --dataset MNIST --encode --images photos
 python evaler.py --dataset MNIST --analogy 3,17,42
 python evaler.py --dataset MNIST --interpolate --path graph
+python evaler.py --dataset CELEBA --attributes Smiling,Eyeglasses --strengths -2,-1,0,1,2
+python evaler.py --dataset CELEBA --directions
 """
 
 import dataclasses
@@ -80,6 +82,10 @@ def main(argv: list[str] | None = None) -> None:
         from glo.evaluation import measure
 
         terminal.show(measure.table(measured["metrics"]))
+    if "directions" in measured:
+        from glo.evaluation import directions
+
+        terminal.show(directions.table(measured["directions"]))
     log.logger.info("written to %s", folder)
 
 

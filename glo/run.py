@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from glo.data import ids
+from glo.data import ids, labels
 from glo.data.dataset import Dataset, load_dataset
 from glo.data.labels import ImageClass
 from glo.data.randomness import Stream, permutation
-from glo.inference import projector, verdict
+from glo.inference import directions, projector, verdict
 from glo.inference.analogy import parallelogram
 from glo.inference.decoder import Decoder
+from glo.inference.directions import DIRECTIONS, Directions
 from glo.inference.encoder import Encoder
 from glo.inference.fitter import Fitter
 from glo.inference.neighbors import nearest
@@ -216,6 +217,33 @@ class Run:
         filled = parallelogram(codes, *[np.linspace(0, 1, steps)] * 2, self.settings.projection)
         return filled, self.decoder.images(np.concatenate(filled)).reshape(steps, steps, *self.image_shape)
 
+    @cached_property
+    def directions(self) -> Directions:
+        """The directions of labels and attributes, fitted to the learned codes with the seed of the run.
+
+        Raises `ValueError` without the dataset, and `UserError` if it has no labels and no attributes.
+        """
+        dataset = self._labelled_dataset
+        classes = labels.contrasts(dataset, "directions")
+        members = np.stack([image_class.members for image_class in classes], axis=1)[dataset.train_rows]
+        keys = [image_class.key for image_class in classes]
+        count = sum(key.startswith("label") for key in keys)
+        return directions.fit(self.codes, members, keys, count, self.settings.seed)
+
+    def edit(self, codes: np.ndarray, name: str, strength: float, direction: str = "conditional") -> np.ndarray:
+        """Move codes float32 [n, d] along the direction of an attribute or label; returns float32 [n, d], projected.
+
+        name: of an attribute, or name or number of a label. strength: 1 is the distance between the means of the codes
+        with and without it. direction: `conditional` keeps the scores of all other attributes, `difference` is that of
+        the means. Raises `ValueError` for an unknown direction, for codes of another shape and without the dataset, and
+        `UserError` for an unknown name.
+        """
+        if direction not in DIRECTIONS:
+            raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
+        codes = self._validate_codes(codes)
+        image_class = labels.contrast(self._labelled_dataset, name, "name")
+        return self.directions.move(codes, image_class.key, strength, self.settings.projection, direction)
+
     def interpolate(
         self, a: np.ndarray, b: np.ndarray, path: str = "line", steps: int = 10, seed: int = 0
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -266,6 +294,12 @@ class Run:
     def fitter(self) -> Fitter:
         """What fits codes to new images."""
         return Fitter(self.model, self.decoder, self.settings, self.codes, lambda: self.dataset, lambda: self.encoder)
+
+    @property
+    def _labelled_dataset(self) -> Dataset:
+        if self.dataset is None:
+            raise ValueError("directions need labels or attributes: give the dataset that the run was trained on")
+        return self.dataset
 
     def _dataset_exists(self) -> bool:
         return paths.dataset_file(paths.dataset_folder(self.settings.data_dir, self.settings.dataset)) is not None

@@ -1,0 +1,142 @@
+"""Directions of codes along which one attribute or label changes and the others stay as they are.
+
+A regularised logistic regression on whitened codes scores each attribute, and a multinomial one the labels. With their
+weights W [k, d], the columns of the pseudo-inverse
+
+    W' (W W')^-1
+
+are the shortest moves that change one score and no other; lengths are those of whitened codes, Mahalanobis distances.
+Directions of this kind are also the regression of codes on scores, and thus stay where codes vary (Haufe et al.,
+NeuroImage 2014), which the weights themselves do not. The baseline is the difference of the class means.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_sample_weight
+
+from glo.data.projection import project
+from glo.data.randomness import Stream, permutation
+from glo.samplers.whitening import Whitening
+
+DIRECTIONS = ("conditional", "difference")
+FITTED = 20_000  # codes to which the regressions are fitted, at most
+HELD_OUT = 0.2  # share of these codes by whose likelihood the regularisation is chosen
+PENALTIES = (1e-3, 1e-2, 1e-1)  # inverse strengths of the regularisation, `C` of scikit-learn
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Linear scores of k attributes and labels, and what strength 1 adds to a code.
+
+    keys: of the columns, see `ImageClass`. labels: the number of columns that are labels, which exclude each other; they come first.
+    weights: float64 [k, d]. intercepts: float64 [k]. The scores of codes z are weights z + intercepts.
+    conditional: float32 [k, d]; adding row i changes score i by the distance between the class means of this score, and
+        no other score, if there are not more scores than dimensions. If i is a label, all other labels change alike.
+    difference: float32 [k, d], the differences between the class means.
+    middles: float64 [k], the projections of the middle of both class means on `difference`.
+    """
+
+    keys: tuple[str, ...]
+    labels: int
+    weights: np.ndarray
+    intercepts: np.ndarray
+    conditional: np.ndarray
+    difference: np.ndarray
+    middles: np.ndarray
+
+    def move(
+        self, codes: np.ndarray, key: str, strength: float, projection: str, direction: str = "conditional"
+    ) -> np.ndarray:
+        """Move codes float32 [n, d] along a direction, one of `DIRECTIONS`, and project them: float32 [n, d]."""
+        steps = {"conditional": self.conditional, "difference": self.difference}[direction]
+        return project((codes + strength * steps[self.keys.index(key)]).astype(np.float32), projection)
+
+    def scores(self, codes: np.ndarray) -> np.ndarray:
+        """Scores float64 [n, k] of codes float32 [n, d]."""
+        return codes @ self.weights.T + self.intercepts
+
+    def predict(self, codes: np.ndarray) -> np.ndarray:
+        """Which attributes and labels the regressions predict for codes float32 [n, d]: bool [n, k]."""
+        scores = self.scores(codes)
+        predicted = scores > 0
+        if self.labels:
+            predicted[:, : self.labels] = scores[:, : self.labels].argmax(axis=1)[:, None] == np.arange(self.labels)
+        return predicted
+
+    def predict_by_means(self, codes: np.ndarray) -> np.ndarray:
+        """Which of both class means is nearer to codes float32 [n, d], for each attribute and label: bool [n, k]."""
+        return codes @ self.difference.T.astype(np.float64) > self.middles
+
+
+def fit(codes: np.ndarray, members: np.ndarray, keys: Sequence[str], labels: int = 0, seed: int = 0) -> Directions:
+    """Fit directions to codes float32 [n, d].
+
+    members: bool [n, k], whether a code has a label or an attribute; both values occur in each column. keys: of the
+    columns. labels: the number of columns that are labels; they come first. seed: of the choice of `FITTED` codes, and of those
+    that are held out to choose the strength of the regularisation.
+    """
+    labels = labels if labels > 1 else 0  # a single label is told from all other images, like an attribute
+    whitening = Whitening.fit(codes)
+    difference = np.stack([codes[has].mean(axis=0) - codes[~has].mean(axis=0) for has in members.T], dtype=np.float64)
+    middles = np.stack([codes[has].mean(axis=0) + codes[~has].mean(axis=0) for has in members.T], dtype=np.float64) / 2
+    chosen = permutation(len(codes), seed, Stream.DIRECTION_CODES)[:FITTED]
+    white = whitening.apply(codes[chosen])
+    weights, intercepts = _regressions(white, members[chosen], labels)
+    moves = np.linalg.pinv(weights).T
+    white_difference = np.linalg.solve(whitening.root, difference.T).T
+    # Along the move, the class means are as far apart as the score says.
+    scale = np.sum(weights * white_difference, axis=1) / np.sum(weights * moves, axis=1)
+    code_weights = np.linalg.solve(whitening.root, weights.T).T
+    return Directions(
+        tuple(keys),
+        labels,
+        code_weights,
+        intercepts - code_weights @ whitening.mean,
+        (scale[:, None] * moves @ whitening.root).astype(np.float32),
+        difference.astype(np.float32),
+        np.sum(difference * middles, axis=1),
+    )
+
+
+def _regressions(white: np.ndarray, members: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights float64 [k, d] and intercepts [k] of the scores of whitened codes float32 [n, d]."""
+    parts = []
+    if labels:
+        labelled = members[:, :labels].any(axis=1)
+        weights, intercepts = _regression(white[labelled], members[labelled, :labels].argmax(axis=1))
+        if labels == 2:  # a single score, of the second label
+            weights, intercepts = (np.concatenate([-values, values]) / 2 for values in (weights, intercepts))
+        parts.append((weights, intercepts))
+    parts += [_regression(white, has) for has in members[:, labels:].T]
+    weights, intercepts = zip(*parts, strict=True)
+    return np.concatenate(weights, dtype=np.float64), np.concatenate(intercepts, dtype=np.float64)
+
+
+def _regression(white: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and intercepts of a logistic regression, with all classes weighted alike; multinomial for more than two.
+
+    The regularisation is chosen by the log loss of held-out codes. The codes are in random order.
+    """
+    count = round(HELD_OUT * len(white))
+    held_out, rest = slice(count), slice(count, None)
+    sample_weights = compute_sample_weight("balanced", targets)
+
+    def loss(penalty: float) -> float:
+        model = _logistic(penalty, white[rest], targets[rest])
+        predicted = model.predict_proba(white[held_out])
+        return log_loss(targets[held_out], predicted, sample_weight=sample_weights[held_out], labels=model.classes_)
+
+    best = _logistic(min(PENALTIES, key=loss), white, targets)
+    return best.coef_, best.intercept_
+
+
+def _logistic(penalty: float, white: np.ndarray, targets: np.ndarray) -> LogisticRegression:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near the minimum, which regularisation makes unique
+        return LogisticRegression(C=penalty, class_weight="balanced", max_iter=200).fit(white, targets)
