@@ -16,16 +16,8 @@ from glo.runtime.errors import UserError
 from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
 from glo.training import manifest
 
-FITTING = {
-    "reconstruct",
-    "restore",
-    "encode",
-    "attributes",
-    "directions",
-    "metrics",
-    "projector",
-    "neighbors",
-}  # tasks that fit codes
+# Tasks that fit codes.
+FITTING = {"reconstruct", "restore", "encode", "attributes", "directions", "metrics", "projector", "neighbors"}
 MIN_IMAGES = 10  # of each split; metrics of fewer images are meaningless
 PROJECTED = 10_000  # training images of --projector, at most
 

@@ -34,7 +34,8 @@ PENALTIES = (1e-3, 1e-2, 1e-1)  # inverse strengths of the regularisation, `C` o
 class Directions:
     """Linear scores of k attributes and labels, and what strength 1 adds to a code.
 
-    keys: of the columns, see `ImageClass`. labels: the number of columns that are labels, which exclude each other; they come first.
+    keys: of attributes and labels, see `ImageClass`. labels: how many are labels, which exclude each other; they come
+        first.
     weights: float64 [k, d]. intercepts: float64 [k]. The scores of codes z are weights z + intercepts.
     conditional: float32 [k, d]; adding row i changes score i by the distance between the class means of this score, and
         no other score, if there are not more scores than dimensions. If i is a label, all other labels change alike.
@@ -78,7 +79,7 @@ def fit(codes: np.ndarray, members: np.ndarray, keys: Sequence[str], labels: int
     """Fit directions to codes float32 [n, d].
 
     members: bool [n, k], whether a code has a label or an attribute; both values occur in each column. keys: of the
-    columns. labels: the number of columns that are labels; they come first. seed: of the choice of `FITTED` codes, and of those
+    columns. labels: how many columns are labels; they come first. seed: of the choice of `FITTED` codes, and of those
     that are held out to choose the strength of the regularisation.
     """
     labels = labels if labels > 1 else 0  # a single label is told from all other images, like an attribute
