@@ -27,6 +27,7 @@ from glo.samplers.whitening import Whitening
 DIRECTIONS = ("conditional", "difference")
 FITTED = 20_000  # codes to which the regressions are fitted, at most
 HELD_OUT = 0.2  # share of these codes by whose likelihood the regularisation is chosen
+RANK = 1e-6  # singular values of the weights that are smaller than this share of the largest are 0
 PENALTIES = (1e-3, 1e-2, 1e-1)  # inverse strengths of the regularisation, `C` of scikit-learn
 
 
@@ -89,10 +90,9 @@ def fit(codes: np.ndarray, members: np.ndarray, keys: Sequence[str], labels: int
     chosen = permutation(len(codes), seed, Stream.DIRECTION_CODES)[:FITTED]
     white = whitening.apply(codes[chosen])
     weights, intercepts = _regressions(white, members[chosen], labels)
-    moves = np.linalg.pinv(weights).T
+    moves = np.linalg.pinv(weights, rcond=RANK).T
     white_difference = np.linalg.solve(whitening.root, difference.T).T
-    # Along the move, the class means are as far apart as the score says.
-    scale = np.sum(weights * white_difference, axis=1) / np.sum(weights * moves, axis=1)
+    scale = np.sum(moves * white_difference, axis=1) / np.sum(np.square(moves), axis=1)  # projects the difference on it
     code_weights = np.linalg.solve(whitening.root, weights.T).T
     return Directions(
         tuple(keys),
@@ -113,7 +113,8 @@ def _regressions(white: np.ndarray, members: np.ndarray, labels: int) -> tuple[n
         weights, intercepts = _regression(white[labelled], members[labelled, :labels].argmax(axis=1))
         if labels == 2:  # a single score, of the second label
             weights, intercepts = (np.concatenate([-values, values]) / 2 for values in (weights, intercepts))
-        parts.append((weights, intercepts))
+        # Softmax ignores what all scores share, and so must the directions.
+        parts.append((weights - weights.mean(axis=0), intercepts - intercepts.mean()))
     parts += [_regression(white, has) for has in members[:, labels:].T]
     weights, intercepts = zip(*parts, strict=True)
     return np.concatenate(weights, dtype=np.float64), np.concatenate(intercepts, dtype=np.float64)
