@@ -37,16 +37,15 @@ class AttributeNetwork:
         self._predict = tf.function(forward, input_signature=[tf.TensorSpec([None, *dataset.image_shape], tf.uint8)])
         true = dataset.attributes[dataset.test_rows] == 1
         predicted = self(dataset.images[dataset.test_rows]) > 0.5
-        right = [
-            [np.mean(p[t == value] == value) for value in (0, 1)] for p, t in zip(predicted.T, true.T, strict=True)
-        ]
-        self.balanced = np.mean(right, axis=1)
+        right = predicted == true
+        self.balanced = np.mean(
+            [np.sum(right & (true == value), axis=0) / np.sum(true == value, axis=0) for value in (False, True)], axis=0
+        )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Probabilities float32 [n, A] of the attributes of images uint8 [n, H, W, C]."""
-        return np.concatenate(
-            [self._predict(images[start : start + 256]).numpy() for start in range(0, len(images), 256)]
-        )
+        batches = (images[start : start + 256] for start in range(0, len(images), 256))
+        return np.concatenate([self._predict(batch).numpy() for batch in batches])
 
 
 def _build(image_shape: tuple[int, int, int], attributes: int) -> keras.Model:

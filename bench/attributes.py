@@ -203,7 +203,7 @@ def table(measured: dict[str, Measured], names: Sequence[str]) -> str:
 
 
 def plot(measured: dict[str, Measured], names: Sequence[str]) -> bytes:
-    """A PNG file: for each way, the changes at strength 1; a row for each moved attribute, a column for each measured."""
+    """A PNG file: the changes at strength 1 by each way, a row for each moved attribute."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.5 + 5.5 * len(measured), 6), layout="constrained")
