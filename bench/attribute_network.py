@@ -38,9 +38,11 @@ class AttributeNetwork:
         true = dataset.attributes[dataset.test_rows] == 1
         predicted = self(dataset.images[dataset.test_rows]) > 0.5
         right = predicted == true
-        self.balanced = np.mean(
-            [np.sum(right & (true == value), axis=0) / np.sum(true == value, axis=0) for value in (False, True)], axis=0
-        )
+        with np.errstate(invalid="ignore"):  # nan if all held-out images are equal in an attribute
+            shares = [
+                np.sum(right & (true == value), axis=0) / np.sum(true == value, axis=0) for value in (False, True)
+            ]
+        self.balanced = np.mean(shares, axis=0)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Probabilities float32 [n, A] of the attributes of images uint8 [n, H, W, C]."""
