@@ -1,6 +1,7 @@
 """A convolutional network that predicts the attributes of images, and its balanced accuracy on held-out images."""
 
 import logging
+import math
 from pathlib import Path
 
 import keras
@@ -11,7 +12,8 @@ from keras import layers
 from glo.data.dataset import Dataset
 from glo.features import weights
 
-WIDTHS = (32, 64, 128, 128)  # channels of the convolutions, each of which halves the map
+SIDE = 32  # larger images are first halved until the shorter side has at most this many pixels
+WIDTHS = (32, 64, 128)  # channels of the convolutions, each of which halves the map
 BATCH = 64
 RATE = 2e-3  # initial learning rate
 log = logging.getLogger("glo")
@@ -54,6 +56,8 @@ def _build(image_shape: tuple[int, int, int], attributes: int) -> keras.Model:
     inputs = keras.Input(image_shape, dtype="uint8")
     x = layers.Rescaling(1 / 127.5, -1)(inputs)
     x = layers.RandomFlip("horizontal", seed=1)(x)
+    for _ in range(max(0, math.ceil(math.log2(min(image_shape[:2]) / SIDE)))):
+        x = layers.AveragePooling2D(padding="same")(x)
     for width in WIDTHS:
         x = layers.Conv2D(width, 5 if width == WIDTHS[0] else 3, strides=2, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))

@@ -8,8 +8,13 @@ predicts with a balanced accuracy of at least 0.8.
     flips    share of images in which the network finds the opposite of before
     change   mean absolute change of the probability that the network gives; `off-target` is that of other attributes
 
-Ways to move: `conditional` and `difference` of evaler.py; `logistic`, along the weights of the regressions on whitened
-codes without regard to others; `ridge`, the ridge regression of codes on all attributes together.
+Ways to move, of which evaler.py has the first two:
+
+    conditional  the effect of an attribute in the joint regression of codes on all attributes
+    difference   the difference of the class means
+    logistic     along the weights of the attribute's logistic regression on whitened codes
+    projected    the same, without what changes the scores of other attributes: the pseudo-inverse of all weights
+    damped       near `conditional`, with small changes of the scores of other attributes
 
 A way that moves further flips more and changes more. Ways are therefore also compared at the same flips: on one half of
 the images, the strength is chosen at which an attribute flips as often as by the difference of the means; both are
@@ -34,11 +39,12 @@ from glo.data.projection import project
 from glo.run import Run
 from glo.runtime import errors, files, log
 from glo.runtime.errors import UserError
+from glo.samplers.whitening import Whitening
 
-STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0)
+STRENGTHS = (0.5, 1.0, 2.0, 4.0)
 REPORTED = (1.0, 2.0)
 MIN_SHARE, MIN_BALANCED = 0.05, 0.8
-RIDGE = 1e-3  # penalty of `ridge`, relative to the number of codes
+FIT_STEPS = 60  # updates of each fitted code
 
 
 class Measured(NamedTuple):
@@ -68,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.attributes", description=__doc__.splitlines()[0])
     parser.add_argument("run", help="run folder or RUN/model-STEP")
     parser.add_argument("--data_dir", help="folder of all datasets (default: as in training)")
-    parser.add_argument("--num", type=int, default=400, help="held-out images (default 400)")
+    parser.add_argument("--num", type=int, default=200, help="held-out images (default 200)")
     parser.add_argument("--epochs", type=int, default=12, help="epochs of the network (default 12)")
     parser.add_argument("--network", type=Path, help="file of the network's weights, read or written (default: none)")
     parser.add_argument("--out", type=Path, help="folder to write to (default: the run folder)")
@@ -86,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
     if len(chosen) < 2:
         raise UserError(f"the network predicts {len(chosen)} attributes well enough, and two are needed: add --epochs")
     rows = np.random.default_rng(0).permutation(dataset.test_rows)[: settings.num]
-    codes = run.encode(dataset.images[np.sort(rows)])
+    codes = run.encode(dataset.images[np.sort(rows)], steps=FIT_STEPS)
     names = [dataset.attribute_names[attribute] for attribute in chosen]
     measured = {
         way: measure(run, lambda images: network(images)[:, chosen], codes, steps[chosen])
@@ -106,30 +112,33 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def ways(run: Run) -> dict[str, np.ndarray]:
-    """What strength 1 adds to a code, float [A, d], for each way. Attributes without a direction have steps of 0."""
-    codes, dataset, directions = run.codes.astype(np.float64), run.dataset, run.directions
+    """What strength 1 adds to a code, float [A, d], for each way. Attributes without a direction have steps of 0.
+
+    Strength 1 changes the score of an attribute by the distance between its class means.
+    """
+    directions, attributes = run.directions, run.dataset.attributes.shape[1]
     kept = [int(key.removeprefix("attribute-")) for key in directions.keys if key.startswith("attribute")]
     position = [directions.keys.index(f"attribute-{attribute}") for attribute in kept]
-    targets = dataset.attributes[dataset.train_rows][:, kept].astype(np.float64)
-    covariance, centred = np.cov(codes, rowvar=False, bias=True), targets - targets.mean(axis=0)
-    along = directions.weights[position] @ covariance  # the weights on whitened codes, as moves of codes
-    distance = np.sum(directions.weights[position] * directions.difference[position], axis=1)
-    logistic = along * (distance / np.sum(directions.weights[position] * along, axis=1))[:, None]
-    penalty = RIDGE * len(codes) * np.eye(len(kept))
-    ridge = np.linalg.solve(centred.T @ centred + penalty, centred.T @ codes)
-    fitted = {
-        "conditional": directions.conditional[position],
-        "difference": directions.difference[position],
-        "logistic": logistic,
-        "ridge": ridge,
+    whitening = Whitening.fit(run.codes)
+    weights = directions.weights[position] @ whitening.root  # on whitened codes
+    conditional, difference = directions.conditional[position], directions.difference[position]
+    effects = np.linalg.solve(whitening.root, conditional.T.astype(np.float64)).T
+    units = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    damped = []
+    for number, effect in enumerate(effects):
+        others = np.delete(units, number, axis=0)
+        damped.append(np.linalg.solve(np.eye(len(effect)) + others.T @ others, effect))
+    distances = np.sum(directions.weights[position] * difference, axis=1)
+    moves = {"logistic": weights, "projected": np.linalg.pinv(weights).T, "damped": np.stack(damped)}
+    scaled = {
+        way: (distances / np.sum(weights * move, axis=1))[:, None] * move @ whitening.root
+        for way, move in moves.items()
     }
-    return {way: _spread(steps, kept, dataset.attributes.shape[1]) for way, steps in fitted.items()}
-
-
-def _spread(steps: np.ndarray, kept: list[int], attributes: int) -> np.ndarray:
-    spread = np.zeros((attributes, steps.shape[1]))
-    spread[kept] = steps
-    return spread
+    result = {}
+    for way, steps in {"conditional": conditional, "difference": difference, **scaled}.items():
+        result[way] = np.zeros((attributes, steps.shape[1]))
+        result[way][kept] = steps
+    return result
 
 
 def measure(
@@ -173,11 +182,11 @@ def describe(measured: Measured, baseline: Measured) -> dict[str, Any]:
         }
         wanted = baseline.part(choosing).target_flips()[:, column]
         chosen = [
-            np.interp(flips, np.maximum.accumulate(curve), STRENGTHS)
+            np.interp(flips, np.maximum.accumulate([0, *curve]), (0, *STRENGTHS))
             for flips, curve in zip(wanted, measured.part(choosing).target_flips(), strict=True)
         ]
         flips, off = (
-            np.mean([np.interp(at, STRENGTHS, curve) for at, curve in zip(chosen, curves, strict=True)])
+            np.mean([np.interp(at, (0, *STRENGTHS), [0, *curve]) for at, curve in zip(chosen, curves, strict=True)])
             for curves in (measured.part(rest).target_flips(), measured.part(rest).off_target())
         )
         result[f"flips of difference {strength:g}"] = {

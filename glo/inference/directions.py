@@ -1,13 +1,13 @@
 """Directions of codes along which one attribute or label changes and the others stay as they are.
 
-A regularised logistic regression on whitened codes scores each attribute, and a multinomial one the labels. With their
-weights W [k, d], the columns of the pseudo-inverse
+Attributes go together: most people with lipstick are not bald. The difference of the means of the codes with and
+without one attribute therefore contains the effects of others. A ridge regression of whitened codes on all attributes
+and labels at once,
 
-    W' (W W')^-1
+    z = mean + sum over k of  attribute_k * effect_k + noise,
 
-are the shortest moves that change one score and no other; lengths are those of whitened codes, Mahalanobis distances.
-Directions of this kind are also the regression of codes on scores, and thus stay where codes vary (Haufe et al.,
-NeuroImage 2014), which the weights themselves do not. The baseline is the difference of the class means.
+gives the effect of each one while the others are held fixed. Whitening lets the penalty treat all directions alike.
+Logistic regressions of each attribute on whitened codes, multinomial for labels, predict them and measure lengths.
 """
 
 import warnings
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -26,9 +26,12 @@ from glo.samplers.whitening import Whitening
 
 DIRECTIONS = ("conditional", "difference")
 FITTED = 20_000  # codes to which the regressions are fitted, at most
-HELD_OUT = 0.2  # share of these codes by whose likelihood the regularisation is chosen
-RANK = 1e-6  # singular values of the weights that are smaller than this share of the largest are 0
-PENALTIES = (1e-3, 1e-2, 1e-1)  # inverse strengths of the regularisation, `C` of scikit-learn
+HELD_OUT = 0.2  # share of these codes by whose likelihood the penalty of a logistic regression is chosen
+INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1)  # of the logistic regressions, `C` of scikit-learn
+PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of the ridge regression, chosen by leave-one-out errors
+
+# Of the angle between effect and weights, for lengths. It is smaller for attributes that are almost those of others.
+MIN_COSINE = 0.2
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Directions:
     keys: of attributes and labels, see `ImageClass`. labels: how many are labels, which exclude each other; they come
         first.
     weights: float64 [k, d]. intercepts: float64 [k]. The scores of codes z are weights z + intercepts.
-    conditional: float32 [k, d]; adding row i changes score i by the distance between the class means of this score, and
-        no other score, if there are not more scores than dimensions. If i is a label, all other labels change alike.
+    conditional: float32 [k, d], the effect of each attribute while the others are held fixed, of a length that changes
+        its score by the distance between the class means.
     difference: float32 [k, d], the differences between the class means.
     middles: float64 [k], the projections of the middle of both class means on `difference`.
     """
@@ -81,7 +84,7 @@ def fit(codes: np.ndarray, members: np.ndarray, keys: Sequence[str], labels: int
 
     members: bool [n, k], whether a code has a label or an attribute; both values occur in each column. keys: of the
     columns. labels: how many columns are labels; they come first. seed: of the choice of `FITTED` codes, and of those
-    that are held out to choose the strength of the regularisation.
+    that are held out to choose penalties.
     """
     labels = labels if labels > 1 else 0  # a single label is told from all other images, like an attribute
     whitening = Whitening.fit(codes)
@@ -89,56 +92,57 @@ def fit(codes: np.ndarray, members: np.ndarray, keys: Sequence[str], labels: int
     middles = np.stack([codes[has].mean(axis=0) + codes[~has].mean(axis=0) for has in members.T], dtype=np.float64) / 2
     chosen = permutation(len(codes), seed, Stream.DIRECTION_CODES)[:FITTED]
     white = whitening.apply(codes[chosen])
-    weights, intercepts = _regressions(white, members[chosen], labels)
-    moves = np.linalg.pinv(weights, rcond=RANK).T
+    weights, intercepts = _classifiers(white, members[chosen], labels)
+    effects = RidgeCV(PENALTIES).fit(members[chosen].astype(np.float64), white).coef_.T
     white_difference = np.linalg.solve(whitening.root, difference.T).T
-    scale = np.sum(moves * white_difference, axis=1) / np.sum(np.square(moves), axis=1)  # projects the difference on it
+    least = MIN_COSINE * np.linalg.norm(weights, axis=1) * np.linalg.norm(effects, axis=1)
+    scale = np.sum(weights * white_difference, axis=1) / np.maximum(np.sum(weights * effects, axis=1), least)
     code_weights = np.linalg.solve(whitening.root, weights.T).T
     return Directions(
         tuple(keys),
         labels,
         code_weights,
         intercepts - code_weights @ whitening.mean,
-        (scale[:, None] * moves @ whitening.root).astype(np.float32),
+        (scale[:, None] * effects @ whitening.root).astype(np.float32),
         difference.astype(np.float32),
         np.sum(difference * middles, axis=1),
     )
 
 
-def _regressions(white: np.ndarray, members: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
+def _classifiers(white: np.ndarray, members: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
     """Weights float64 [k, d] and intercepts [k] of the scores of whitened codes float32 [n, d]."""
     parts = []
     if labels:
         labelled = members[:, :labels].any(axis=1)
-        weights, intercepts = _regression(white[labelled], members[labelled, :labels].argmax(axis=1))
+        weights, intercepts = _classifier(white[labelled], members[labelled, :labels].argmax(axis=1))
         if labels == 2:  # a single score, of the second label
             weights, intercepts = (np.concatenate([-values, values]) / 2 for values in (weights, intercepts))
-        # Softmax ignores what all scores share, and so must the directions.
+        # Softmax ignores what all scores share, and so must lengths.
         parts.append((weights - weights.mean(axis=0), intercepts - intercepts.mean()))
-    parts += [_regression(white, has) for has in members[:, labels:].T]
+    parts += [_classifier(white, has) for has in members[:, labels:].T]
     weights, intercepts = zip(*parts, strict=True)
     return np.concatenate(weights, dtype=np.float64), np.concatenate(intercepts, dtype=np.float64)
 
 
-def _regression(white: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _classifier(white: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights and intercepts of a logistic regression, with all classes weighted alike; multinomial for more than two.
 
-    The regularisation is chosen by the log loss of held-out codes. The codes are in random order.
+    The penalty is chosen by the log loss of held-out codes. The codes are in random order.
     """
     count = round(HELD_OUT * len(white))
     held_out, rest = slice(count), slice(count, None)
     sample_weights = compute_sample_weight("balanced", targets)
 
-    def loss(penalty: float) -> float:
-        model = _logistic(penalty, white[rest], targets[rest])
+    def loss(inverse_penalty: float) -> float:
+        model = _logistic(inverse_penalty, white[rest], targets[rest])
         predicted = model.predict_proba(white[held_out])
         return log_loss(targets[held_out], predicted, sample_weight=sample_weights[held_out], labels=model.classes_)
 
-    best = _logistic(min(PENALTIES, key=loss), white, targets)
+    best = _logistic(min(INVERSE_PENALTIES, key=loss), white, targets)
     return best.coef_, best.intercept_
 
 
-def _logistic(penalty: float, white: np.ndarray, targets: np.ndarray) -> LogisticRegression:
+def _logistic(inverse_penalty: float, white: np.ndarray, targets: np.ndarray) -> LogisticRegression:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near the minimum, which regularisation makes unique
-        return LogisticRegression(C=penalty, class_weight="balanced", max_iter=200).fit(white, targets)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near the minimum, which the penalty makes unique
+        return LogisticRegression(C=inverse_penalty, class_weight="balanced", max_iter=200).fit(white, targets)

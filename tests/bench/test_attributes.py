@@ -79,7 +79,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert summary["difference"]["strength 1"]["ratio"] == 1
     with (tmp_path / "out/attributes.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * 2 * len(bench.STRENGTHS) * 2
+    assert len(rows) == 5 * 2 * len(bench.STRENGTHS) * 2
     assert all(0 <= float(row[key]) <= 1 for row in rows for key in ("flips", "change"))
     assert np.asarray(Image.open(tmp_path / "out/attributes_matrix.png").convert("L")).std() > 10
     assert errors.run(lambda: bench.main([str(folder), "--data_dir", "nowhere"])) == 2

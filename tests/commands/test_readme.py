@@ -54,8 +54,8 @@ def official_files(folder):
     with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
         for row, picture in enumerate(pictures):
             archive.writestr(f"img_align_celeba/{row}.jpg", picture)
-    rows = "".join(f"{row}.jpg {1 - 2 * (row % 2)} -1\n" for row in range(140))
-    (folder / "list_attr_celeba.txt").write_text(f"140\nYoung Smiling\n{rows}")
+    rows = "".join(f"{row}.jpg {1 - 2 * (row % 2)} {1 - 2 * (row % 3 % 2)} -1\n" for row in range(140))
+    (folder / "list_attr_celeba.txt").write_text(f"140\nSmiling Eyeglasses Bald\n{rows}")
     (folder / "list_eval_partition.txt").write_text("".join(f"{row}.jpg {row // 130}\n" for row in range(140)))
     for part in ("train", "val"):
         (folder / f"bedroom_{part}_lmdb").mkdir()
