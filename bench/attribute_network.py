@@ -57,7 +57,7 @@ def _build(image_shape: tuple[int, int, int], attributes: int) -> keras.Model:
     x = layers.Rescaling(1 / 127.5, -1)(inputs)
     x = layers.RandomFlip("horizontal", seed=1)(x)
     for _ in range(max(0, math.ceil(math.log2(min(image_shape[:2]) / SIDE)))):
-        x = layers.AveragePooling2D(padding="same")(x)
+        x = layers.AveragePooling2D(2, padding="same")(x)
     for width in WIDTHS:
         x = layers.Conv2D(width, 5 if width == WIDTHS[0] else 3, strides=2, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
