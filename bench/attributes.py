@@ -10,11 +10,11 @@ predicts with a balanced accuracy of at least 0.8.
 
 Ways to move, of which evaler.py has the first two:
 
-    conditional  the effect of an attribute in the joint regression of codes on all attributes
+    conditional  near the effect, with small changes of the scores of other attributes
     difference   the difference of the class means
+    effect       the effect of an attribute in the joint regression of codes on all attributes
     logistic     along the weights of the attribute's logistic regression on whitened codes
     projected    the same, without what changes the scores of other attributes: the pseudo-inverse of all weights
-    damped       near `conditional`, with small changes of the scores of other attributes
 
 A way that moves further flips more and changes more. Ways are therefore also compared at the same flips: on one half of
 the images, the strength is chosen at which an attribute flips as often as by the difference of the means; both are
@@ -122,14 +122,11 @@ def ways(run: Run) -> dict[str, np.ndarray]:
     whitening = Whitening.fit(run.codes)
     weights = directions.weights[position] @ whitening.root  # on whitened codes
     conditional, difference = directions.conditional[position], directions.difference[position]
-    effects = np.linalg.solve(whitening.root, conditional.T.astype(np.float64)).T
-    units = weights / np.linalg.norm(weights, axis=1, keepdims=True)
-    damped = []
-    for number, effect in enumerate(effects):
-        others = np.delete(units, number, axis=0)
-        damped.append(np.linalg.solve(np.eye(len(effect)) + others.T @ others, effect))
+    white = whitening.apply(run.codes).astype(np.float64)
+    targets = run.dataset.attributes[run.dataset.train_rows][:, kept].astype(np.float64)
+    effects = np.linalg.lstsq(targets - targets.mean(axis=0), white, rcond=None)[0]
     distances = np.sum(directions.weights[position] * difference, axis=1)
-    moves = {"logistic": weights, "projected": np.linalg.pinv(weights).T, "damped": np.stack(damped)}
+    moves = {"effect": effects, "logistic": weights, "projected": np.linalg.pinv(weights).T}
     scaled = {
         way: (distances / np.sum(weights * move, axis=1))[:, None] * move @ whitening.root
         for way, move in moves.items()

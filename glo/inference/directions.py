@@ -6,8 +6,13 @@ and labels at once,
 
     z = mean + sum over k of  attribute_k * effect_k + noise,
 
-gives the effect of each one while the others are held fixed. Whitening lets the penalty treat all directions alike.
-Logistic regressions of each attribute on whitened codes, multinomial for labels, predict them and measure lengths.
+gives the effect of each one while the others are held fixed. Logistic regressions of each attribute on whitened codes,
+multinomial for labels, score them, with weights w_k. The direction of attribute k is the move m that minimises
+
+    |m - effect_k|^2  +  sum over j != k of  (m w_j / |w_j|)^2,
+
+which is near the effect and hardly changes other scores. A label is to change the scores of the other labels, and
+keeps those of attributes only. All distances are those of whitened codes.
 """
 
 import warnings
@@ -30,7 +35,7 @@ HELD_OUT = 0.2  # share of these codes by whose likelihood the penalty of a logi
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1)  # of the logistic regressions, `C` of scikit-learn
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of the ridge regression, chosen by leave-one-out errors
 
-# Of the angle between effect and weights, for lengths. It is smaller for attributes that are almost those of others.
+# Of the angle between move and weights, for lengths. It is smaller for attributes that are almost those of others.
 MIN_COSINE = 0.2
 
 
@@ -41,8 +46,8 @@ class Directions:
     keys: of attributes and labels, see `ImageClass`. labels: how many are labels, which exclude each other; they come
         first.
     weights: float64 [k, d]. intercepts: float64 [k]. The scores of codes z are weights z + intercepts.
-    conditional: float32 [k, d], the effect of each attribute while the others are held fixed, of a length that changes
-        its score by the distance between the class means.
+    conditional: float32 [k, d], the moves above, of lengths that change the attribute's own score by the distance
+        between the class means.
     difference: float32 [k, d], the differences between the class means.
     middles: float64 [k], the projections of the middle of both class means on `difference`.
     """
@@ -95,18 +100,29 @@ def fit(codes: np.ndarray, members: np.ndarray, keys: Sequence[str], labels: int
     weights, intercepts = _classifiers(white, members[chosen], labels)
     effects = RidgeCV(PENALTIES).fit(members[chosen].astype(np.float64), white).coef_.T
     white_difference = np.linalg.solve(whitening.root, difference.T).T
-    least = MIN_COSINE * np.linalg.norm(weights, axis=1) * np.linalg.norm(effects, axis=1)
-    scale = np.sum(weights * white_difference, axis=1) / np.maximum(np.sum(weights * effects, axis=1), least)
+    moves = _moves(effects, weights, labels)
+    least = MIN_COSINE * np.linalg.norm(weights, axis=1) * np.linalg.norm(moves, axis=1)
+    scale = np.sum(weights * white_difference, axis=1) / np.maximum(np.sum(weights * moves, axis=1), least)
     code_weights = np.linalg.solve(whitening.root, weights.T).T
     return Directions(
         tuple(keys),
         labels,
         code_weights,
         intercepts - code_weights @ whitening.mean,
-        (scale[:, None] * effects @ whitening.root).astype(np.float32),
+        (scale[:, None] * moves @ whitening.root).astype(np.float32),
         difference.astype(np.float32),
         np.sum(difference * middles, axis=1),
     )
+
+
+def _moves(effects: np.ndarray, weights: np.ndarray, labels: int) -> np.ndarray:
+    """The moves of the formula above, float64 [k, d], from effects and weights of whitened codes, float64 [k, d]."""
+    units = weights / np.maximum(np.linalg.norm(weights, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    moves = []
+    for number, effect in enumerate(effects):
+        others = units[labels:] if number < labels else np.delete(units, number, axis=0)
+        moves.append(np.linalg.solve(np.eye(len(effect)) + others.T @ others, effect))
+    return np.stack(moves)
 
 
 def _classifiers(white: np.ndarray, members: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
