@@ -10,6 +10,8 @@ python evaler.py --dataset MNIST --generate --label 3
 python evaler.py --dataset MNIST --encode --images photos
 python evaler.py --dataset MNIST --analogy 3,17,42
 python evaler.py --dataset MNIST --interpolate --path graph
+python evaler.py --dataset CELEBA --attributes Smiling,Eyeglasses --strengths -2,-1,0,1,2
+python evaler.py --dataset CELEBA --directions
 python evaler.py --dataset MNIST --explore
 """
 
@@ -59,7 +61,9 @@ def main(argv: list[str] | None = None) -> None:
     hole = None if settings.inpaint is None else picture.read_hole(Path(settings.inpaint), size)
     named = settings.analogy_pictures
     analogy = picture.read_all(named, size, channels) if named else None
-    codes = code_file.read(Path(settings.decode), dataset.dimension) if settings.decode else None
+    codes = None
+    if settings.decode:
+        codes = code_file.read(Path(settings.decode), dataset.dimension, len(saved.conditions().names))
     page_library = tensorflow_js.read(settings.tfjs) if settings.explore else None
     folder = Path(settings.output_dir) if settings.output_dir else paths.evaluation(prefix.parent, saved.step)
     if settings.output_dir and not settings.force:
@@ -85,6 +89,10 @@ def main(argv: list[str] | None = None) -> None:
         from glo.evaluation import measure
 
         terminal.show(measure.table(measured["metrics"]))
+    if "directions" in measured:
+        from glo.evaluation import directions
+
+        terminal.show(directions.table(measured["directions"]))
     log.logger.info("written to %s", folder)
 
 

@@ -9,13 +9,17 @@ import numpy as np
 from PIL import Image
 
 from glo import pictures
-from glo.data.labels import printable
+from glo.data import labels
+from glo.data.names import printable
 from glo.explorer import network, sampling
 from glo.explorer.packing import pack
 from glo.inference import projector
+from glo.inference.prior import GaussianPrior
 from glo.inference.projector import Points
 from glo.run import Run
+from glo.runtime.errors import UserError
 from glo.samplers.cache import Fitted
+from glo.samplers.gaussian import Gaussian
 from glo.settings import loss_expression
 
 DIRECTIONS = 8  # leading principal components of the codes that get a slider
@@ -55,8 +59,9 @@ def collect(
             "method": map_method,
             "thumbnails": _thumbnails(points),
         },
-        "attributes": [],
-        "condition": None,
+        "attributes": _attributes(run),
+        "condition": _condition(run, run.choose(n, seed)),
+        "prior": _prior(run),
         "directions": {
             "mean": pack(mean), "axes": pack(axes[:shown]), "deviations": pack(deviations[:shown])
         },
@@ -97,6 +102,35 @@ def arrange(codes: np.ndarray, method: str, components: tuple[np.ndarray, np.nda
         positions = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(codes).astype(np.float64)
     positions = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
     return positions / max(np.abs(positions).max(), np.finfo(np.float32).tiny)
+
+
+def _attributes(run: Run) -> list[Content]:
+    """What strength 1 of each label and attribute adds to a code, where the dataset has any that can be told apart."""
+    if run.dataset is None or (run.dataset.labels is None and run.dataset.attributes is None):
+        return []
+    try:
+        classes = labels.contrasts(run.dataset, "--explore")
+    except UserError:  # all of them are rare
+        return []
+    steps = run.directions.conditional
+    return [{"name": each.name, "step": pack(step)} for each, step in zip(classes, steps, strict=True)]
+
+
+def _condition(run: Run, rows: np.ndarray) -> Content | None:
+    """Names of the classes or attributes of a conditional model, and the vectors of the training images on the page."""
+    if not run.conditions.names:
+        return None
+    exclusive = run.conditions.numbers is not None  # one class, rather than any number of attributes
+    names = list(map(printable, run.conditions.names))
+    return {"names": names, "exclusive": exclusive, "values": pack(run.conditions[rows])}
+
+
+def _prior(run: Run) -> Content | None:
+    """The prior with which codes are fitted: the squared length after subtracting `mean` and applying `whitening`."""
+    if not run.settings.fitting_prior:
+        return None
+    prior = GaussianPrior(Gaussian.fit(run.codes, 0), run.settings.fitting_prior)
+    return {"mean": pack(prior.mean), "whitening": pack(prior.whitening)}
 
 
 def _column(values: list[str]) -> Content:

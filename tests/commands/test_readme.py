@@ -18,7 +18,10 @@ from scipy.io import savemat
 from tests.support import ROOT, assert_ok, call, samples, write_flat, write_grouped
 
 # In reading order: the guides use the datasets and runs of the README.
-GUIDES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS", "LATENT", "EXPLORER"))]
+GUIDES = [
+    ROOT / "README.md",
+    *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS", "LATENT", "EXPLORER")),
+]
 PAGES = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 BLOCKS = [block for path in GUIDES for block in re.findall(r"```sh\n(.*?)```", PAGES[path], re.DOTALL)]
 COMMANDS = re.findall(r"^python .+$", "\n".join(BLOCKS), re.MULTILINE)
@@ -54,8 +57,8 @@ def official_files(folder):
     with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
         for row, picture in enumerate(pictures):
             archive.writestr(f"img_align_celeba/{row}.jpg", picture)
-    rows = "".join(f"{row}.jpg {1 - 2 * (row % 2)} -1\n" for row in range(140))
-    (folder / "list_attr_celeba.txt").write_text(f"140\nYoung Smiling\n{rows}")
+    rows = "".join(f"{row}.jpg {1 - 2 * (row % 2)} {1 - 2 * (row % 3 % 2)} -1\n" for row in range(140))
+    (folder / "list_attr_celeba.txt").write_text(f"140\nSmiling Eyeglasses Bald\n{rows}")
     (folder / "list_eval_partition.txt").write_text("".join(f"{row}.jpg {row // 130}\n" for row in range(140)))
     for part in ("train", "val"):
         (folder / f"bedroom_{part}_lmdb").mkdir()

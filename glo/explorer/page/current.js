@@ -34,7 +34,7 @@ export function start() {
     "take-mean": () => take(mean, "the mean code"),
     "add-to-path": () => setWaypoints([...waypoints, current.code]),
     "save-png": () => saveCanvas(sheet([shown.image], 1, 4), "image.png"),
-    "save-json": () => save(json([project(current.code)]), "code.json"),
+    "save-json": () => save(json([project(current.code)], current.condition), "code.json"),
     "save-npy": () => save(npy([project(current.code)]), "code.npy"),
   })) {
     document.getElementById(id).addEventListener("click", act);

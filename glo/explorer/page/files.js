@@ -23,7 +23,9 @@ export function npy(codes) {
   return new Blob([start, padded, ...codes.map((code) => Float32Array.from(code))]);
 }
 
-export function json(codes) {
+// condition: of all codes; null for an unconditional model.
+export function json(codes, condition) {
   const saved = { run: content.run, step: content.step, codes: codes.map((code) => Array.from(code)) };
+  if (condition) saved.conditions = codes.map(() => Array.from(condition));
   return new Blob([JSON.stringify(saved)], { type: "application/json" });
 }

@@ -1,5 +1,6 @@
 // Fitting: finding the code of an image by gradient descent with the generator frozen, as in glo/inference/fitting.py.
 
+import { tensor } from "./arrays.js";
 import { content } from "./content.js";
 import { loss } from "./losses.js";
 import { inputs, matrix, pause } from "./model.js";
@@ -11,6 +12,7 @@ const NEAREST = 3; // besides the mean code, fitting starts from the codes of th
 const STEPS = 200;
 const RACE = 0.15; // share of the steps for which all starts are optimized
 const RATE = 20 * 0.001; // ALPHA times ADAM_SCALE
+const prior = content.prior && { mean: tensor(content.prior.mean), whitening: tensor(content.prior.whitening) };
 const [BETA_1, BETA_2, EPSILON] = [0.5, 0.9, 1e-8];
 
 // The best code of an image, Float32Array in [-1, 1].
@@ -39,7 +41,8 @@ async function descend(target, starts, condition, steps, progress) {
   const best = { code: starts[0], loss: Infinity, stopped: false };
   let perCode = null;
   const differentiate = tf.valueAndGrad((z) => {
-    perCode = tf.keep(loss(generate(inputs(z, condition)), target));
+    const losses = loss(generate(inputs(z, condition)), target);
+    perCode = tf.keep(prior ? losses.add(z.sub(prior.mean).matMul(prior.whitening).square().sum(1)) : losses);
     return perCode.sum();
   });
   for (let step = 0; step < steps && !best.stopped; step++) {

@@ -36,7 +36,7 @@ export function start() {
     "path-clear": () => setWaypoints([]),
     "save-gif": () => save(gif(frames(scale), MILLISECONDS), "path.gif"),
     "save-strip": () => saveCanvas(sheet(path.images, columns(), scale), "path.png"),
-    "path-json": () => save(json(path.codes), "path.json"),
+    "path-json": () => save(json(path.codes, current.condition), "path.json"),
     "path-npy": () => save(npy(path.codes), "path.npy"),
   })) {
     document.getElementById(id).addEventListener("click", act);
