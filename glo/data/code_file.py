@@ -20,8 +20,8 @@ def read(path: Path, dimension: int, condition_size: int = 0) -> tuple[np.ndarra
 
     The file is an .npy of numbers, or JSON: a list of codes, or an object with this list as `codes` and, of a
     conditional model, a list of vectors as `conditions`.
-    dimension: d. condition_size: k, 0 for an unconditional model. Raises `UserError` for any other file, other sizes, or
-    numbers that are not finite in float32.
+    dimension: d. condition_size: k, 0 for an unconditional model.
+    Raises `UserError` for any other file, for other sizes, and for numbers that are not finite in float32.
     """
     try:
         codes, conditions = _parse(_content(path))
@@ -35,8 +35,8 @@ def read(path: Path, dimension: int, condition_size: int = 0) -> tuple[np.ndarra
         conditions = np.empty((len(codes), 0))
     if conditions.shape != (len(codes), condition_size):
         raise UserError(
-            f"--decode {path}: the conditions of {len(codes)} codes of this model are [{len(codes)}, {condition_size}], "
-            f"not {list(conditions.shape)}; save the codes as JSON, which contains them"
+            f"--decode {path}: conditions of this model are [{len(codes)}, {condition_size}], not "
+            f"{list(conditions.shape)}; save the codes as JSON, which contains them"
         )
     with np.errstate(over="ignore"):
         codes, conditions = codes.astype(np.float32), conditions.astype(np.float32)

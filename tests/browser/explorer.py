@@ -42,6 +42,15 @@ def colours(home):
     return train(home, "COLOURS", images, codes, *settings, ids=ids, attributes=names, attribute=attribute)
 
 
+def classes(home):
+    """A briefly trained model that is conditioned on three labels, one of which has a hostile name."""
+    images, codes = samples(60, (8, 8, 1), 5)
+    label = (np.arange(60) % 3).astype(np.int32)
+    settings = ["--max_steps", 3, "--channels", 4, "--film", 5, "--sampler", "gaussian", "--conditional"]
+    names = {"label_names": [HOSTILE, "dog", "owl"]}
+    return train(home, "CLASSES", images, codes, *settings, label=label, attributes=names)
+
+
 @contextmanager
 def opened(browser, path, fragment="", refused=False, **options):
     """The page of a file, opened without network; errors of the page, and whatever it logs, fail the test.
@@ -56,7 +65,7 @@ def opened(browser, path, fragment="", refused=False, **options):
     page.on("request", lambda request: messages.append(request.url) if request.url.startswith("http") else None)
     page.on("dialog", lambda dialog: messages.append(dialog.message))
     page.goto(path.as_uri() + fragment)
-    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    until(page, "'ready' in document.body.dataset", messages=messages)
     yield page
     context.close()
     assert all(refused and "Content Security Policy" in message for message in messages), messages
@@ -68,20 +77,21 @@ def use(page, backend):
     until(page, "name => tf.getBackend() === name", backend)
 
 
-def decode(page, codes, shape):
-    """The images float32 [n, *shape] in [-1, 1] that the page decodes."""
-    images = page.evaluate(
-        "async codes => (await explorer.decode(codes)).map(image => Array.from(image))", codes.tolist()
-    )
+def decode(page, codes, shape, condition=()):
+    """The images float32 [n, *shape] in [-1, 1] that the page decodes. condition: [k] of a conditional model."""
+    script = """async ([codes, condition]) => (await explorer.decode(codes, condition.length ? condition : null))
+        .map(image => Array.from(image))"""
+    images = page.evaluate(script, [codes.tolist(), list(map(float, condition))])
     return np.array(images, np.float32).reshape(-1, *shape)
 
 
-def until(page, condition, argument=None, seconds=120):
-    """Wait until a JavaScript expression, or function of an argument, is true.
+def until(page, condition, argument=None, messages=()):
+    """Wait until a JavaScript expression, or function of an argument, is true; fails when there are messages.
 
     Playwright's own wait_for_function evaluates text within the page, which the policy of the page refuses.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 120
     while not page.evaluate(condition, argument):
+        assert not messages, messages
         assert time.monotonic() < deadline, f"never true: {condition}"
         page.wait_for_timeout(50)

@@ -15,11 +15,11 @@ from glo.explorer import assembly, content, sampling
 from glo.model import losses
 from glo.samplers import SAMPLERS
 from glo.settings import loss_expression
-from tests.browser.explorer import colours, decode, digits, opened, use
+from tests.browser.explorer import classes, colours, decode, digits, opened, use
 
 pytestmark = pytest.mark.browser
 
-KINDS = {"digits": digits, "colours": colours}
+KINDS = {"digits": digits, "colours": colours, "classes": classes}
 EVERY_LOSS = (
     "mse+l1+huber(delta=0.3)+lap_l1+lap_l1(levels=5,sigma=0.7,weights=paper)+lap_l1(weights=pixels)+local_moment"
     "+pairwise_mse+ssim"
@@ -31,8 +31,9 @@ def runs(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     runs = {name: glo.load(make(home)) for name, make in KINDS.items()}
     random = np.random.default_rng(0)
-    for variable in runs["colours"].model.generator.weights:  # in training, FiLM starts from zeros
-        variable.assign(variable + random.uniform(0, 0.5, variable.shape))
+    for name in ("colours", "classes"):
+        for variable in runs[name].model.generator.weights:  # in training, FiLM starts from zeros
+            variable.assign(variable + random.uniform(0, 0.5, variable.shape))
     return runs
 
 
@@ -52,17 +53,23 @@ def write(runs, tensorflow_js, tmp_path_factory):
     return write
 
 
+def random_condition(run):
+    """A class of a conditional model as a vector [k]; k is 0 for others."""
+    return np.eye(len(run.conditions.names), dtype=np.float32)[-1:].reshape(-1)
+
+
 @pytest.mark.parametrize(("dtype", "most"), [("float16", 2.0), ("float32", 0.5)])
 @pytest.mark.parametrize("name", KINDS)
 def test_images_agree_on_both_backends(name, dtype, most, runs, write, browser):
     run = runs[name]
     codes = np.random.default_rng(0).standard_normal((256, run.model.dimension)).astype(np.float32) / 3
-    expected = run.model.decode(tf.constant(codes)).numpy()
+    condition = random_condition(run)
+    expected = run.model.decode(tf.constant(codes), np.tile(condition, (256, 1))).numpy()
     assert expected.std() * 127.5 > 10
     with opened(browser, write(name, dtype)) as page:
         for backend in ("cpu", "webgl"):
             use(page, backend)
-            images = decode(page, codes, run.image_shape)
+            images = decode(page, codes, run.image_shape, condition)
             assert np.abs(images - expected).max() * 127.5 <= most
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.browser.explorer import HOSTILE, colours, decode, digits, opened, until
+import glo
+from tests.browser.explorer import HOSTILE, classes, colours, decode, digits, opened, until
 from tests.support import assert_ok, call
 
 pytestmark = pytest.mark.browser
@@ -24,7 +25,7 @@ NAMED = """() => Array.from(document.querySelectorAll("button, input, select, ca
 def pages(tmp_path_factory, tensorflow_js):
     """The files that evaler.py --explore writes."""
     home, written = tmp_path_factory.mktemp("home"), {}
-    for make in (digits, colours):
+    for make in (digits, colours, classes):
         run = make(home)
         log = assert_ok(call("evaler.py", "--checkpoint", run, "--explore", "--tfjs", tensorflow_js))
         assert "used as it is" not in log
@@ -276,3 +277,37 @@ def test_the_page_fits_its_window_and_every_control_has_a_name(width, scheme, pa
             assert page.evaluate(NAMED) == []
             paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (sum(map(int, re.findall(r"\d+", paper))) > 3 * 128) == (scheme == "light")
+
+
+def test_classes_of_a_conditional_model_and_edits_of_labels(pages, browser, tmp_path):
+    with opened(browser, pages["classes"]) as page:
+        buttons = page.locator("#classes button")
+        assert buttons.count() == 3
+        assert HOSTILE in buttons.first.text_content()
+        page.evaluate("explorer.takeRow(4)")
+        pressed = [button.get_attribute("aria-pressed") for button in buttons.all()]
+        assert pressed == ["false", "true", "false"]  # its own class
+        code = np.array([page.evaluate("Array.from(explorer.project(explorer.current.code))")])
+        buttons.nth(2).click()
+        page.wait_for_timeout(300)
+        levels = np.rint((decode(page, code, (8, 8), [0, 0, 1])[0] + 1) * 127.5)
+        assert np.abs(shown(page)[..., 0] - levels).max() <= 1
+        page.wait_for_timeout(500)
+        fragment = page.evaluate("location.hash")
+        with page.expect_download() as download:
+            page.click("#save-json")
+        download.value.save_as(tmp_path / "code.json")
+        slider = page.locator("#attributes input").nth(1)
+        slider.fill("1.5")
+        moved = np.array(page.evaluate("Array.from(explorer.current.code)")) - code[0]
+        step = glo.load(pages["classes"].parent.parent).directions.conditional[1]
+        np.testing.assert_allclose(moved, 1.5 * step, atol=1e-5)
+    run = pages["classes"].parent.parent
+    assert_ok(call("evaler.py", "--checkpoint", run, "--decode", tmp_path / "code.json", "--prefix", "code"))
+    with np.load(pages["classes"].with_name("decode_code.npz")) as saved:
+        assert np.abs(saved["image"][0, ..., 0] - levels).max() <= 1
+    with opened(browser, pages["classes"], fragment) as page:
+        assert page.locator("#classes button").nth(2).get_attribute("aria-pressed") == "true"
+        page.evaluate("location.hash = location.hash.replace(/condition=[^&]*/, 'condition=1,1')")
+        page.wait_for_timeout(200)
+        assert page.locator("#classes button").nth(2).get_attribute("aria-pressed") == "true"

@@ -14,18 +14,18 @@ CODES = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
 @pytest.mark.parametrize("dtype", ["f4", "f8", ">f4", "f2"])
 def test_npy_files_of_any_float_type(dtype, tmp_path):
     np.save(tmp_path / "c.npy", CODES.astype(dtype))
-    np.testing.assert_allclose(code_file.read(tmp_path / "c.npy", 3), CODES, rtol=1e-2)
+    np.testing.assert_allclose(code_file.read(tmp_path / "c.npy", 3)[0], CODES, rtol=1e-2)
     np.save(tmp_path / "c.npy", np.asfortranarray(CODES))
-    np.testing.assert_array_equal(code_file.read(tmp_path / "c.npy", 3), CODES)
+    np.testing.assert_array_equal(code_file.read(tmp_path / "c.npy", 3)[0], CODES)
 
 
 def test_json_and_single_codes(tmp_path):
     path = tmp_path / "c.json"
     for value in (CODES.tolist(), {"codes": CODES.tolist(), "step": 3}):
         path.write_text(json.dumps(value))
-        np.testing.assert_array_equal(code_file.read(path, 3), CODES)
+        np.testing.assert_array_equal(code_file.read(path, 3)[0], CODES)
     path.write_text("[1, 2, 3]")
-    np.testing.assert_array_equal(code_file.read(path, 3), [[1, 2, 3]])
+    np.testing.assert_array_equal(code_file.read(path, 3)[0], [[1, 2, 3]])
 
 
 @pytest.mark.parametrize(("text", "reason"), [
@@ -56,3 +56,21 @@ def test_damaged_and_malicious_npy_files_are_refused(tmp_path):
     for other in (tmp_path, tmp_path / "none.npy"):
         with pytest.raises(UserError, match="--decode"):
             code_file.read(other, 3)
+
+
+def test_conditions_of_conditional_models(tmp_path):
+    path, conditions = tmp_path / "c.json", np.eye(5, 2).tolist()
+    path.write_text(json.dumps({"codes": CODES.tolist(), "conditions": conditions}))
+    codes, read = code_file.read(path, 3, 2)
+    np.testing.assert_array_equal(codes, CODES)
+    np.testing.assert_array_equal(read, conditions)
+    assert read.dtype == np.float32
+    for size in (0, 3):
+        with pytest.raises(UserError, match=rf"conditions of this model are \[5, {size}\], not \[5, 2\]"):
+            code_file.read(path, 3, size)
+    np.save(tmp_path / "c.npy", CODES)
+    with pytest.raises(UserError, match=r"\[5, 2\], not \[5, 0\]; save the codes as JSON"):
+        code_file.read(tmp_path / "c.npy", 3, 2)
+    path.write_text(json.dumps({"codes": CODES.tolist(), "conditions": [["a", "b"]] * 5}))
+    with pytest.raises(UserError, match="no numbers"):
+        code_file.read(path, 3, 2)

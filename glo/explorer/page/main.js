@@ -34,4 +34,6 @@ await updateImage();
 document.body.dataset.ready = "";
 
 // For the browser's console: what the page computes, of codes Float32Array [d] and images Float32Array in [-1, 1].
-globalThis.explorer = { codes, content, current, decode, draw, fit, loss, prepare, project, take, transform };
+globalThis.explorer = {
+  codes, content, current, decode, draw, fit, loss, prepare, project, take, takeRow, transform,
+};

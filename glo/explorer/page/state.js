@@ -5,8 +5,8 @@ import { content } from "./content.js";
 import { codes, describe } from "./points.js";
 
 export const mean = unpack(content.directions.mean);
-export const current = { code: mean, condition: null, source: "the mean code" };
 export const conditions = content.condition && rows(content.condition.values); // of the training images
+export const current = { code: mean, condition: conditions?.[0] ?? null, source: "the mean code" };
 
 const listeners = [];
 
