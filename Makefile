@@ -2,7 +2,7 @@
 # make test         style, imports between rooms, and all tests
 # make test-fast    the same without the tests that train a run or start a command as a process
 # make test-faults  thousands of generated faults instead of some hundred, and 100 kills at random moments: about two hours
-# make test-browser shows pages in a headless Chromium, which it installs with apt-get if there is none
+# make test-browser shows pages in a headless Chromium, which it installs with apt-get if there is none; uses the network
 # make bench        measures the toolkit, compared with PyTorch among others, in about half an hour
 PYTHON ?= python3
 VENV := .venv
@@ -63,6 +63,7 @@ $(VENV)/.installed-browser: requirements-browser.txt $(VENV)/.installed-test
 		{ apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; } || \
 		{ echo "error: no Chromium, and apt-get cannot install it: install the package chromium, then repeat"; exit 2; }
 	$(INSTALL) -r requirements-browser.txt -c constraints.txt
+	$(BIN)/python -m tests.browser.npm $(VENV)/tf.es2017.min.js
 	@touch $@
 
 # Installed with pip, whose configuration may name an index of CPU builds of PyTorch.

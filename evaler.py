@@ -10,6 +10,9 @@ python evaler.py --dataset MNIST --generate --label 3
 python evaler.py --dataset MNIST --encode --images photos
 python evaler.py --dataset MNIST --analogy 3,17,42
 python evaler.py --dataset MNIST --interpolate --path graph
+python evaler.py --dataset CELEBA --attributes Smiling,Eyeglasses --strengths -2,-1,0,1,2
+python evaler.py --dataset CELEBA --directions
+python evaler.py --dataset MNIST --explore
 """
 
 import dataclasses
@@ -30,7 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     settings.check()
 
     from datasets import folder as picture_folder
-    from datasets import picture
+    from datasets import picture, tensorflow_js
+    from glo.data import code_file
     from glo.data.dataset import load_dataset
     from glo.evaluation import registry, requirements, results
     from glo.runtime import files, log, paths
@@ -57,6 +61,10 @@ def main(argv: list[str] | None = None) -> None:
     hole = None if settings.inpaint is None else picture.read_hole(Path(settings.inpaint), size)
     named = settings.analogy_pictures
     analogy = picture.read_all(named, size, channels) if named else None
+    codes = None
+    if settings.decode:
+        codes = code_file.read(Path(settings.decode), dataset.dimension, len(saved.conditions().names))
+    page_library = tensorflow_js.read(settings.tfjs) if settings.explore else None
     folder = Path(settings.output_dir) if settings.output_dir else paths.evaluation(prefix.parent, saved.step)
     if settings.output_dir and not settings.force:
         results.require_free(folder, settings.prefix)
@@ -72,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     from glo.run import Run
 
     run = Run(prefix, saved, dataset, settings.batch_size)
-    session = Session(run, dataset, settings, folder, pictures, hole, image_class, analogy)
+    session = Session(run, dataset, settings, folder, pictures, hole, image_class, analogy, codes, page_library)
     measured = {}
     for task in tasks.values():
         measured |= task.run(session)
@@ -81,6 +89,10 @@ def main(argv: list[str] | None = None) -> None:
         from glo.evaluation import measure
 
         terminal.show(measure.table(measured["metrics"]))
+    if "directions" in measured:
+        from glo.evaluation import directions
+
+        terminal.show(directions.table(measured["directions"]))
     log.logger.info("written to %s", folder)
 
 

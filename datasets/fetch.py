@@ -14,6 +14,7 @@ from glo.runtime import files
 from glo.runtime.errors import UserError
 
 MAX_SIZE = 4 << 30  # limit in bytes of a download whose size is not known
+ADVICE = "put it in a folder, and pass --source FOLDER"  # if a file of a dataset cannot be downloaded
 LARGE = 256 << 20  # bytes; the checksum of a larger file takes so long that the log announces it
 
 log = logging.getLogger("glo")
@@ -50,10 +51,11 @@ class RemoteFile:
             return hashlib.file_digest(stream, self.algorithm).hexdigest() == (self.sha256 or self.md5)
 
 
-def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
+def fetch(file: RemoteFile, folder: Path, mirror: str | None = None, advice: str = ADVICE) -> Path:
     """Download a file into `folder`, unless it is already there with the official checksum. Returns its path.
 
-    mirror: address of a folder that is tried before the file's own `urls`.
+    mirror: address of a folder that is tried before the file's own `urls`. advice: what to do with a copy of the file,
+        for the error message.
     The download is written to `<name>.part`, which a later call continues, and is renamed once its size and checksum
     are verified.
     Raises `UserError` if all mirrors fail, with the reason for each, or if `folder` cannot be written to.
@@ -75,10 +77,7 @@ def fetch(file: RemoteFile, folder: Path, mirror: str | None = None) -> Path:
                 return target
     except OSError as error:  # an error of the disk: `download` raises MirrorError for errors of the network
         raise files.cannot_write(target, error) from error
-    raise UserError(
-        f"cannot download {file.name} ({'; '.join(reasons)}). "
-        f"Get {file.name} another way, put it in a folder, and pass --source FOLDER"
-    )
+    raise UserError(f"cannot download {file.name} ({'; '.join(reasons)}). Get {file.name} another way, {advice}")
 
 
 def _from_mirror(url: str, part: Path, file: RemoteFile) -> None:

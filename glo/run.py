@@ -1,13 +1,17 @@
 """A trained run, which samples, encodes and decodes. `glo.load` returns it."""
 
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from glo.data import labels
 from glo.data.conditions import Label
+from glo.data.dataset import Dataset
 from glo.data.randomness import Stream, permutation
-from glo.inference import analogy, projector, sweeps, verdict
+from glo.inference import analogy, directions, projector, sweeps, verdict
+from glo.inference.directions import DIRECTIONS, Directions
 from glo.inference.fitting import Fit
 from glo.inference.neighbors import nearest
 from glo.inference.paths import PATHS, interpolate
@@ -201,9 +205,13 @@ class Run(RestoredRun):
         projector.write(folder, self.step, [self.training_points(n, seed)])
         return folder
 
+    def choose(self, n: int, seed: int) -> np.ndarray:
+        """A seeded choice of at most n training images: rows of `codes`, int64, ascending."""
+        return np.sort(permutation(self._n, seed, Stream.PROJECTED_CODES)[:n])
+
     def training_points(self, n: int, seed: int) -> projector.Points:
         """Points of a seeded choice of at most n training images; decoded images where the dataset is not there."""
-        index = np.sort(permutation(self._n, seed, Stream.PROJECTED_CODES)[:n])
+        index = self.choose(n, seed)
         codes = self.codes[index]
         if self.dataset:
             return projector.points("training", self.dataset, self.dataset.train_rows[index], codes)
@@ -225,6 +233,33 @@ class Run(RestoredRun):
         conditions, positions = self.conditions.of(label, 3), np.linspace(0, 1, steps)
         corners = np.vstack([conditions, self.conditions.analogous(conditions)])
         return analogy.complete(self.decoder, codes, corners, positions, positions, self.settings.projection)
+
+    @cached_property
+    def directions(self) -> Directions:
+        """The directions of labels and attributes, fitted to the learned codes with the seed of the run.
+
+        Raises `ValueError` without the dataset, and `UserError` if it has no labels and no attributes.
+        """
+        dataset = self._labelled_dataset
+        classes = labels.contrasts(dataset, "directions")
+        members = np.stack([image_class.members for image_class in classes], axis=1)[dataset.train_rows]
+        keys = [image_class.key for image_class in classes]
+        count = sum(key.startswith("label") for key in keys)
+        return directions.fit(self.codes, members, keys, count, self.settings.seed)
+
+    def edit(self, codes: np.ndarray, name: str, strength: float, direction: str = "conditional") -> np.ndarray:
+        """Move codes float32 [n, d] along the direction of an attribute or label; returns float32 [n, d], projected.
+
+        name: of an attribute, or name or number of a label. strength: 1 is the distance between the means of the codes
+        with and without it. direction: `conditional` keeps the scores of all other attributes, `difference` is that of
+        the means. Raises `ValueError` for an unknown direction, for codes of another shape and without the dataset, and
+        `UserError` for an unknown name.
+        """
+        if direction not in DIRECTIONS:
+            raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
+        codes = self._validate_codes(codes)
+        image_class = labels.contrast(self._labelled_dataset, name, "name")
+        return self.directions.move(codes, image_class.key, strength, self.settings.projection, direction)
 
     def interpolate(
         self,
@@ -260,6 +295,12 @@ class Run(RestoredRun):
             return self.fitter.fit(images, steps=steps, conditions=conditions)
         manifest.require_encoder(self.prefix)
         return self.fitter.fit_fast(images, conditions=conditions)
+
+    @property
+    def _labelled_dataset(self) -> Dataset:
+        if self.dataset is None:
+            raise ValueError("directions need labels or attributes: give the dataset that the run was trained on")
+        return self.dataset
 
     def _validate_codes(self, codes: np.ndarray) -> np.ndarray:
         codes = np.asarray(codes, np.float32)

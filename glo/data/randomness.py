@@ -52,6 +52,9 @@ class Stream(IntEnum):
     ENCODER_CODES = 2**63 - 61
     ENCODER_SHIFTS = 2**63 - 62
     VERDICT_IMAGES = 2**63 - 63
+    EXPLORER_STOCK = 2**63 - 71
+    DIRECTION_CODES = 2**63 - 81
+    EDITED_IMAGES = 2**63 - 82
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -59,16 +59,24 @@ def read(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     if member.compress_type not in COMPRESSIONS:
         raise ValueError(f"{member.filename!a} is compressed in another way than numpy.savez does")
-    content = io.BytesIO(archive.read(member))
-    version = npy.read_magic(content)
+    try:
+        return read_array(archive.read(member))
+    except ValueError as error:
+        raise ValueError(f"{member.filename!a} {error}") from None
+
+
+def read_array(content: bytes) -> np.ndarray:
+    """The array of numbers or texts in the content of an .npy file. Raises `ValueError` with the reason for others."""
+    stream = io.BytesIO(content)
+    version = npy.read_magic(stream)
     if version not in HEADERS:
-        raise ValueError(f"{member.filename!a} is in another version of the format")
-    shape, fortran_order, dtype = HEADERS[version](content)
+        raise ValueError("is in another version of the format")
+    shape, fortran_order, dtype = HEADERS[version](stream)
     if dtype.kind not in "biufU" or any(type(side) is not int or side < 0 for side in shape):
-        raise ValueError(f"{member.filename!a} is not an array of numbers")
-    if content.tell() + dtype.itemsize * math.prod(shape) != member.file_size:
-        raise ValueError(f"{member.filename!a} has another size than its header declares")
-    values = np.frombuffer(content.read(), dtype) if dtype.itemsize else np.zeros(math.prod(shape), dtype)
+        raise ValueError("is not an array of numbers")
+    if stream.tell() + dtype.itemsize * math.prod(shape) != len(content):
+        raise ValueError("has another size than its header declares")
+    values = np.frombuffer(stream.read(), dtype) if dtype.itemsize else np.zeros(math.prod(shape), dtype)
     return values.reshape(shape, order="F" if fortran_order else "C").copy()
 
 

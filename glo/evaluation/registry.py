@@ -47,17 +47,21 @@ TASKS = {
     "per_class": Task("per_class", ("per_class",)),
     "interpolate": Task("interpolate", ("interpolate",), default=True),
     "analogy": Task("analogy", ("analogy",)),
+    "attributes": Task("attributes", ("attributes",)),
+    "directions": Task("directions", ("directions",)),
     "projector": Task("projector", ("projector",)),
     "neighbors": Task("neighbors", ("neighbors",)),
     "metrics": Task("measure", ("metrics",)),
     "export": Task("export", ("export",)),
+    "explore": Task("explore", ("explore",)),
+    "decode": Task("decode", ("decode",)),
 }
 
 
 def requested(settings: EvalSettings) -> dict[str, Task]:
     """The tasks to run, in the order of `TASKS`."""
     tasks = {name: task for name, task in TASKS.items() if task.requested(settings)}
-    if "encode" in tasks:  # which uses the pictures of --images
+    if {"encode", "attributes"} & set(tasks):  # which use the pictures of --images
         tasks.pop("restore", None)
     if "restore" in tasks:  # which reconstructs the given pictures
         tasks.pop("reconstruct", None)

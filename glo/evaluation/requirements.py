@@ -16,7 +16,8 @@ from glo.runtime.errors import UserError
 from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
 from glo.training import manifest
 
-FITTING = {"reconstruct", "restore", "encode", "metrics", "projector", "neighbors"}  # tasks that fit codes
+# Tasks that fit codes.
+FITTING = {"reconstruct", "restore", "encode", "attributes", "directions", "metrics", "projector", "neighbors"}
 MIN_IMAGES = 10  # of each split; metrics of fewer images are meaningless
 PROJECTED = 10_000  # training images of --projector, at most
 
@@ -39,8 +40,8 @@ def check_encoder(settings: EvalSettings, prefix: Path) -> None:
 
 
 def check_content(settings: EvalSettings, pictures: tuple[np.ndarray, list[str]] | None) -> None:
-    """Raise `UserError` for pictures, uint8 [n, H, W, C] with their names, that cannot be encoded."""
-    if not settings.encode or pictures is None:
+    """Raise `UserError` for pictures, uint8 [n, H, W, C] with their names, that cannot be encoded or edited."""
+    if not (settings.encode or settings.attributes) or pictures is None:
         return
     for image, name in zip(*pictures, strict=True):
         if (image == image[0, 0]).all():
@@ -68,8 +69,17 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
         _check_metrics(settings, dataset)
     if settings.per_class:
         labels.every(dataset)
-    if settings.projector or settings.neighbors:
+    if settings.projector or settings.neighbors or settings.explore:
         _check_points(settings, dataset)
+    if settings.attributes:
+        for name in settings.attribute_names:
+            labels.contrast(dataset, name, "--attributes")
+        if settings.images is None and not len(dataset.test_rows):
+            raise UserError(f"--attributes: {dataset.path} has no held-out images: name a folder with --images DIR")
+    if settings.directions:
+        labels.contrasts(dataset, "--directions")
+        if not len(dataset.test_rows):
+            raise UserError(f"--directions: {dataset.path} has no held-out images, on which directions are measured")
     restores = settings.inpaint is not None or settings.denoise is not None
     if restores and settings.images is None and not len(dataset.test_rows):
         raise UserError(f"{dataset.path} has no held-out images: name a folder of pictures with --images DIR")
@@ -101,7 +111,7 @@ def check_projector(settings: EvalSettings, run: Path) -> None:
 
 
 def _check_points(settings: EvalSettings, dataset: Dataset) -> None:
-    flag = "--projector" if settings.projector else "--neighbors"
+    flag = next(f"--{task}" for task in ("projector", "neighbors", "explore") if settings.requests(task))
     training, held_out = len(dataset.train_rows), min(settings.num_fit, len(dataset.test_rows))
     if training < 2:
         raise UserError(f"{flag} needs 2 training images or more, {dataset.path} has {training}")

@@ -26,6 +26,8 @@ class Session:
     folder: the output folder. pictures: pictures of --images, uint8 [n, H, W, C], and their names.
     hole: mask of --inpaint, bool [H, W, 1]. image_class: class of --label.
     analogy: pictures of --analogy, uint8 [3, H, W, C]; None if it names training images.
+    codes: of --decode, float32 [n, d], and their conditions, float32 [n, k].
+    tensorflow_js: the text of TensorFlow.js, for --explore.
     """
 
     run: Run
@@ -36,6 +38,8 @@ class Session:
     hole: np.ndarray | None = None
     image_class: ImageClass | None = None
     analogy: np.ndarray | None = None
+    codes: tuple[np.ndarray, np.ndarray] | None = None
+    tensorflow_js: str | None = None
 
     @property
     def images(self) -> Rows:

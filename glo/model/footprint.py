@@ -107,7 +107,7 @@ def evaluation(
             host=False,
         ),
     ]
-    if settings.sampler_of(trained) == "gmm" and {"generate", "per_class", "metrics", "export"} & set(tasks):
+    if settings.sampler_of(trained) == "gmm" and {"generate", "per_class", "metrics", "export", "explore"} & set(tasks):
         components = min(settings.components or trained.components or 1, n)
         covariances = 28 * components * dimension**2  # in float64, with roots, their inverses, and these in float32
         parts.append(Part("covariances of the sampler gmm", covariances, "--components"))

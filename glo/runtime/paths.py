@@ -164,6 +164,11 @@ def stale_samplers(run: Path) -> list[Path]:
     return [path for match, path in matches if match and int(match[1]) not in existing]
 
 
+def cache() -> Path:
+    """The folder of downloads that do not belong to a dataset: glo-toolkit in $XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glo-toolkit"
+
+
 def evaluation(run: Path, step: int) -> Path:
     """The folder that an evaluation of the checkpoint at `step` writes to."""
     return run / f"eval-{step}"

@@ -26,18 +26,18 @@ class Gaussian:
 
     def draw(self, n: int, random: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
         noise = temperature * random.standard_normal((n, len(self.mean)))
-        return (self.mean + noise @ self._root).astype(np.float32)
+        return (self.mean + noise @ self.root).astype(np.float32)
 
     @property
     def noise_dimension(self) -> int:
         return len(self.mean)
 
     def transform(self, noise: tf.Tensor, temperature: float) -> tf.Tensor:
-        return temperature * noise @ self._root.astype(np.float32) + self.mean.astype(np.float32)
+        return temperature * noise @ self.root.astype(np.float32) + self.mean.astype(np.float32)
 
     @property
-    def _root(self) -> np.ndarray:
-        """R [d, d] such that R' R is the covariance."""
+    def root(self) -> np.ndarray:
+        """R float64 [d, d] such that R' R is the covariance: noise @ R has this covariance."""
         # By eigenvectors: with fewer codes than dimensions the covariance has no Cholesky decomposition.
         variances, axes = np.linalg.eigh(self.covariance)
         return np.sqrt(np.maximum(variances, 0))[:, None] * axes.T

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glo.runtime.errors import UserError, shortened
+from glo.settings import numbers
 from glo.settings.shared import (
     COMPONENTS,
     DEVICE,
@@ -16,6 +17,8 @@ from glo.settings.shared import (
     SAMPLERS,
     SEED,
     data_setting,
+    edit_setting,
+    explorer_setting,
     fitting_setting,
     machine_setting,
     output_setting,
@@ -28,8 +31,26 @@ from glo.settings.train import CONDITIONAL_PRIOR, TrainSettings
 # TensorFlow; a test compares them.
 EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")
 STARTS = ("encoder", "nearest", "both")
+DIRECTIONS = ("conditional", "difference")
+MAX_STRENGTHS, MAX_STRENGTH = 21, 100  # of --strengths: how many, and the largest
 # The best on average over the masks and noises of docs/RESTORING.md, on digits left out of MNIST's training images.
 INPAINTING_PRIOR, DENOISING_PRIOR = 0.1, 0.01
+
+
+def parse_strengths(text: str) -> tuple[float, ...]:
+    """The numbers of --strengths. Raises `ValueError` if some part is not a number from -100 to 100."""
+    parts = text.split(",")
+    if len(parts) > MAX_STRENGTHS:
+        raise ValueError(f"give at most {MAX_STRENGTHS} numbers, not {len(parts)}")
+    strengths = []
+    for part in parts:
+        try:
+            strengths.append(numbers.parse(part.strip(), float))
+        except ValueError:
+            raise ValueError(f"'{shortened(part)}' is not a number: give numbers, such as -2,-1,0,1,2") from None
+        if abs(strengths[-1]) > MAX_STRENGTH:
+            raise ValueError(f"{shortened(part)} is not between -{MAX_STRENGTH} and {MAX_STRENGTH}")
+    return tuple(strengths)
 
 
 @dataclass(frozen=True)
@@ -70,6 +91,14 @@ class EvalSettings:
         "A is to B as C is to D: compute D for the training images 3,17,42, or for three pictures, and fill the grid",
         metavar="A,B,C",
     )
+    attributes: str | None = task_setting(
+        None,
+        "change these attributes or labels of held-out images, or those of --images, such as Smiling,Eyeglasses",
+        metavar="NAMES",
+    )
+    directions: bool = task_setting(
+        False, "list the directions of --attributes, and how well they predict attributes and labels of held-out images"
+    )
     metrics: bool = task_setting(
         False, "measure how samples differ from held-out images, and how well images are reconstructed"
     )
@@ -106,6 +135,12 @@ class EvalSettings:
     export_samples: str | None = task_setting(None, "write samples as numbered PNG files to this folder", metavar="DIR")
     export: str | None = task_setting(
         None, "write generator and sampler to this folder as a TensorFlow SavedModel", metavar="DIR"
+    )
+    explore: bool = task_setting(
+        False, "one HTML file that runs the model in a browser: a map of the codes, sliders, samples, your own pictures"
+    )
+    decode: str | None = task_setting(
+        None, "images of the codes in this .npy or JSON file, such as a page of --explore saves", metavar="FILE"
     )
     compare: tuple[str, ...] = task_setting(
         (), "put run folders, or a folder of them, side by side in a table and a plot", metavar="RUN"
@@ -147,6 +182,19 @@ class EvalSettings:
         "all, or line for none",
         choices=("line", "arc", "graph", "all"),
     )
+    # attributes
+    strengths: str = edit_setting(
+        "-2,-1,0,1,2",
+        "how far codes are moved; 1 is the distance between the codes with and without the attribute",
+        check=parse_strengths,
+        metavar="NUMBERS",
+    )
+    direction: str = edit_setting(
+        "conditional",
+        "direction in which codes are moved: conditional keeps the scores of all other attributes, difference is that "
+        "of the class means",
+        choices=DIRECTIONS,
+    )
     # sampling
     sampler: str = sampling_setting(
         "auto", "distribution of new codes; auto: the one in the run's settings", choices=("auto", *SAMPLERS)
@@ -181,6 +229,19 @@ class EvalSettings:
         example="64 of 0-9 and a-f",
         metavar="HEX",
     )
+    # explorer
+    max_images: int = explorer_setting(
+        2000, "training images on the page of --explore, at most; they decide on its size", low=2, high=20_000
+    )
+    map: str = explorer_setting(
+        "pca", "positions of codes on its map: two principal components, or t-SNE", choices=("pca", "tsne")
+    )
+    weights: str = explorer_setting(
+        "float16", "type of the weights in the page; float32 doubles their size", choices=("float16", "float32")
+    )
+    tfjs: str | None = explorer_setting(
+        None, "tf.es2017.min.js of TensorFlow.js 4.22.0 (default: downloaded once into a cache folder)", metavar="FILE"
+    )
     # output
     prefix: str = output_setting("default", "last word of the names of the files that are written", **NAME)
     output_dir: str | None = output_setting(
@@ -204,6 +265,16 @@ class EvalSettings:
     def analogy_pictures(self) -> tuple[str, ...] | None:
         """The pictures that --analogy names, if it does."""
         return None if self.analogy_rows else self.analogy
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """The names of --attributes, each once."""
+        return tuple(dict.fromkeys(name.strip() for name in (self.attributes or "").split(",")))
+
+    @property
+    def strength_values(self) -> tuple[float, ...]:
+        """The numbers of --strengths."""
+        return parse_strengths(self.strengths)
 
     def sampler_of(self, trained: TrainSettings) -> str:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
@@ -241,13 +312,16 @@ class EvalSettings:
             raise UserError(
                 f"--inpaint cannot start from the encoder, which needs whole images: drop --start {self.start}"
             )
-        if self.encode and (self.inpaint is not None or self.denoise is not None):
+        if (self.encode or self.attributes) and (self.inpaint is not None or self.denoise is not None):
+            flag = "--encode" if self.encode else "--attributes"
             task = "--inpaint" if self.denoise is None else "--denoise"
-            raise UserError(f"--encode is for undamaged images, and {task} damages them: drop one")
+            raise UserError(f"{flag} is for undamaged images, and {task} damages them: drop one")
         if self.analogy_pictures and len(self.analogy_pictures) != 3:
             raise UserError(
                 f"--analogy {shortened(' '.join(self.analogy))}: give three training images, such as 3,17,42, or three "
                 "pictures, such as a.png b.png c.png"
             )
+        if self.attributes and not all(self.attribute_names):
+            raise UserError(f"--attributes {shortened(self.attributes)}: a name between two commas is missing")
         if not (self.compare or self.checkpoint or self.dataset):
             raise UserError("give --checkpoint, or --dataset to evaluate its newest run")

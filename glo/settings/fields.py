@@ -10,10 +10,11 @@ import dataclasses
 import math
 import re
 import reprlib
+import sys
 import types
 import typing
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -88,6 +89,7 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
     hints = typing.get_type_hints(cls)
     headings = dict.fromkeys(field.metadata["group"] for field in dataclasses.fields(cls))
     groups = {heading: parser.add_argument_group(heading) for heading in headings}
+    single = set()  # flags with one value
     for field in dataclasses.fields(cls):
         kind, _ = _unwrap(hints[field.name])
         choices = field.metadata["choices"]
@@ -103,8 +105,11 @@ def parse(cls: type, argv: list[str] | None, description: str) -> Layer:
             options = {"metavar": field.metadata.get("metavar", metavar)}
             if field.metadata["const"] is not None:
                 options |= {"nargs": "?", "const": field.metadata["const"]}
+            else:
+                single.add(f"--{field.name}")
         groups[field.metadata["group"]].add_argument(f"--{field.name}", help=text, **options)
-    values, unknown = parser.parse_known_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    values, unknown = parser.parse_known_args(_join_negative(argv, single))
     if unknown:
         word = unknown[0].split("=")[0]
         if not word.startswith("-"):
@@ -177,6 +182,20 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> typing.NoReturn:
         raise UserError(f"{shortened(message)}; --help lists all flags")
+
+
+def _join_negative(argv: Iterable[str], single: Container[str]) -> list[str]:
+    """Join `--strengths -2,-1` to `--strengths=-2,-1`: argparse takes words that begin with a minus for flags.
+
+    single: the flags that have one value.
+    """
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in single and re.match(r"-[0-9.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _unwrap(hint: Any) -> tuple[type, bool]:

@@ -1,8 +1,13 @@
 """A headless Chromium. `make test-browser` installs what these tests need; `make test` leaves them out."""
 
+import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
+
+from datasets.tensorflow_js import FILE
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # WebGL is drawn by software, and the browser neither updates itself nor looks for anything on the network.
@@ -35,3 +40,12 @@ def page(browser):
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     yield page
     page.close()
+
+
+@pytest.fixture(scope="session")
+def tensorflow_js():
+    """The file of TensorFlow.js that `make test-browser` has put into the environment, or that GLO_TFJS names."""
+    path = Path(os.environ.get("GLO_TFJS") or Path(sys.prefix, FILE.name))
+    if not path.is_file():
+        pytest.fail(f"{path} is missing: type make test-browser")
+    return path

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from sklearn.neighbors import KNeighborsClassifier
 
 from glo.settings import TrainSettings
 from tests.runs import FAST_FIT, evaluate, metrics, records
@@ -153,6 +154,24 @@ def test_the_default_sampler_is_that_of_the_run_and_its_fit_is_saved(trained, tm
         assert len(file["sampler.weights"]) == components + 1
     refused = call("evaler.py", *args, "--sampler", "flow", "--components", 3)
     assert_one_line_error(refused, "--components 3", "--sampler gmm", "flow")
+
+
+def test_directions_tell_held_out_digits_apart_and_edits_turn_them_into_others(home, trained, tmp_path):
+    evaluate("--checkpoint", trained, "--directions", "--num_fit", 180, "--output_dir", tmp_path)
+    rows = metrics(tmp_path)["directions"]["of"]
+    assert sorted(rows) == [str(digit) for digit in range(10)]
+    assert min(row["balanced"] for row in rows.values()) > 0.8
+    assert np.mean([row["balanced"] for row in rows.values()]) > 0.9
+    evaluate("--checkpoint", trained, "--attributes", "0,4", "--strengths", "-1,0,3", "--output_dir", tmp_path)
+    with np.load(tmp_path / "attributes_default.npz") as file:
+        edited = file["edited"]
+    with h5py.File(home / "datasets/digits/data.hdf5") as file:
+        images, labels, train = file["image"][:], file["label"][:], file["split"][:] == 0
+    classifier = KNeighborsClassifier(5).fit(images[train].reshape(-1, 64), labels[train])
+    for digit, by_strength in zip((0, 4), edited, strict=True):
+        _, unchanged, moved = (np.mean(classifier.predict(part.reshape(-1, 64)) == digit) for part in by_strength)
+        assert unchanged < 0.5
+        assert moved > 0.7
 
 
 def test_existing_files_are_not_overwritten_without_force(trained, tmp_path):

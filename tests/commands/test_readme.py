@@ -18,7 +18,10 @@ from scipy.io import savemat
 from tests.support import ROOT, assert_ok, call, samples, write_flat, write_grouped
 
 # In reading order: the guides use the datasets and runs of the README.
-GUIDES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS", "LATENT"))]
+GUIDES = [
+    ROOT / "README.md",
+    *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS", "LATENT", "EXPLORER")),
+]
 PAGES = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 BLOCKS = [block for path in GUIDES for block in re.findall(r"```sh\n(.*?)```", PAGES[path], re.DOTALL)]
 COMMANDS = re.findall(r"^python .+$", "\n".join(BLOCKS), re.MULTILINE)
@@ -27,7 +30,7 @@ RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 SHORT = {
     "download.py": ["--source", "official"],
     "trainer.py": ["--max_steps", "2", "--channels", "4"],
-    "evaler.py": ["--num_fit", "3", "--fit_steps", "2"],
+    "evaler.py": ["--num_fit", "3", "--fit_steps", "2", "--tfjs", "tf.es2017.min.js"],
 }
 
 
@@ -54,8 +57,8 @@ def official_files(folder):
     with zipfile.ZipFile(folder / "img_align_celeba.zip", "w") as archive:
         for row, picture in enumerate(pictures):
             archive.writestr(f"img_align_celeba/{row}.jpg", picture)
-    rows = "".join(f"{row}.jpg {1 - 2 * (row % 2)} -1\n" for row in range(140))
-    (folder / "list_attr_celeba.txt").write_text(f"140\nYoung Smiling\n{rows}")
+    rows = "".join(f"{row}.jpg {1 - 2 * (row % 2)} {1 - 2 * (row % 3 % 2)} -1\n" for row in range(140))
+    (folder / "list_attr_celeba.txt").write_text(f"140\nSmiling Eyeglasses Bald\n{rows}")
     (folder / "list_eval_partition.txt").write_text("".join(f"{row}.jpg {row // 130}\n" for row in range(140)))
     for part in ("train", "val"):
         (folder / f"bedroom_{part}_lmdb").mkdir()
@@ -84,6 +87,8 @@ def home(tmp_path_factory):
     for name in "abc":
         Image.fromarray(images[0]).save(home / f"{name}.png")
     (home / "my_recipe.yaml").write_text("alpha: 3\n")
+    (home / "tf.es2017.min.js").write_text("globalThis.tf = {};")
+    np.save(home / "codes.npy", np.zeros((2, 128)))
     write_grouped(home / "datasets/YOUR_DATASET", images, codes, list(map(str, range(14))))
     return home
 

@@ -25,6 +25,7 @@ class Settings:
     dump: bool = setting(False, "a switch")
     once: str | None = setting(None, "not stored", stored=False)
     hexadecimal: str = setting("ff", "a text that a function reads", check=lambda text: int(text, 16))
+    strengths: str | None = setting(None, "numbers in a text")
 
 
 def resolve(*argv, file=None):
@@ -52,6 +53,15 @@ def test_defaults_then_file_then_flags(tmp_path):
     values = resolve("--alpha", "2", "--no-dump", "--pairs", "1,2", "3,4", file=file)
     assert values == Settings(alpha=2.0, rate=0.001, epochs=7, dump=False, pairs=("1,2", "3,4"))
     assert (type(values.alpha), type(values.epochs)) == (float, int)
+
+
+@pytest.mark.parametrize("words", [["--strengths", "-2,-1,0"], ["--strengths=-2,-1,0"]])
+def test_values_that_begin_with_a_minus(words):
+    assert resolve(*words, "--dump") == Settings(strengths="-2,-1,0", dump=True)
+    assert resolve("--dump", "--strengths", "-.5").strengths == "-.5"
+    assert_error(["--alpha must be at least 0, not -0.001"], "--alpha", "-1e-3")
+    assert_error(["--strengths", "expected one argument"], "--strengths", "--dump")
+    assert_error(["unknown flag -2"], "--dump", "-2")
 
 
 def test_a_flag_overrides_the_file_even_with_the_default_value(tmp_path):

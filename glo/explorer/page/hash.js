@@ -1,0 +1,79 @@
+// The state of the page in the hash of its address: the code, the waypoints of the path, and controls marked by
+// `data-kept`. Anyone may have written a link, so that everything in it is checked.
+
+import { content } from "./content.js";
+import { current, onChange, take } from "./state.js";
+import { onWaypoints, setWaypoints, waypoints } from "./waypoints.js";
+
+const PAUSE = 300; // milliseconds without a change before the address is replaced
+
+const controls = Array.from(document.querySelectorAll("[data-kept]"));
+
+function encode(codes) {
+  const values = Float32Array.from(codes.flatMap((code) => Array.from(code)));
+  const characters = Array.from(new Uint8Array(values.buffer), (byte) => String.fromCharCode(byte));
+  return btoa(characters.join("")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+// The codes in a text, or none if it is no list of finite codes of this model.
+function decode(text) {
+  try {
+    const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    const values = new Float32Array(bytes.buffer);
+    if (values.length % content.dimension || !values.every(Number.isFinite)) return [];
+    return Array.from({ length: values.length / content.dimension }, (_, i) =>
+      values.slice(i * content.dimension, (i + 1) * content.dimension),
+    );
+  } catch {
+    return [];
+  }
+}
+
+// The condition in a text such as "0,1,0"; the present one if there is none that this model takes.
+function condition(text) {
+  const values = Float32Array.from(text.split(","), Number);
+  const valid = values.length === current.condition?.length && values.every((value) => value === 0 || value === 1);
+  return valid ? values : current.condition;
+}
+
+// The address of the page in its present state.
+export function link() {
+  const hash = new URLSearchParams({ code: encode([current.code]) });
+  if (current.condition) hash.set("condition", Array.from(current.condition));
+  if (waypoints.length) hash.set("path", encode(waypoints));
+  for (const control of controls) hash.set(control.id, control.type === "checkbox" ? control.checked : control.value);
+  return `${location.href.split("#")[0]}#${hash}`;
+}
+
+// Bring the page into the state of its address. Returns whether the address holds a code.
+function restore() {
+  const hash = new URLSearchParams(location.hash.slice(1));
+  for (const control of controls) {
+    const value = hash.get(control.id);
+    if (value === null) continue;
+    const before = control.value;
+    if (control.type === "checkbox") control.checked = value === "true";
+    else control.value = value;
+    if (!control.checkValidity() || control.value === "") control.value = before;
+    control.dispatchEvent(new Event("change"));
+  }
+  setWaypoints(decode(hash.get("path") ?? ""));
+  const [code] = decode(hash.get("code") ?? "");
+  if (code) take(code, "the link", condition(hash.get("condition") ?? ""));
+  return Boolean(code);
+}
+
+// Follow the address, and keep it in step with the page.
+export function keepHash() {
+  let timer = null;
+  const update = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => history.replaceState(null, "", link()), PAUSE);
+  };
+  const restored = restore();
+  addEventListener("hashchange", restore);
+  onChange(update);
+  onWaypoints(update);
+  controls.forEach((control) => control.addEventListener("change", update));
+  return restored;
+}
