@@ -297,6 +297,7 @@ def test_classes_of_a_conditional_model_and_edits_of_labels(pages, browser, tmp_
         with page.expect_download() as download:
             page.click("#save-json")
         download.value.save_as(tmp_path / "code.json")
+        page.click("summary")
         slider = page.locator("#attributes input").nth(1)
         slider.fill("1.5")
         moved = np.array(page.evaluate("Array.from(explorer.current.code)")) - code[0]

@@ -1,6 +1,7 @@
 // The panel "Map": codes of training images in two dimensions.
 
 import { blend, nearestPoints } from "./blend.js";
+import { content } from "./content.js";
 import { decode, latest, project } from "./model.js";
 import { show } from "./pixels.js";
 import { codes, columns, describe, drawThumbnail, positions, side } from "./points.js";
@@ -24,6 +25,8 @@ let marked = -1; // row of the point under the pointer or the keyboard
 let colours = codes.map(() => null);
 
 export function start() {
+  const method = { pca: "two principal components", tsne: "t-SNE" }[content.points.method];
+  document.getElementById("map-title").textContent = `Map of the codes: ${method}`;
   columns.forEach(({ name }, i) => column.add(new Option(name, i)));
   column.value = columns.length ? "0" : "";
   column.addEventListener("change", colour);
