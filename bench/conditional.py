@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def measure(run: Run, num: int) -> dict[str, float | int]:
-    """Shares in [0, 1] and PSNR in dB; see the comments of the keys."""
+    """Shares in [0, 1] and PSNR in dB. Codes of `num` held-out images are fitted under their own class."""
     from glo.features.classifier import Classifier
     from glo.model.losses import build as build_loss
 

@@ -25,7 +25,7 @@ PROJECTIONS = ("ball", "sphere", "none")
 # Names of `glo.model.generator.UPSAMPLING`, repeated here because settings must not import TensorFlow; a test compares
 # them.
 GENERATORS = ("deconv", "resize_conv")
-CONDITIONAL_PRIOR = 0.1  # see `TrainSettings.fitting_prior`
+CONDITIONAL_PRIOR = 0.15  # see `TrainSettings.fitting_prior`
 
 
 @dataclass(frozen=True)

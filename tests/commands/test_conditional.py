@@ -101,7 +101,7 @@ def test_the_condition_decides_what_an_image_shows(home):
     np.testing.assert_array_equal(model.style_sweep(2, 1, 3)[0, 1], model.decode(model.codes.mean(axis=0)[None], 2)[0])
 
 
-def test_new_images_are_classified_and_encoded_without_their_labels(home):
+def test_new_decodedare_classified_and_encoded_without_their_labels(home):
     model = glo.load(newest(home, "label"))
     images, _ = pictures()
     labels = model.classify(images[90:])
@@ -110,7 +110,7 @@ def test_new_images_are_classified_and_encoded_without_their_labels(home):
     codes = model.encode(images[90:])
     assert (codes.shape, codes.dtype) == ((30, D), np.float32)
     by_own, by_true = model.reconstruct(images[90:]), model.reconstruct(images[90:], LABELS[90:])
-    errors = [np.mean(np.square(found.astype(float) - images[90:])) for found in (by_own, by_true)]
+    errors = [np.mean(np.square(decoded.astype(float) - images[90:])) for decoded in (by_own, by_true)]
     assert errors[0] < 1.3 * errors[1]
 
 
@@ -150,8 +150,8 @@ def test_python_errors_are_one_line(home):
 
 
 def test_samples_of_a_class_take_codes_of_all_classes(home, tmp_path):
-    found = evaluate(newest(home, "label"), tmp_path, "--generate", "--label", "mid", "--num_samples", 12)
-    assert found["generate"]["label"] == "2 (mid)"
+    result = evaluate(newest(home, "label"), tmp_path, "--generate", "--label", "mid", "--num_samples", 12)
+    assert result["generate"]["label"] == "2 (mid)"
     with np.load(tmp_path / "generate_default.npz") as file:
         images, codes = file["image"], file["code"]
     model = glo.load(newest(home, "label"))
@@ -168,22 +168,11 @@ def test_every_task_takes_conditions(home, tmp_path, prefix):
     folder.mkdir()
     for row in (100, 101):
         Image.fromarray(pictures()[0][row, ..., 0]).save(folder / f"{row}.png")
-    tasks = [
-        "--class_sweep",
-        "--style_sweep",
-        "--reconstruct",
-        "--generate",
-        "--interpolate",
-        "--path",
-        "all",
-        "--analogy",
-        "1,2,3",
-        "--export",
-        tmp_path / "e",
-    ]
-    found = evaluate(newest(home, prefix), tmp_path / "out", *tasks, "--num_fit", 10, "--fit_steps", 20)
+    tasks = ["--class_sweep", "--style_sweep", "--reconstruct", "--generate", "--interpolate", "--analogy", "1,2,3"]
+    options = ["--path", "all", "--export", tmp_path / "e", "--num_fit", 10, "--fit_steps", 20]
+    result = evaluate(newest(home, prefix), tmp_path / "out", *tasks, *options)
     names = ["low", "mid", "high"] if prefix == "label" else ["not:Smiling", "Smiling", "not:Hat", "Hat"]
-    assert found["class_sweep"] == {"columns": names, "n": 8}
+    assert result["class_sweep"] == {"columns": names, "n": 8}
     for task in ("class_sweep", "style_sweep"):
         with Image.open(tmp_path / "out" / f"{task}_default.gif") as animation:
             assert animation.n_frames > 10

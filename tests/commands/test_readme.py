@@ -158,7 +158,7 @@ def test_a_recipe_names_its_command_and_trains(recipe, tmp_path, monkeypatch):
     grey = name == "DIGITS" or "MNIST" in name
     dimension = yaml.safe_load(recipe.read_text()).get("dimension", 6)
     images, codes = samples(20, (side, side, 1 if grey else 3), dimension)
-    write_flat(tmp_path / "datasets" / name, images, codes)
+    write_flat(tmp_path / "datasets" / name, images, codes, label=np.arange(20, dtype=np.int32) % 2)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     overrides = {"batch_size": 4, "augment_to": 40} if "augment_to" in recipe.read_text() else {"batch_size": 4}
