@@ -234,7 +234,7 @@ class Run:
         """Move codes float32 [n, d] along the direction of an attribute or label; returns float32 [n, d], projected.
 
         name: of an attribute, or name or number of a label. strength: 1 is the distance between the means of the codes
-        with and without it. direction: `conditional` keeps the scores of all other attributes, `difference` is that of
+        with and without it. direction: `conditional` hardly changes other attributes, `difference` is that of
         the means. Raises `ValueError` for an unknown direction, for codes of another shape and without the dataset, and
         `UserError` for an unknown name.
         """
