@@ -178,8 +178,9 @@ def describe(measured: Measured, baseline: Measured) -> dict[str, Any]:
             "ratio": off / other,
         }
         wanted = baseline.part(choosing).target_flips()[:, column]
+        rising = 1e-9 * np.arange(len(STRENGTHS) + 1)  # where a curve is flat, its lowest strength is chosen
         chosen = [
-            np.interp(flips, np.maximum.accumulate([0, *curve]), (0, *STRENGTHS))
+            np.interp(flips, np.maximum.accumulate([0, *curve]) + rising, (0, *STRENGTHS))
             for flips, curve in zip(wanted, measured.part(choosing).target_flips(), strict=True)
         ]
         flips, off = (
@@ -212,7 +213,7 @@ def plot(measured: dict[str, Measured], names: Sequence[str]) -> bytes:
     """A PNG file: the changes at strength 1 by each way, a row for each moved attribute."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.5 + 5.5 * len(measured), 6), layout="constrained")
+    figure = Figure(figsize=(2 + 6 * len(measured), 7.5), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(measured), sharey=True))
     for axes, (way, result) in zip(panels, measured.items(), strict=True):
         change = result.change[:, STRENGTHS.index(1.0)].mean(axis=1)

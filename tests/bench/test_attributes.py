@@ -50,6 +50,8 @@ def test_ways_are_compared_at_equal_flips():
     same = bench.describe(baseline, baseline)
     assert same["strength 1"]["ratio"] == 1
     np.testing.assert_allclose(same["flips of difference 1"]["strength"], 1, atol=0.1)
+    flat = bench.measure(RUN, network, codes, 40 * leaking)  # all images flip at every strength
+    assert bench.describe(flat, flat)["flips of difference 2"]["strength"] <= 0.5
 
 
 @pytest.mark.slow
