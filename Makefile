@@ -30,7 +30,7 @@ test-fast: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
 
 test-browser: $(VENV)/.installed-browser
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser
 
 test-faults: $(VENV)/.installed-test
 	GLO_FAULTS=30 $(BIN)/python -m pytest -n 2 tests/faults

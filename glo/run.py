@@ -8,10 +8,9 @@ import numpy as np
 
 from glo.data import labels
 from glo.data.conditions import Label
-from glo.data.dataset import Dataset
 from glo.data.randomness import Stream, permutation
 from glo.inference import analogy, directions, projector, sweeps, verdict
-from glo.inference.directions import DIRECTIONS, Directions
+from glo.inference.directions import Directions
 from glo.inference.fitting import Fit
 from glo.inference.neighbors import nearest
 from glo.inference.paths import PATHS, interpolate
@@ -240,26 +239,19 @@ class Run(RestoredRun):
 
         Raises `ValueError` without the dataset, and `UserError` if it has no labels and no attributes.
         """
-        dataset = self._labelled_dataset
-        classes = labels.contrasts(dataset, "directions")
-        members = np.stack([image_class.members for image_class in classes], axis=1)[dataset.train_rows]
-        keys = [image_class.key for image_class in classes]
-        count = sum(key.startswith("label") for key in keys)
-        return directions.fit(self.codes, members, keys, count, self.settings.seed)
+        if self.dataset is None:
+            raise ValueError("directions need labels or attributes: give the dataset that the run was trained on")
+        return directions.of(self.dataset, self.codes, self.settings.seed)
 
     def edit(self, codes: np.ndarray, name: str, strength: float, direction: str = "conditional") -> np.ndarray:
         """Move codes float32 [n, d] along the direction of an attribute or label; returns float32 [n, d], projected.
 
-        name: of an attribute, or name or number of a label. strength: 1 is the distance between the means of the codes
-        with and without it. direction: `conditional` keeps the scores of all other attributes, `difference` is that of
-        the means. Raises `ValueError` for an unknown direction, for codes of another shape and without the dataset, and
-        `UserError` for an unknown name.
+        name, strength, direction: as in --attributes, --strengths and --direction. Raises `ValueError` for an unknown
+        direction, for codes of another shape and without the dataset, and `UserError` for an unknown name.
         """
-        if direction not in DIRECTIONS:
-            raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
-        codes = self._validate_codes(codes)
-        image_class = labels.contrast(self._labelled_dataset, name, "name")
-        return self.directions.move(codes, image_class.key, strength, self.settings.projection, direction)
+        codes, fitted = self._validate_codes(codes), self.directions
+        key = labels.contrast(self.dataset, name, "name").key
+        return fitted.move(codes, key, strength, self.settings.projection, direction)
 
     def interpolate(
         self,
@@ -295,12 +287,6 @@ class Run(RestoredRun):
             return self.fitter.fit(images, steps=steps, conditions=conditions)
         manifest.require_encoder(self.prefix)
         return self.fitter.fit_fast(images, conditions=conditions)
-
-    @property
-    def _labelled_dataset(self) -> Dataset:
-        if self.dataset is None:
-            raise ValueError("directions need labels or attributes: give the dataset that the run was trained on")
-        return self.dataset
 
     def _validate_codes(self, codes: np.ndarray) -> np.ndarray:
         codes = np.asarray(codes, np.float32)

@@ -37,9 +37,9 @@ def run(session: Session) -> dict[str, Any]:
     codes = fit.codes
     strengths = settings.strength_values
     moved = np.stack([[_move(session, codes, each, strength) for strength in strengths] for each in classes])
-    conditions = np.broadcast_to(fit.conditions, (*moved.shape[:3], fit.conditions.shape[1]))
-    flat = (array.reshape(-1, array.shape[-1]) for array in (moved, conditions))
-    edited = run.decoder.images(*flat).reshape(*moved.shape[:3], *run.image_shape)
+    conditions = np.tile(fit.conditions, (len(classes) * len(strengths), 1))
+    edited = run.decoder.images(moved.reshape(-1, codes.shape[1]), conditions)
+    edited = edited.reshape(*moved.shape[:3], *run.image_shape)
     panels = [_panel(each.name, images, strengths, part) for each, part in zip(classes, edited, strict=True)]
     pictures.save(session.path("attributes", "png"), _arranged(panels))
     pictures.save_gif(session.path("attributes", "gif"), _frames(session, classes, fit))

@@ -25,11 +25,13 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
+from glo.data import labels as classes
+from glo.data.dataset import Dataset
 from glo.data.projection import project
 from glo.data.randomness import Stream, permutation
 from glo.samplers.whitening import Whitening
+from glo.settings.evaluate import DIRECTIONS
 
-DIRECTIONS = ("conditional", "difference")
 FITTED = 20_000  # codes to which the regressions are fitted, at most
 HELD_OUT = 0.2  # share of these codes by whose likelihood the penalty of a logistic regression is chosen
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1)  # of the logistic regressions, `C` of scikit-learn
@@ -63,7 +65,12 @@ class Directions:
     def move(
         self, codes: np.ndarray, key: str, strength: float, projection: str, direction: str = "conditional"
     ) -> np.ndarray:
-        """Move codes float32 [n, d] along a direction, one of `DIRECTIONS`, and project them: float32 [n, d]."""
+        """Move codes float32 [n, d] and project them: float32 [n, d].
+
+        direction: one of `DIRECTIONS`; raises `ValueError` for any other.
+        """
+        if direction not in DIRECTIONS:
+            raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
         steps = {"conditional": self.conditional, "difference": self.difference}[direction]
         return project((codes + strength * steps[self.keys.index(key)]).astype(np.float32), projection)
 
@@ -82,6 +89,14 @@ class Directions:
     def predict_by_means(self, codes: np.ndarray) -> np.ndarray:
         """Which of both class means is nearer to codes float32 [n, d], for each attribute and label: bool [n, k]."""
         return codes @ self.difference.T.astype(np.float64) > self.middles
+
+
+def of(dataset: Dataset, codes: np.ndarray, seed: int = 0) -> Directions:
+    """Fit the directions of all `contrasts` of a dataset to the codes of its training images, float32 [n, d]."""
+    known = classes.contrasts(dataset, "directions")
+    members = np.stack([each.members[dataset.train_rows] for each in known], axis=1)
+    keys = [each.key for each in known]
+    return fit(codes, members, keys, sum(key.startswith("label") for key in keys), seed)
 
 
 def fit(codes: np.ndarray, members: np.ndarray, keys: Sequence[str], labels: int = 0, seed: int = 0) -> Directions:

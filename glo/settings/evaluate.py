@@ -191,8 +191,8 @@ class EvalSettings:
     )
     direction: str = edit_setting(
         "conditional",
-        "direction in which codes are moved: conditional keeps the scores of all other attributes, difference is that "
-        "of the class means",
+        "direction in which codes are moved: conditional hardly changes other attributes, difference is that of the "
+        "class means",
         choices=DIRECTIONS,
     )
     # sampling

@@ -52,12 +52,13 @@ def classes(home):
 
 
 @contextmanager
-def opened(browser, path, fragment="", refused=False, **options):
+def opened(browser, path, fragment="", refused=False, script="", **options):
     """The page of a file, opened without network; errors of the page, and whatever it logs, fail the test.
 
-    refused: whether the page tries what its policy refuses; the browser logs that.
+    refused: whether the page tries what its policy refuses; the browser logs that. script: runs before the page.
     """
     context = browser.new_context(offline=True, accept_downloads=True, **options)
+    context.add_init_script(script)
     page = context.new_page()
     messages = []
     page.on("console", lambda message: messages.append(f"{message.type}: {message.text}"))

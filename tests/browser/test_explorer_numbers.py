@@ -33,7 +33,8 @@ def runs(tmp_path_factory):
     random = np.random.default_rng(0)
     for name in ("colours", "classes"):
         for variable in runs[name].model.generator.weights:  # in training, FiLM starts from zeros
-            variable.assign(variable + random.uniform(0, 0.5, variable.shape))
+            noise = random.normal(0, 0.25, variable.shape)
+            variable.assign(variable + (np.abs(noise) if variable.name == "moving_variance" else noise))
     return runs
 
 
@@ -64,8 +65,8 @@ def test_images_agree_on_both_backends(name, dtype, most, runs, write, browser):
     run = runs[name]
     codes = np.random.default_rng(0).standard_normal((256, run.model.dimension)).astype(np.float32) / 3
     condition = random_condition(run)
-    expected = run.model.decode(tf.constant(codes), np.tile(condition, (256, 1))).numpy()
-    assert expected.std() * 127.5 > 10
+    expected = run.model.decode(tf.constant(codes), tf.constant(np.tile(condition, (256, 1)))).numpy()
+    assert expected.std() * 127.5 > 5
     with opened(browser, write(name, dtype)) as page:
         for backend in ("cpu", "webgl"):
             use(page, backend)

@@ -241,6 +241,19 @@ def test_the_address_keeps_the_state(pages, browser):
         wait_for_image(page)
 
 
+def test_without_webgl_the_page_computes_on_the_processor(pages, browser):
+    script = """for (const type of [HTMLCanvasElement, OffscreenCanvas]) {
+        const before = type.prototype.getContext;
+        type.prototype.getContext = function (kind, ...rest) {
+            return kind.startsWith("webgl") ? null : before.call(this, kind, ...rest);
+        };
+    }"""
+    with opened(browser, pages["digits"], script=script) as page:
+        assert page.evaluate("tf.getBackend()") == "cpu"
+        assert page.locator("#backend option[value=webgl]").is_disabled()
+        wait_for_image(page)
+
+
 def test_names_of_the_data_are_text(pages, browser):
     with opened(browser, pages["colours"]) as page:
         assert page.title() == "COLOURS: explorer"
@@ -297,6 +310,7 @@ def test_classes_of_a_conditional_model_and_edits_of_labels(pages, browser, tmp_
         with page.expect_download() as download:
             page.click("#save-json")
         download.value.save_as(tmp_path / "code.json")
+        page.click("summary")
         slider = page.locator("#attributes input").nth(1)
         slider.fill("1.5")
         moved = np.array(page.evaluate("Array.from(explorer.current.code)")) - code[0]

@@ -59,7 +59,7 @@ def official_files(folder):
             archive.writestr(f"img_align_celeba/{row}.jpg", picture)
     rows = "".join(f"{row}.jpg {1 - 2 * (row % 2)} {1 - 2 * (row % 3 % 2)} -1\n" for row in range(140))
     (folder / "list_attr_celeba.txt").write_text(f"140\nSmiling Eyeglasses Bald\n{rows}")
-    (folder / "list_eval_partition.txt").write_text("".join(f"{row}.jpg {row // 130}\n" for row in range(140)))
+    (folder / "list_eval_partition.txt").write_text("".join(f"{row}.jpg {row // 130 * 2}\n" for row in range(140)))
     for part in ("train", "val"):
         (folder / f"bedroom_{part}_lmdb").mkdir()
         with lmdb.open(str(folder / f"bedroom_{part}_lmdb")) as database, database.begin(write=True) as transaction:

@@ -8,6 +8,7 @@ from PIL import Image
 
 import glo
 from glo.data.projection import project
+from glo.inference.fitting import Fit
 from glo.runtime.errors import UserError
 from tests.runs import evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
@@ -142,11 +143,13 @@ def test_directions_are_listed_with_their_accuracies(run, tmp_path):
 def test_accuracies_by_hand(run, tmp_path, monkeypatch):
     """With the planted codes of held-out images in place of fitted ones, all predictions are right."""
     codes = write(tmp_path / "datasets/CATS")
-    monkeypatch.setattr("glo.inference.fitter.Fitter.fit", lambda *args: codes[SPLIT == 1])
+    held_out = codes[SPLIT == 1]
+    fit = Fit(held_out, np.zeros(len(held_out)), np.empty((len(held_out), 0), np.float32))
+    monkeypatch.setattr("glo.inference.fitter.Fitter.fit", lambda *args: fit)
     evaluate("--checkpoint", run, "--directions", "--output_dir", tmp_path)
     measured = metrics(tmp_path)["directions"]["of"]
     assert all(row["accuracy"] == row["balanced"] == 1 for row in measured.values())
-    shuffled = np.roll(codes[SPLIT == 1], 1, axis=0)
+    shuffled = fit._replace(codes=np.roll(held_out, 1, axis=0))
     monkeypatch.setattr("glo.inference.fitter.Fitter.fit", lambda *args: shuffled)
     evaluate("--checkpoint", run, "--directions", "--output_dir", tmp_path)
     row = metrics(tmp_path)["directions"]["of"]["Smiling"]

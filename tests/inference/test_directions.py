@@ -82,7 +82,8 @@ def test_strength_one_is_the_distance_of_the_class_means():
 
 def test_moved_codes_are_projected():
     codes, members = planted(agreement=0.5)
-    moved = fit(codes, members).move(codes, "1", -40, "ball")
+    found = fit(codes, members)
+    moved = found.move(codes, "1", -40, "ball")
     assert moved.dtype == np.float32
     assert np.linalg.norm(moved, axis=1).max() <= 1 + 1e-6
 

@@ -1,12 +1,14 @@
 // The panel "Map": codes of training images in two dimensions.
 
 import { blend, nearestPoints } from "./blend.js";
+import { content } from "./content.js";
 import { decode, latest, project } from "./model.js";
 import { show } from "./pixels.js";
 import { codes, columns, describe, drawThumbnail, positions, side } from "./points.js";
 import { announce, conditions, take, takeRow } from "./state.js";
 
-const LEAST = 18; // pixels of a thumbnail on the screen
+const LEAST = 18; // pixels of a thumbnail on the screen; the map magnifies it when it is zoomed in
+const MOST = Math.max(side, 56);
 const HIT = 14; // pixels around a point within which it is under the pointer
 const ZOOM = { least: 0.5, most: 60 };
 const LEGEND = 20; // values of a column that get their own colour
@@ -24,6 +26,8 @@ let marked = -1; // row of the point under the pointer or the keyboard
 let colours = codes.map(() => null);
 
 export function start() {
+  const method = { pca: "two principal components", tsne: "t-SNE" }[content.points.method];
+  document.getElementById("map-title").textContent = `Map of the codes: ${method}`;
   columns.forEach(({ name }, i) => column.add(new Option(name, i)));
   column.value = columns.length ? "0" : "";
   column.addEventListener("change", colour);
@@ -73,7 +77,7 @@ function draw() {
   }
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, w, h);
-  const size = Math.max(LEAST, Math.min(side, LEAST * Math.sqrt(view.zoom)));
+  const size = Math.min(Math.max(LEAST, LEAST * Math.sqrt(view.zoom)), MOST);
   context.imageSmoothingEnabled = size < side;
   const style = getComputedStyle(canvas);
   const cell = size + 6; // the place of a thumbnail with its frame
