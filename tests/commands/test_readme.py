@@ -86,6 +86,7 @@ def home(tmp_path_factory):
     Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(home / "mask.png")
     for name in "abc":
         Image.fromarray(images[0]).save(home / f"{name}.png")
+    shutil.copytree(ROOT / "configs", home / "configs")
     (home / "my_recipe.yaml").write_text("alpha: 3\n")
     (home / "tf.es2017.min.js").write_text("globalThis.tf = {};")
     np.save(home / "codes.npy", np.zeros((2, 128)))
