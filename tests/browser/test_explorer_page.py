@@ -156,32 +156,27 @@ def picture():
     return encoded.getvalue()
 
 
-def test_files_are_decoded_as_pictures_only(pages, browser):
-    svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><script>alert(1)</script></svg>"
-    refused = [
-        {"name": f"{HOSTILE}.svg", "mimeType": "image/svg+xml", "buffer": svg},
-        {"name": "page.png", "mimeType": "image/png", "buffer": b"<script>alert(1)</script>"},
-        {"name": "large.png", "mimeType": "image/png", "buffer": bytes(33 << 20)},
-        {"name": "thin.png", "mimeType": "image/png", "buffer": png_header(20_000, 20_000)},
-    ]
+def test_files_are_decoded_as_pictures_only(pages, browser, tmp_path):
+    refused = [tmp_path / name for name in ("drawing.svg", "<img src=x onerror=alert(1)>.png", "large.png", "wide.png")]
+    refused[0].write_text(
+        "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><script>alert(1)</script></svg>"
+    )
+    refused[1].write_text("<script>alert(1)</script>")
+    with refused[2].open("wb") as file:
+        file.truncate(33 << 20)
+    Image.new("1", (8000, 8000)).save(refused[3])  # a small file of too many pixels
     with opened(browser, pages["colours"]) as page:
-        for file in refused:
-            page.set_input_files("#file", file)
-            message = f"Cannot use {file['name']}: "
+        for path in refused:
+            page.set_input_files("#file", path)
+            message = f"Cannot use {path.name}: "
             until(page, "text => document.getElementById('fit-result').textContent.includes(text)", message)
             assert page.is_disabled("#fit")
-        page.set_input_files("#file", {"name": "sun.png", "mimeType": "image/png", "buffer": picture()})
+        (tmp_path / "sun.png").write_bytes(picture())
+        page.set_input_files("#file", tmp_path / "sun.png")
         until(page, "!document.getElementById('fit').disabled")
         target = shown(page, "#target")
         assert target.shape == (13, 10, 4)
         assert np.abs(target[6, 5, :3].astype(int) - (255, 165, 0)).max() <= 2
-
-
-def png_header(width, height):
-    """A PNG that promises far too many pixels."""
-    encoded = io.BytesIO()
-    Image.new("1", (width, height)).save(encoded, "PNG")
-    return encoded.getvalue()
 
 
 def test_paths_are_shown_played_and_saved(pages, browser, tmp_path):
