@@ -49,6 +49,7 @@ class Stream(IntEnum):
     ENCODER_CODES = 2**63 - 61
     ENCODER_SHIFTS = 2**63 - 62
     VERDICT_IMAGES = 2**63 - 63
+    SHARDS = 2**63 - 71
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:
