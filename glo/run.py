@@ -57,7 +57,7 @@ class Run:
         self._n = saved.training_images
         rows = self._n * (1 + self.settings.copies(self._n))
         self.model = GloModel(saved.image_shape, unset(rows, saved.dimension), self.settings)
-        checkpoint.restore(self.model, prefix)
+        checkpoint.restore(self.model, prefix, saved)
         self.image_shape: tuple[int, int, int] = self.model.image_shape
         self.decoder = Decoder(self.model, batch_size)
 

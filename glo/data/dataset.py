@@ -69,8 +69,10 @@ class Dataset:
         return Rows(self.codes, self.train_rows)
 
 
-def load_dataset(settings: TrainSettings) -> Dataset:
+def load_dataset(settings: TrainSettings, rows_only: bool = False) -> Dataset:
     """Read and check the dataset that the settings name, in either layout.
+
+    rows_only: whether images and codes stay in the file, because only some rows will be read.
 
     A file without a split gets a seeded random split with a share of `test_fraction` held out. `max_samples` keeps a
     seeded random choice of the training rows. Images larger than `memory_limit` (default: half of the free memory)
@@ -78,9 +80,8 @@ def load_dataset(settings: TrainSettings) -> Dataset:
     Raises `UserError` if the dataset is missing, damaged or inconsistent.
     """
     path = locate_dataset(settings.data_dir, settings.dataset)
-    limit = memory.available() // 2 if settings.memory_limit is None else memory.parse_size(settings.memory_limit)
-    block, fingerprint = read_dataset(path, limit)
-    if isinstance(block.images, LazyArray):
+    block, fingerprint = read_dataset(path, 0 if rows_only else _memory_limit(settings))
+    if isinstance(block.images, LazyArray) and not rows_only:
         gigabytes = math.prod(block.images.shape) / 1e9
         logger.info("the images of %s take %.1f GB: they stay in the file and are read as needed", path, gigabytes)
     split = block.split
@@ -111,6 +112,18 @@ def load_dataset(settings: TrainSettings) -> Dataset:
         path, block.images, codes, block.labels, label_names, block.attributes, attribute_names, split,
         train_rows, test_rows, fingerprint,
     )  # fmt: skip
+
+
+def load_rows(images: Rows, settings: TrainSettings, parts: int) -> Rows:
+    """Read images [n, H, W, C] into memory, unless they take more than one of `parts` equal parts of `memory_limit`."""
+    if math.prod(images.shape) > _memory_limit(settings) // parts:
+        return images
+    return Rows(images[:], np.arange(len(images)))
+
+
+def _memory_limit(settings: TrainSettings) -> int:
+    """The bytes that images in memory may take."""
+    return memory.available() // 2 if settings.memory_limit is None else memory.parse_size(settings.memory_limit)
 
 
 def locate_dataset(data_dir: str, name: str) -> Path:

@@ -21,7 +21,7 @@ class Saves:
 
     def __init__(self, run: Path, training: Training, decoder: Decoder, length: Length):
         self._run, self._training, self._decoder, self._length = run, training, decoder, length
-        self._saver = Saver(run, training.settings, manifest.describe(training.dataset))
+        self._saver = Saver(run, training.settings, manifest.describe(training.dataset), training.crew)
 
     @property
     def last(self) -> Path | None:
@@ -34,8 +34,7 @@ class Saves:
     def observe(self, step: int, rows: np.ndarray) -> None:
         """Start to save a checkpoint. Raises `files.WriteError`, after the start, if the previous save failed."""
         self._saver.save(self._training.model)
-        if self._training.settings.dump_result:
-            self._dump(step, rows)
+        self._dump(step, rows)
 
     def finish(self, step: int, rows: np.ndarray) -> None:
         """Save the last checkpoint and wait for it.
@@ -51,24 +50,25 @@ class Saves:
         except files.WriteError as error:
             last = f"the last good checkpoint is {self.last}" if self.last else "no checkpoint was saved before"
             raise UserError(f"{error}; {last}") from None
-        if self._training.settings.dump_result:
-            self._dump(step, rows)
+        self._dump(step, rows)
 
     def wait(self) -> None:
         """Wait until a running save has finished. Raises `files.WriteError` if it failed."""
         self._saver.wait()
 
     def _dump(self, step: int, rows: np.ndarray) -> None:
-        """Write dump_result_<step>.hdf5.
+        """Write dump_result_<step>.hdf5, with --dump_result. With several workers, the first one writes its part.
 
         It holds image and reconstruction, uint8 [B, H, W, C], code, float32 [B, d], and row, int64 [B].
         """
-        codes = self._training.codes(rows)
+        if not self._training.settings.dump_result or not self._training.crew.first or not len(rows):
+            return
+        codes = self._training.model.table.gather(rows).numpy()
         arrays = {
             "image": self._training.images[rows],
             "reconstruction": self._decoder.images(codes),
             "code": codes,
-            "row": rows,
+            "row": self._training.rows[rows],
         }
         buffer = io.BytesIO()  # since HDF5 does not report a full disk when it closes a file
         with h5py.File(buffer, "w") as file:

@@ -1,4 +1,4 @@
-"""The workers of a run, as each of them sees the others: sums of arrays by TensorFlow, short messages by the watchdog."""
+"""The workers of a run, as each sees the others: sums of arrays by TensorFlow, short messages by the watchdog."""
 
 import json
 import os
@@ -34,11 +34,15 @@ class Crew:
     """A run of one worker: sums are those of its own values, and messages those that it sends."""
 
     index, count = 0, 1
+    local_index, local_count = 0, 1  # among the workers on this machine
 
     @property
     def first(self) -> bool:
         """Whether this worker writes pictures, metrics and the generator, and decides what is decided once."""
         return self.index == 0
+
+    def connect(self) -> None:
+        """Make sums possible. Called before any other operation of TensorFlow."""
 
     def total(self, values: "tf.Tensor") -> "tf.Tensor":
         """Sum a tensor, of the same shape in all workers, over workers. Its gradient is summed as well."""
@@ -66,6 +70,7 @@ class Member(Crew):
     def __init__(self, cluster: Cluster, timeout: float):
         """Start the watchdog. timeout: seconds until all workers must have started."""
         self.cluster, self.index, self.count = cluster, cluster.index, len(cluster.addresses)
+        self.local_index, self.local_count = cluster.local_index, cluster.local_count
         self._answers: dict[str, queue.SimpleQueue[list[Any]]] = {}
         self._lock, self._leaving = threading.Lock(), False
         own, theirs = socket.socketpair()
@@ -82,7 +87,7 @@ class Member(Crew):
         self._reader.start()
 
     def connect(self) -> None:
-        """Connect TensorFlow's servers of all workers. Called before any other operation of TensorFlow.
+        """Connect TensorFlow's servers of all workers.
 
         The server has no authentication and no encryption, and listens on all interfaces whatever the addresses are.
         """

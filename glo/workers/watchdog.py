@@ -1,4 +1,4 @@
-"""The watchdog of a worker: a process of its own, because TensorFlow blocks all threads of a worker that waits for others.
+"""The watchdog of a worker: a process of its own, because TensorFlow can block all threads of a worker that waits.
 
 All watchdogs are connected to that of the first worker, the hub. They pass short messages between workers, and they
 notice when a worker ends, is stopped, or never starts. Then each watchdog tells its worker who was lost, and kills it
@@ -114,9 +114,9 @@ class Watchdog:
         try:
             message = json.loads(await asyncio.wait_for(reader.readline(), HELLO_SECONDS))
             addresses, index = message["hello"], message["index"]
-            if type(index) is not int or not 0 < index or not isinstance(addresses, list):
+            if type(index) is not int or index < 1 or not isinstance(addresses, list):
                 raise ValueError
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, asyncio.TimeoutError):
+        except (TimeoutError, OSError, ValueError, KeyError, TypeError, RecursionError):
             writer.close()
             return
         if addresses != self.addresses:
