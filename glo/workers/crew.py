@@ -1,6 +1,7 @@
 """The workers of a run, as each sees the others: sums of arrays by TensorFlow, short messages by the watchdog."""
 
 import json
+import logging
 import os
 import queue
 import socket
@@ -93,14 +94,17 @@ class Member(Crew):
         """
         import tensorflow as tf
 
-        logger.warning(
-            "TensorFlow's server on port %s listens on all network interfaces without authentication or encryption: "
-            "train only in a private network",
-            self.cluster.addresses[self.index].rpartition(":")[2],
-        )
+        if self.local_index == 0:
+            logger.warning(
+                "TensorFlow's servers listen on all network interfaces, without authentication or encryption: train on "
+                "several workers only in a private network"
+            )
         self.exchange("connect", None)  # no worker may still be busy: TensorFlow waits without a time limit
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            tf.train.ClusterSpec({"worker": list(self.cluster.addresses)}), "worker", self.index, rpc_layer="grpc"
+            tf.train.ClusterSpec({"worker": list(self.cluster.addresses)}),
+            task_type="worker",
+            task_id=self.index,
+            rpc_layer="grpc",
         )
         self._strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         self._sum = tf.function(self.total)
@@ -170,6 +174,8 @@ def joined(cluster: Cluster | None, timeout: float) -> Iterator[Crew]:
     if cluster is None:
         yield ALONE
         return
+    if cluster.index and LAUNCHER in os.environ:
+        logger.setLevel(logging.WARNING)  # the other lines are those of the first worker
     member, error = Member(cluster, timeout), None
     try:
         yield member
