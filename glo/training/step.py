@@ -5,6 +5,7 @@
 A step consists of three functions: `gradients` of a batch, `reduce` over workers, and `apply`.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from glo.data.randomness import Stream
-from glo.model.batch_norm import frozen_statistics, sync_statistics
+from glo.model.batch_norm import frozen_statistics, synced_statistics
 from glo.model.codes import adam, project
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
@@ -62,19 +63,21 @@ def gradients(
     inputs: tf.Tensor,
     images: tf.Tensor,
     size: tf.Tensor,
+    present: tf.Tensor | None,
     parts: tuple[str, ...],
 ) -> tuple[tf.Tensor, Gradients]:
     """Compute losses float32 [B] and the gradients of `parts`, a subset of "generator" and "codes".
 
-    inputs: the generator's inputs, codes with their noise, float32 [B, d]. images: uint8 [B, H, W, C]. size: by which
-    the sum of losses is divided, a scalar float32; B gives their mean.
+    inputs: the generator's inputs, codes with their noise, float32 [B, d]. images: uint8 [B, H, W, C].
+    size: by which the sum of losses is divided, a scalar float32; B gives their mean. present: float32 [B], 0 for
+    images that do not count; None if all do.
     """
     weights = model.generator.trainable_variables if "generator" in parts else []
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         with computing_in(model.generator, precision):
             losses = loss(model.decode(inputs, training=True), normalize_pixels(images))
-        mean = tf.reduce_sum(losses) / size
+        mean = tf.reduce_sum(losses if present is None else losses * present) / size
     *weight_gradients, code_gradients = tape.gradient(mean, [*weights, inputs])
     # The mean divides the gradient of each sample's own loss by B, which would slow down codes.
     code_gradients *= size
@@ -120,40 +123,43 @@ def make_step(
     """
     loss = build_loss(settings.loss)
     synced = crew.count > 1 and settings.batch_norm == "synced"
-    if synced:
-        sync_statistics(model.generator, crew.total)
 
     # XLA may compile only this part, which is the expensive one: the code table is not on the device. It cannot compile
     # sums over workers.
     @tf.function(jit_compile=device.jit(settings.jit) and not synced)
     def compiled_gradients(
-        inputs: tf.Tensor, images: tf.Tensor, size: tf.Tensor, parts: tuple[str, ...]
+        inputs: tf.Tensor, images: tf.Tensor, size: tf.Tensor, present: tf.Tensor | None, parts: tuple[str, ...]
     ) -> tuple[tf.Tensor, Gradients]:
-        if "generator" in parts:
-            return gradients(model, loss, settings.precision, inputs, images, size, parts)
-        with frozen_statistics(model.generator):  # the pass that updates the generator has updated them
-            return gradients(model, loss, settings.precision, inputs, images, size, parts)
+        with contextlib.ExitStack() as statistics:
+            if synced:
+                statistics.enter_context(synced_statistics(model.generator, crew.total, present))
+            if "generator" not in parts:  # the pass that updates the generator has updated them
+                statistics.enter_context(frozen_statistics(model.generator))
+            return gradients(model, loss, settings.precision, inputs, images, size, present, parts)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        own, present = tf.shape(rows)[0], None
+        if crew.count > 1:
+            rows, images, present = _never_empty(rows, images)
         codes = model.table.gather(rows)
         noise = _noise(model, settings, learned, rows if rows_of_all is None else tf.gather(rows_of_all, rows))
         rates = _rates(model, settings, learned)
         inputs = codes if noise is None else codes + noise
-        count = tf.cast(tf.shape(rows)[0], tf.float32)
+        count = tf.cast(own, tf.float32)
         # Several workers must divide by the same number, for gradients that pass through synced statistics.
         size = count if crew.count == 1 else tf.constant(settings.batch_size, tf.float32)
         initial_losses = None
         for parts in PASSES[settings.update]:
-            losses, grads = compiled_gradients(inputs, images, size, parts)
+            losses, grads = compiled_gradients(inputs, images, size, present, parts)
             initial_losses = losses if initial_losses is None else initial_losses
             if grads.codes is not None:
-                grads = grads._replace(codes=grads.codes + 2 * settings.code_decay * codes)
-            apply(model, rows, codes, reduce(model, grads, size, count, crew), rates)
+                grads = grads._replace(codes=(grads.codes + 2 * settings.code_decay * codes)[:own])
+            apply(model, rows[:own], codes[:own], reduce(model, grads, size, count, crew), rates)
         if model.average:
             _update_average(model.average, model.generator, settings.ema, model.step)
         model.step.assign_add(1)
-        return _nan_where_not_finite(initial_losses, model.table.gather(rows))
+        return _nan_where_not_finite(initial_losses[:own], model.table.gather(rows[:own]))
 
     return step
 
@@ -175,7 +181,7 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
         return losses, tape.gradient(losses, codes)
 
     @tf.function(input_signature=_batch(model))
-    def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    def compiled_step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         target, codes = normalize_pixels(images), model.table.gather(rows)
         first = second = tf.zeros_like(codes)
         initial_losses = tf.zeros_like(codes[:, 0])
@@ -190,7 +196,25 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
         model.step.assign_add(1)
         return _nan_where_not_finite(initial_losses, codes)
 
+    def step(rows: np.ndarray, images: np.ndarray) -> tf.Tensor:
+        if len(rows):
+            return compiled_step(rows, images)
+        model.step.assign_add(1)  # the part of a worker may be empty
+        return tf.zeros(0)
+
     return step
+
+
+def _never_empty(rows: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Add row 0 with a black image to an empty batch, because some kernels fail if there are no images.
+
+    Returns rows, images, and 1 for images that were in the batch, else 0, float32 [B].
+    """
+    missing = tf.cast(tf.equal(tf.shape(rows)[0], 0), tf.int32)
+    ends = tf.stack([0, missing])
+    present = tf.pad(tf.ones_like(rows, tf.float32), ends[None])
+    padded = tf.pad(images, tf.concat([ends[None], tf.zeros((3, 2), tf.int32)], 0))
+    return tf.pad(rows, ends[None]), tf.ensure_shape(padded, images.shape), present
 
 
 def _batch(model: GloModel) -> list[tf.TensorSpec]:
