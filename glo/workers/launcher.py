@@ -30,7 +30,7 @@ def run(command: Sequence[str], count: int) -> int:
                 for index, environment in enumerate(_environments(count))]  # fmt: skip
         relays = [_Relay(index, process.stderr) for index, process in enumerate(crew) if process.stderr]
         with _passing_on(crew) as received:
-            _wait(crew)
+            first = _wait(crew)
         for relay in relays:
             relay.join()
     codes = [process.returncode for process in crew]
@@ -41,9 +41,8 @@ def run(command: Sequence[str], count: int) -> int:
         return 128 + received[0]
     # The first worker could not say why.
     reasons = [relay.error for relay in relays if relay.error]
-    failed = next(index for index, code in enumerate(codes) if code)
-    ending = f"by signal {-codes[failed]}" if codes[failed] < 0 else f"with exit code {codes[failed]}"
-    terminal.report(reasons[0] if reasons else f"error: worker {failed} was lost: its process ended {ending}")
+    ending = f"by signal {-codes[first]}" if codes[first] < 0 else f"with exit code {codes[first]}"
+    terminal.report(reasons[0] if reasons else f"error: worker {first} was lost: its process ended {ending}")
     return 2
 
 
@@ -78,10 +77,14 @@ def _worker(command: Sequence[str], index: int, environment: dict[str, str]) -> 
             process.wait()
 
 
-def _wait(crew: Sequence[subprocess.Popen]) -> None:
-    """Wait until all workers have ended. Those that have not `LAST_SECONDS` after the first one will be killed."""
+def _wait(crew: Sequence[subprocess.Popen]) -> int:
+    """Wait until all workers have ended, and return the index of the one that ended first.
+
+    Those that have not ended `LAST_SECONDS` after it are killed.
+    """
     while all(process.poll() is None for process in crew):
         time.sleep(POLL_SECONDS)
+    first = next(index for index, process in enumerate(crew) if process.poll() is not None)
     deadline = time.monotonic() + LAST_SECONDS
     while any(process.poll() is None for process in crew) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
@@ -89,6 +92,7 @@ def _wait(crew: Sequence[subprocess.Popen]) -> None:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+    return first
 
 
 @contextmanager

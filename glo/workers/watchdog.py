@@ -231,8 +231,9 @@ class Watchdog:
         await self.flush()
         await asyncio.wait([gone], timeout=GRACE_SECONDS)
         if not gone.done() and os.getppid() == self.process:
-            with contextlib.suppress(OSError):
-                print(f"error: {verdict}", file=sys.stderr, flush=True)
+            if self.launcher is None or self.index:  # the launcher speaks for the first worker
+                with contextlib.suppress(OSError):
+                    print(f"error: {verdict}", file=sys.stderr, flush=True)
             os.kill(self.process, signal.SIGKILL)
 
     async def flush(self) -> None:
