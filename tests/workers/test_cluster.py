@@ -32,7 +32,7 @@ def test_tf_config():
     + [config(kind="ps")["TF_CONFIG"]],
 )
 def test_a_config_that_cannot_be_used_is_refused_with_an_example(text):
-    with pytest.raises(UserError, match="TF_CONFIG .*: set it to text such as"):
+    with pytest.raises(UserError, match=r"TF_CONFIG .*: set it to text such as"):
         find(None, {"TF_CONFIG": text})
 
 

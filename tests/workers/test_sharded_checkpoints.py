@@ -71,10 +71,10 @@ def test_shards_that_are_damaged_missing_or_swapped_are_refused(tmp_path):
     part = tmp_path / "model-5.codes-00001-of-00002.data-00000-of-00001"
     content = part.read_bytes()
     part.write_bytes(bytes([content[0] ^ 1]) + content[1:])
-    with pytest.raises(UserError, match="codes-00001-of-00002.* is damaged"):
+    with pytest.raises(UserError, match=r"codes-00001-of-00002.* is damaged"):
         manifest.read(prefix)
     part.unlink()
-    with pytest.raises(UserError, match="codes-00001-of-00002.* is missing"):
+    with pytest.raises(UserError, match=r"codes-00001-of-00002.* is missing"):
         manifest.read(prefix)
     part.write_bytes(content)
     stated = json.loads(paths.manifest(prefix).read_text())

@@ -1,0 +1,113 @@
+"""Training on several workers as processes: equal to one process, exact, and resumed by any number of workers."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import glo
+from glo.training import manifest
+from tests.runs import assert_same, evaluate, newest, records
+from tests.workers import reference
+from tests.workers.conftest import STEPS
+from tests.workers.processes import train
+
+SGD = ["--generator_optimizer", "sgd", "--code_optimizer", "sgd", "--schedule", "constant", "--learning_rate", 0.05]
+
+
+@pytest.mark.parametrize(
+    ("workers", "settings"),
+    [
+        (2, ["--update", "alternate", "--code_noise", 0.1, "--film", 4, "--code_decay", 0.01]),
+        (4, ["--refine_steps", 2, "--epochs", 9, "--clip_norm", 0.05]),
+    ],
+    ids=["2", "4"],
+)
+def test_workers_equal_one_process_with_the_same_batches(home, workers, settings):
+    prefix, steps = f"equal{workers}", 50
+    sgd = [*SGD, "--alpha", 0.5, "--batch_norm", "synced"]
+    train(home, "--prefix", prefix, "--workers", workers, "--max_steps", steps, *sgd, *settings)
+    checkpoint = newest(home, prefix) / f"model-{steps}"
+    together, alone = reference.restored(checkpoint), reference.trained(home / "datasets", checkpoint, workers)
+    untrained = reference.trained(home / "datasets", checkpoint, workers, steps=0)
+    moved = reference.differences(alone, untrained)
+    assert moved["generator/project/kernel"] > 0.01
+    assert moved["table/codes"] > 0.01
+    assert max(reference.differences(together, alone).values()) < 1e-5
+
+
+def test_a_run_writes_the_files_of_a_run_once(home, whole):
+    saved = manifest.read(whole / f"model-{STEPS}")
+    assert saved.shards == 2
+    steps = [record["step"] for record in records(whole) if "loss" in record]
+    assert steps == [5, 10, 15, 20, STEPS]
+    assert [record["images"] for record in records(whole) if "loss" in record] == [33, 66, 99, 132, 33 * 4 + 32]
+    losses = [record["loss"] for record in records(whole) if "loss" in record]
+    assert losses[-1] < losses[0]
+    assert all({"train_psnr", "heldout_psnr"} <= record.keys() for record in records(whole) if "loss" not in record)
+    assert len(list(whole.glob("events.out.tfevents.*"))) == 1
+    assert (whole / "training.gif").is_file()
+    assert "workers" not in (whole / "config.yaml").read_text()
+    log = (whole / "log.txt").read_text()
+    assert log.count("done: ") == 1
+
+
+def test_the_log_says_that_the_network_must_be_private(home):
+    log = train(home, "--prefix", "private", "--workers", 2, "--max_steps", 1)
+    assert log.count("listen on all network interfaces, without authentication or encryption") == 1
+
+
+def test_a_sharded_checkpoint_is_read_as_one(home, whole, monkeypatch):
+    monkeypatch.chdir(home)
+    run = glo.load(whole)
+    assert run.codes.shape == (33, 6)
+    initial = run.dataset.train_codes[:]
+    assert np.abs(run.codes - initial).max() > 0
+    distances = np.linalg.norm(run.codes[:, None] - initial[None], axis=2)
+    np.testing.assert_array_equal(distances.argmin(axis=1), np.arange(33))  # each code is near its own initial one
+    evaluate("--checkpoint", whole, "--reconstruct", "--generate")
+    reported = json.loads((whole / f"eval-{STEPS}/metrics.json").read_text())
+    assert reported["reconstruct"]["train"]["psnr"] == pytest.approx(records(whole)[-1]["train_psnr"], abs=0.01)
+
+
+def test_images_that_stay_in_the_file_change_nothing(home, whole):
+    train(home, "--prefix", "streamed", "--workers", 2, "--max_steps", STEPS, "--memory_limit", 0)
+    for part in ("", ".codes-00000-of-00002", ".codes-00001-of-00002"):
+        assert_same(whole / f"model-{STEPS}{part}", newest(home, "streamed") / f"model-{STEPS}{part}")
+
+
+def test_another_number_of_workers_continues(home, whole):
+    run = home / "train_dir" / "moved-TOY_lr_0.005-20260101-000000"
+    shutil.copytree(whole, run)
+    train(home, "--checkpoint", run, "--workers", 3, "--max_steps", STEPS + 5)
+    assert manifest.read(run / f"model-{STEPS + 5}").shards == 3
+    train(home, "--checkpoint", run, "--max_steps", STEPS + 10)
+    assert manifest.read(run / f"model-{STEPS + 10}").shards == 1
+    before, after = (reference.restored(run / f"model-{step}") for step in (STEPS, STEPS + 10))
+    moved = np.linalg.norm(before.table.codes.numpy() - after.table.codes.numpy(), axis=1)
+    assert moved.min() > 0
+    assert moved.max() < 0.1
+    visits = after.table.visits.numpy()
+    assert visits.sum() == 33 * 4 + 32 + 8 * 10 - 7 * 2  # two of the last steps have one image
+    assert [record["step"] for record in records(run) if "loss" in record][-3:] == [STEPS, STEPS + 5, STEPS + 10]
+
+
+def test_all_else_that_training_offers(home):
+    """Altered copies, refinement, the average of weights, bfloat16 and a compiled step, which is exact when resumed."""
+    more = [
+        "--workers", 2, "--augment_to", 60, "--refine_steps", 2, "--epochs", 2, "--ema", 0.9, "--precision", "auto",
+        "--jit", "on", "--dump_result", "--code_noise", 0.1, "--film", 4,
+    ]  # fmt: skip
+    train(home, "--prefix", "all", *more)
+    run = newest(home, "all")
+    end = 2 * 9 + 5  # two epochs of 66 images, then one of 33
+    restored = reference.restored(run / f"model-{end}")
+    assert restored.table.codes.shape == (66, 6)
+    assert (restored.table.visits.numpy() == 2).all()
+    assert (run / f"dump_result_{end}.hdf5").is_file()
+    assert "precision: auto" not in (run / "config.yaml").read_text()
+    train(home, "--prefix", "part", *more, "--max_steps", 7)
+    train(home, "--checkpoint", newest(home, "part"), *more[:2], "--epochs", 2)
+    for part in ("", ".codes-00000-of-00002", ".codes-00001-of-00002"):
+        assert_same(run / f"model-{end}{part}", newest(home, "part") / f"model-{end}{part}")
