@@ -27,7 +27,7 @@ def run(command: Sequence[str], count: int) -> int:
     """
     with ExitStack() as stack:
         crew = [stack.enter_context(_worker(command, index, environment))
-                for index, environment in enumerate(_environments(count))]  # fmt: skip
+                for index, environment in enumerate(environments(count))]  # fmt: skip
         relays = [_Relay(index, process.stderr) for index, process in enumerate(crew) if process.stderr]
         with _passing_on(crew) as received:
             first = _wait(crew)
@@ -46,7 +46,7 @@ def run(command: Sequence[str], count: int) -> int:
     return 2
 
 
-def _environments(count: int) -> Iterator[dict[str, str]]:
+def environments(count: int) -> Iterator[dict[str, str]]:
     """The environment of each worker."""
     with ExitStack() as stack:  # all ports are reserved until all are known, so that none is given twice
         sockets = [stack.enter_context(socket.create_server(("localhost", 0))) for _ in range(count)]
