@@ -1,6 +1,7 @@
 """Training on several workers as processes: equal to one process, exact, and resumed by any number of workers."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -32,8 +33,8 @@ def test_workers_equal_one_process_with_the_same_batches(home, workers, settings
     together, alone = reference.restored(checkpoint), reference.trained(home / "datasets", checkpoint, workers)
     untrained = reference.trained(home / "datasets", checkpoint, workers, steps=0)
     moved = reference.differences(alone, untrained)
-    assert moved["generator/project/kernel"] > 0.01
-    assert moved["table/codes"] > 0.01
+    assert moved["generator/project/kernel"] > 1e-3
+    assert moved["table/codes"] > 1e-3
     assert max(reference.differences(together, alone).values()) < 1e-5
 
 
@@ -45,7 +46,7 @@ def test_a_run_writes_the_files_of_a_run_once(home, whole):
     assert [record["images"] for record in records(whole) if "loss" in record] == [33, 66, 99, 132, 33 * 4 + 32]
     losses = [record["loss"] for record in records(whole) if "loss" in record]
     assert losses[-1] < losses[0]
-    assert all({"train_psnr", "heldout_psnr"} <= record.keys() for record in records(whole) if "loss" not in record)
+    assert all("train_psnr" in record for record in records(whole) if "loss" not in record)
     assert len(list(whole.glob("events.out.tfevents.*"))) == 1
     assert (whole / "training.gif").is_file()
     assert "workers" not in (whole / "config.yaml").read_text()
@@ -53,9 +54,12 @@ def test_a_run_writes_the_files_of_a_run_once(home, whole):
     assert log.count("done: ") == 1
 
 
-def test_the_log_says_that_the_network_must_be_private(home):
-    log = train(home, "--prefix", "private", "--workers", 2, "--max_steps", 1)
+def test_the_first_worker_decides_for_all_and_says_that_the_network_must_be_private(home):
+    log = train(home, "--prefix", "private", "--workers", 2, "--max_steps", 1, "--precision", "auto")
     assert log.count("listen on all network interfaces, without authentication or encryption") == 1
+    chosen = re.findall(r"precision auto: (float32|bfloat16) \(", log)
+    assert manifest.read(newest(home, "private") / "model-1").settings["precision"] == chosen[0]
+    assert len(chosen) == 1
 
 
 def test_a_sharded_checkpoint_is_read_as_one(home, whole, monkeypatch):
@@ -68,7 +72,7 @@ def test_a_sharded_checkpoint_is_read_as_one(home, whole, monkeypatch):
     np.testing.assert_array_equal(distances.argmin(axis=1), np.arange(33))  # each code is near its own initial one
     evaluate("--checkpoint", whole, "--reconstruct", "--generate")
     reported = json.loads((whole / f"eval-{STEPS}/metrics.json").read_text())
-    assert reported["reconstruct"]["train"]["psnr"] == pytest.approx(records(whole)[-1]["train_psnr"], abs=0.01)
+    assert reported["train"]["psnr"] == pytest.approx(records(whole)[-1]["train_psnr"], abs=0.01)
 
 
 def test_images_that_stay_in_the_file_change_nothing(home, whole):
@@ -84,7 +88,7 @@ def test_another_number_of_workers_continues(home, whole):
     assert manifest.read(run / f"model-{STEPS + 5}").shards == 3
     train(home, "--checkpoint", run, "--max_steps", STEPS + 10)
     assert manifest.read(run / f"model-{STEPS + 10}").shards == 1
-    before, after = (reference.restored(run / f"model-{step}") for step in (STEPS, STEPS + 10))
+    before, after = reference.restored(whole / f"model-{STEPS}"), reference.restored(run / f"model-{STEPS + 10}")
     moved = np.linalg.norm(before.table.codes.numpy() - after.table.codes.numpy(), axis=1)
     assert moved.min() > 0
     assert moved.max() < 0.1
@@ -96,7 +100,7 @@ def test_another_number_of_workers_continues(home, whole):
 def test_all_else_that_training_offers(home):
     """Altered copies, refinement, the average of weights, bfloat16 and a compiled step, which is exact when resumed."""
     more = [
-        "--workers", 2, "--augment_to", 60, "--refine_steps", 2, "--epochs", 2, "--ema", 0.9, "--precision", "auto",
+        "--workers", 2, "--augment_to", 60, "--refine_steps", 2, "--epochs", 2, "--ema", 0.9, "--precision", "bfloat16",
         "--jit", "on", "--dump_result", "--code_noise", 0.1, "--film", 4,
     ]  # fmt: skip
     train(home, "--prefix", "all", *more)
@@ -106,8 +110,7 @@ def test_all_else_that_training_offers(home):
     assert restored.table.codes.shape == (66, 6)
     assert (restored.table.visits.numpy() == 2).all()
     assert (run / f"dump_result_{end}.hdf5").is_file()
-    assert "precision: auto" not in (run / "config.yaml").read_text()
     train(home, "--prefix", "part", *more, "--max_steps", 7)
-    train(home, "--checkpoint", newest(home, "part"), *more[:2], "--epochs", 2)
+    train(home, "--checkpoint", newest(home, "part"), *more, "--max_steps", end)
     for part in ("", ".codes-00000-of-00002", ".codes-00001-of-00002"):
         assert_same(run / f"model-{end}{part}", newest(home, "part") / f"model-{end}{part}")
