@@ -13,7 +13,7 @@ from glo.runtime.errors import UserError
 from glo.settings import TrainSettings, fields
 from glo.training import manifest
 from glo.training.resume import Plan
-from glo.workers.crew import Crew
+from glo.workers.crew import ALONE, Crew
 
 # Settings that may differ between workers, because they concern one machine.
 OWN_SETTINGS = ("data_dir", "train_dir", "device", "memory_limit")
@@ -39,7 +39,7 @@ def locked(run: Path) -> Iterator[None]:
 
 
 @contextmanager
-def resumed(settings: TrainSettings, crew: Crew) -> Iterator[None]:
+def resumed(settings: TrainSettings, crew: Crew = ALONE) -> Iterator[None]:
     """Lock the run folder that --checkpoint names, if it names one. Raises as `locked`.
 
     It is locked, by the first worker, before its newest checkpoint is looked up, which another process might replace.
@@ -53,7 +53,7 @@ def resumed(settings: TrainSettings, crew: Crew) -> Iterator[None]:
 
 
 @contextmanager
-def created(settings: TrainSettings, crew: Crew) -> Iterator[Path]:
+def created(settings: TrainSettings, crew: Crew = ALONE) -> Iterator[Path]:
     """Create and lock the folder of a new run; other workers than the first one look for it. Raises as `locked`."""
     if crew.first:
         run = paths.new_run_folder(settings.train_dir, settings.prefix, settings.dataset, settings.learning_rate)

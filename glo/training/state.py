@@ -16,6 +16,7 @@ from glo.data.lazy_array import Rows
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
 from glo.runtime import device
+from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 from glo.settings import TrainSettings
 from glo.training import checkpoint
@@ -118,6 +119,8 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan, crew: Crew = 
         before, now = plan.manifest.numerics, device.numerics()
         if plan.run and before and before != now:
             logger.warning("%s was saved with %s and continues with %s: last bits may differ", plan.start, before, now)
+    elif not np.isfinite(tf.reduce_sum(model.table.codes)):  # several workers do not check the codes of each other
+        raise UserError(f"{dataset.path}: the code of a row is not finite: build the dataset again")
     if crew.count > 1:  # weights may depend on the kind of CPU in their last bits
         for variable in model.generator.variables:
             variable.assign(crew.sum(variable.numpy() if crew.first else np.zeros(variable.shape, np.float32)))
