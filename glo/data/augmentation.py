@@ -55,7 +55,7 @@ class Augmented:
                 self._offsets += 255 * TINT * random.standard_normal((count, channels), np.float32)
         if "invert" in names:
             self._gains *= np.where(random.random(count) < 0.5, np.float32(-1), np.float32(1))
-        if shard is not None:
+        if shard is not None and len(shard) < self._total:
             own = (shard + self._total * np.arange(copies)[:, None]).ravel()
             self._matrices, self._gains, self._offsets = self._matrices[own], self._gains[own], self._offsets[own]
         specs = [tf.TensorSpec([None, *self.shape[1:]], tf.uint8)]

@@ -123,3 +123,11 @@ def test_a_worker_that_never_starts_is_named(home, index):
         assert process.returncode == 2, log
     assert f"worker {1 - index} (localhost:" in error_of(log)
     assert "--worker_timeout" in error_of(log)
+
+
+def test_training_that_diverges_ends_in_all_workers(home):
+    sgd = ["--schedule", "constant", "--generator_optimizer", "sgd", "--learning_rate", 1e30]
+    with started(home, *SETTINGS, "--prefix", "diverging", "--workers", 2, *sgd) as process:
+        log = wait_for_end(process, 120)
+        assert process.returncode == 2, log
+    assert "not finite" in error_of(log)
