@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LAUNCHER = "GLO_LAUNCHER"  # environment variable: the process that started all workers
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 VERDICT_SECONDS = 15  # an error of TensorFlow may precede the verdict of the watchdog, which knows who was lost
+WATCHDOG_SECONDS = 5  # for the watchdog to end after its worker has left
 OWN_ERROR_SECONDS = 1.5  # an error that all workers raise at once is better than the verdict that another one ended
 
 
@@ -128,16 +129,20 @@ class Member(Crew):
         return answers.get()  # if a worker is lost, the process ends here
 
     def leave(self, error: str | None) -> None:
-        """Tell the others that this worker ends, and whether it does because of an error."""
+        """Tell the others that this worker ends, and whether it does because of an error. Ends the watchdog."""
         self._leaving = True
         self._send({"leave": error})
+        with suppress(OSError, subprocess.TimeoutExpired):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._watchdog.wait(WATCHDOG_SECONDS)
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
             with self._lock:
                 self._socket.sendall(json.dumps(message).encode() + b"\n")
         except OSError:
-            time.sleep(VERDICT_SECONDS)  # the reader ends the process
+            if not self._leaving:
+                time.sleep(VERDICT_SECONDS)  # the reader ends the process
 
     def _read(self) -> None:
         """Take the messages of the watchdog. A verdict ends the process: the main thread may wait for TensorFlow."""

@@ -72,7 +72,7 @@ class Watchdog:
             await self.listen(host, int(port))
             return
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError, ValueError, asyncio.TimeoutError):
+            with contextlib.suppress(OSError, ValueError, TimeoutError):
                 reader, writer = await asyncio.wait_for(
                     asyncio.open_connection(host, int(port), limit=MAX_LINE), HELLO_SECONDS
                 )
@@ -114,7 +114,7 @@ class Watchdog:
         try:
             message = json.loads(await asyncio.wait_for(reader.readline(), HELLO_SECONDS))
             addresses, index = message["hello"], message["index"]
-            if type(index) is not int or index < 1 or not isinstance(addresses, list):
+            if type(index) is not int or not isinstance(addresses, list) or not 0 < index < len(addresses):
                 raise ValueError
         except (TimeoutError, OSError, ValueError, KeyError, TypeError, RecursionError):
             writer.close()
