@@ -75,6 +75,7 @@ class Member(Crew):
         self.local_index, self.local_count = cluster.local_index, cluster.local_count
         self._answers: dict[str, queue.SimpleQueue[list[Any]]] = {}
         self._lock, self._leaving = threading.Lock(), False
+        self._stderr = os.dup(2)  # what is written to 2 while TensorFlow is imported is captured
         own, theirs = socket.socketpair()
         launcher = os.environ.get(LAUNCHER)
         config = {
@@ -159,7 +160,8 @@ class Member(Crew):
                     break
         time.sleep(OWN_ERROR_SECONDS)
         if not self._leaving:
-            terminal.report(f"error: {verdict}")
+            with suppress(OSError):
+                os.write(self._stderr, terminal.printable(f"error: {verdict}").encode() + b"\n")
             os._exit(2)
 
 

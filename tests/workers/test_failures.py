@@ -65,6 +65,22 @@ def test_the_others_end_if_a_worker_is_killed(home, whole, victim):
     assert_continues(home, prefix, whole)
 
 
+@pytest.mark.parametrize(
+    ("line", "number", "reason"),
+    [("starting TensorFlow", signal.SIGKILL, "lost"), ("TensorFlow's servers listen", signal.SIGSTOP, "stopped")],
+)
+def test_all_end_if_a_worker_is_lost_before_training(home, line, number, reason):
+    """While TensorFlow is imported, it hides messages; while workers connect, it blocks the threads of each."""
+    with started(home, *SETTINGS, "--prefix", "early", "--workers", 2) as process:
+        while line not in process.stderr.readline():
+            assert process.poll() is None
+        os.kill(wait_for(lambda: workers(process).get(1), process), number)
+        log = wait_for_end(process)
+        assert process.returncode == 2, log
+    assert "worker 1 " in error_of(log)
+    assert reason in error_of(log)
+
+
 def test_a_worker_that_is_stopped_for_a_moment_goes_on(home, whole):
     with started(home, *SETTINGS, "--prefix", "paused", "--workers", 2, "--max_steps", STEPS) as process:
         wait_for(lambda: saved(home, "paused"), process)
