@@ -225,7 +225,7 @@ class TrainSettings:
     workers: int | None = machine_setting(
         None,
         "train with this many processes on this machine, one for each GPU if there are GPUs (default: 1, or those that "
-        "TF_CONFIG or SLURM lists)",
+        "TF_CONFIG or a step of SLURM lists)",
         low=1,
         high=4096,
         stored=False,

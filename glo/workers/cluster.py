@@ -42,8 +42,8 @@ def find(workers: int | None, environment: Mapping[str, str] = os.environ) -> Cl
     """
     if "TF_CONFIG" in environment:
         origin, cluster = "TF_CONFIG", _from_tf_config(environment["TF_CONFIG"])
-    elif workers is None and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        origin, cluster = "SLURM", _from_slurm(int(environment.get("SLURM_JOB_ID", "0")))
+    elif workers is None and environment.get("SLURM_STEP_NUM_TASKS", "1") != "1":
+        origin, cluster = "SLURM", _from_slurm(environment.get("SLURM_JOB_ID", "0"))
     else:
         return None
     if workers not in (None, len(cluster.addresses)):
@@ -78,7 +78,7 @@ def _from_tf_config(text: str) -> Cluster:
     return Cluster(tuple(addresses), index)
 
 
-def _from_slurm(job: int) -> Cluster:
+def _from_slurm(job: str) -> Cluster:
     from glo.runtime import device
 
     device.load_tensorflow()
@@ -86,7 +86,7 @@ def _from_slurm(job: int) -> Cluster:
 
     try:
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            port_base=FIRST_PORT + job % PORTS,
+            port_base=FIRST_PORT + int(job) % PORTS,
             # One a task, whatever the node has: the resolver fails on nodes without GPUs, and workers choose their own.
             gpus_per_node=MAX_WORKERS,
             gpus_per_task=1,
