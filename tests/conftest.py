@@ -16,7 +16,7 @@ for number in interrupt.SIGNALS:
 
 # Folders whose tests train runs, start commands as processes, or try hundreds of faults. `make test-fast` leaves them
 # out.
-SLOW = {"commands", "evaluation", "faults", "features", "workers"}
+SLOW = {"commands", "evaluation", "faults", "features"}
 TRAINED = ("imle", "flow")  # samplers that are networks: cases with their names train one
 
 

@@ -18,7 +18,6 @@ import numpy as np
 
 from glo.runtime import terminal
 from glo.runtime.errors import UserError
-from glo.runtime.interrupt import Interrupted
 from glo.runtime.log import logger
 from glo.workers.cluster import Cluster
 
@@ -190,7 +189,7 @@ def joined(cluster: Cluster | None, timeout: float) -> Iterator[Crew]:
     except UserError as failure:
         error = str(failure)
         raise
-    except (KeyboardInterrupt, Interrupted):
+    except KeyboardInterrupt:
         error = "interrupted"
         raise
     except Exception as failure:

@@ -8,6 +8,8 @@ import pytest
 from tests.support import samples, write_flat
 from tests.workers.processes import SETTINGS, free_addresses, started, tf_config
 
+pytestmark = pytest.mark.slow
+
 
 def refusals(home, configs, *args, each=((), ())):
     """Start a worker with each environment; returns their errors. All must refuse to start."""

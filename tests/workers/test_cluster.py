@@ -41,6 +41,7 @@ def test_another_number_of_workers_is_refused():
         find(4, config())
 
 
+@pytest.mark.slow
 def test_slurm():
     """In a process of its own, because the resolver reads the environment."""
     variables = {

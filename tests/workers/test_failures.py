@@ -22,6 +22,8 @@ from tests.workers.processes import (
     workers,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def error_of(log):
     """The only line of a log that starts with "error: ", its last one."""

@@ -14,6 +14,7 @@ from tests.workers import reference
 from tests.workers.conftest import STEPS
 from tests.workers.processes import train
 
+pytestmark = pytest.mark.slow
 SGD = ["--generator_optimizer", "sgd", "--code_optimizer", "sgd", "--schedule", "constant", "--learning_rate", 0.05]
 
 
