@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -25,8 +26,8 @@ from glo.workers.crew import Crew, joined
 
 FACES = TrainSettings(loss="lap_l1+4*mse", code_noise=0.03)  # configs/celeba.yaml, in float32
 SHAPE, DIMENSION, IMAGES, STEPS = (64, 64, 3), 128, 4096, 10
-SUMS = (10**4, 10**5, 10**6, 10**7)  # float32 values
-CODES = 10**6  # of dimension 64
+SUMS = (4_000, 400_000, 4_000_000, 40_000_000)  # bytes
+CODES, WORKERS = 10**6, (1, 2, 4)
 
 
 def figures(setup: Setup, task: str, workers: int, threads: int) -> Figures:
@@ -58,8 +59,8 @@ def _process(command: list[str], environment: Mapping[str, str]) -> Iterator[sub
         process.wait()
 
 
-def _steps(crew: Crew, tiny: bool) -> Iterator[float]:
-    """Images/s of all workers in the training step."""
+def _training(crew: Crew, tiny: bool) -> Iterator[dict[str, float]]:
+    """Images/s of all workers in the training step, and milliseconds of a sum over workers by its size in bytes."""
     from glo.data.batches import Share
     from glo.model.glo_model import GloModel
     from glo.training.step import make_step
@@ -80,32 +81,29 @@ def _steps(crew: Crew, tiny: bool) -> Iterator[float]:
         losses.numpy()
 
     run()
+    arrays = {size: np.zeros(100 if tiny else size // 4, np.float32) for size in SUMS}
     while True:
-        yield steps * min(settings.batch_size, n) / _seconds(crew, run)
+        figures = {"images/s": steps * min(settings.batch_size, n) / _seconds(crew, run)}
+        if crew.count > 1:
+            figures |= {str(size): 1000 * _seconds(crew, partial(crew.sum, array)) for size, array in arrays.items()}
+        yield figures
 
 
-def _sums(crew: Crew, tiny: bool) -> Iterator[dict[str, float]]:
-    """Milliseconds of a sum over workers, by its size in bytes."""
-    arrays = [np.zeros(100 if tiny else size, np.float32) for size in SUMS]
-    for array in arrays:
-        crew.sum(array)
-    while True:
-        yield {f"{4 * s}": 1000 * _seconds(crew, lambda a=a: crew.sum(a)) for s, a in zip(SUMS, arrays, strict=True)}
-
-
-def _codes(count: int, tiny: bool) -> Iterator[float]:
-    """Megabytes of memory that the code table of one of `count` workers takes, with the state of its optimizer."""
+def _codes(tiny: bool) -> Iterator[dict[str, float]]:
+    """Megabytes that the code table of a worker takes, with the state of its optimizer, by the number of workers."""
     from glo.model.codes import CodeTable, unset
 
     CodeTable(unset(1, 64), "adam", "ball")
-    n = shards.length(1000 if tiny else CODES, 0, count)
     while True:
-        before = _resident()
-        table = CodeTable(unset(n, 64), "adam", "ball")
-        for variable in table.variables:
-            variable.assign(variable + 1)  # so that memory is used
-        yield (_resident() - before) / 1e6
-        del table
+        figures = {}
+        for count in WORKERS:
+            before = _resident()
+            table = CodeTable(unset(shards.length(1000 if tiny else CODES, 0, count), 64), "adam", "ball")
+            for variable in table.variables:
+                variable.assign(variable + 1)  # so that its memory is used
+            figures[str(count)] = (_resident() - before) / 1e6
+            del table
+        yield figures
 
 
 def _resident() -> int:
@@ -128,8 +126,7 @@ def main() -> None:
     with joined(cluster.find(None), 120) as crew:
         device.select("cpu")
         crew.connect()
-        tasks = {"steps": lambda: _steps(crew, tiny), "sums": lambda: _sums(crew, tiny)}
-        measured = tasks[task]() if task in tasks else _codes(int(task.removeprefix("codes")), tiny)
+        measured = _codes(tiny) if task == "codes" else _training(crew, tiny)
         for _ in sys.stdin:
             print(json.dumps(next(measured)), flush=True)
 

@@ -2,39 +2,31 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from bench.comparison import Comparison, Contender
-from bench.crew import CODES, SUMS, figures
+from bench.crew import CODES, SUMS, WORKERS, figures
 from bench.timing import Range, Row, ratio
 
-STEPS = {
-    "one worker of two threads": Contender(partial(figures, task="steps", workers=1, threads=2), library=None),
-    "two workers of one thread": Contender(partial(figures, task="steps", workers=2, threads=1), library=None),
-}
-SUM = "sums over two workers"
-MEMORY = {f"codes, {count} workers": count for count in (1, 2, 4)}
+ONE, TWO = "one worker of two threads", "two workers of one thread"
 CONTENDERS = {
-    **STEPS,
-    SUM: Contender(partial(figures, task="sums", workers=2, threads=1), library=None),
-    **{
-        name: Contender(partial(figures, task=f"codes{count}", workers=1, threads=1), library=None)
-        for name, count in MEMORY.items()
-    },
+    ONE: Contender(partial(figures, task="training", workers=1, threads=2), library=None),
+    TWO: Contender(partial(figures, task="training", workers=2, threads=1), library=None),
+    "codes": Contender(partial(figures, task="codes", workers=1, threads=1), library=None),
 }
 
 
-def _rows(measured: dict[str, list[Any]]) -> Iterator[Row]:
-    for name in STEPS:
-        yield Row(f"step, {name}", Range.of(measured[name]), "images/s")
-    one, two = STEPS
-    yield Row("two workers / one worker", ratio(measured[two], measured[one]), "x", "0.9")
+def _rows(measured: dict[str, list[dict[str, float]]]) -> Iterator[Row]:
+    def values(contender: str, figure: str) -> list[float]:
+        return [figures[figure] for figures in measured[contender]]
+
+    for name in (ONE, TWO):
+        yield Row(f"step, {name}", Range.of(values(name, "images/s")), "images/s")
+    yield Row("two workers / one worker", ratio(values(TWO, "images/s"), values(ONE, "images/s")), "x", "0.9")
     for size in SUMS:
-        times = [figure[f"{4 * size}"] for figure in measured[SUM]]
-        yield Row(f"sum of {4 * size / 1e6:g} MB over two workers", Range.of(times), "ms")
-    for name, count in MEMORY.items():
+        yield Row(f"sum of {size / 1e6:g} MB over two workers", Range.of(values(TWO, str(size))), "ms")
+    for count in WORKERS:
         label = f"memory of {CODES:,} codes, a worker of {count}"
-        yield Row(label, Range.of(measured[name]), "MB", "" if count == 1 else f"1/{count}")
+        yield Row(label, Range.of(values("codes", str(count))), "MB", f"1/{count} of it" if count > 1 else "")
 
 
-COMPARISON = Comparison("64x64x3 with two threads in all, and codes of dimension 64", CONTENDERS, _rows)
+COMPARISON = Comparison("64x64x3 with two threads in all, and codes of dimension 64", CONTENDERS, _rows, turns=2)
