@@ -94,15 +94,12 @@ def _codes(tiny: bool) -> Iterator[dict[str, float]]:
     from glo.model.codes import CodeTable, unset
 
     CodeTable(unset(1, 64), "adam", "ball")
+    figures, tables = {}, []  # all are kept, because the memory of a table that is dropped would be used again
+    for count in sorted(WORKERS, reverse=True):
+        before = _resident()
+        tables.append(CodeTable(unset(shards.length(1000 if tiny else CODES, 0, count), 64), "adam", "ball"))
+        figures[str(count)] = (_resident() - before) / 1e6
     while True:
-        figures = {}
-        for count in WORKERS:
-            before = _resident()
-            table = CodeTable(unset(shards.length(1000 if tiny else CODES, 0, count), 64), "adam", "ball")
-            for variable in table.variables:
-                variable.assign(variable + 1)  # so that its memory is used
-            figures[str(count)] = (_resident() - before) / 1e6
-            del table
         yield figures
 
 
