@@ -2,6 +2,7 @@
 # make test         style, imports between rooms, and all tests
 # make test-fast    the same without the tests that train a run or start a command as a process
 # make test-faults  thousands of generated faults instead of some hundred, and 100 kills at random moments: about two hours
+# make test-workers kills workers at random moments of training
 # make test-browser shows pages in a headless Chromium, which it installs with apt-get if there is none; uses the network
 # make bench        measures the toolkit, compared with PyTorch among others, in about half an hour
 PYTHON ?= python3
@@ -16,7 +17,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: quickstart test test-fast test-faults test-browser lint bench clean
+.PHONY: quickstart test test-fast test-faults test-workers test-browser lint bench clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python download.py --datasets DIGITS --dimension 16
@@ -35,6 +36,10 @@ test-browser: $(VENV)/.installed-browser
 test-faults: $(VENV)/.installed-test
 	GLO_FAULTS=30 $(BIN)/python -m pytest -n 2 tests/faults
 	$(BIN)/python -m tests.faults.campaign --kills 100
+
+test-workers: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/workers
+	$(BIN)/python -m tests.workers.campaign --kills 10
 
 lint: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .

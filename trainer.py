@@ -4,6 +4,7 @@
 python trainer.py --dataset MNIST
 python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --encoder
+python trainer.py --dataset CELEBA --workers 4
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from glo.runtime import errors, terminal
 if TYPE_CHECKING:
     from glo.settings import TrainSettings
     from glo.settings.fields import Layer
+    from glo.workers.crew import Crew
 
 ENCODER_FLAGS = {"encoder", "checkpoint", "data_dir", "max_steps", "device", "memory_limit"}
 
@@ -27,14 +29,19 @@ def main(argv: list[str] | None = None) -> int:
 
     from glo.runtime import log
     from glo.training import run_folder
+    from glo.workers import cluster, crew, launcher
 
+    one_process = requested.dry_run or requested.encoder
+    workers = None if one_process else cluster.find(requested.workers)
+    if workers is None and not one_process and (requested.workers or 1) > 1:
+        return launcher.run(sys.argv if argv is None else [__file__, *argv], requested.workers)
     log.setup()
-    with run_folder.resumed(requested):
-        return train_encoder(requested, set(flags.values)) if requested.encoder else train(flags)
+    with crew.joined(workers, requested.worker_timeout) as joined, run_folder.resumed(requested, joined):
+        return train_encoder(requested, set(flags.values)) if requested.encoder else train(flags, joined)
 
 
-def train(flags: "Layer") -> int:
-    """Train a new run, or continue the one that --checkpoint names. Returns the exit code."""
+def train(flags: "Layer", crew: "Crew") -> int:
+    """Train a new run, or continue the one that --checkpoint names, as one of the workers. Returns the exit code."""
     from glo.data.dataset import load_dataset
     from glo.runtime import files, log, paths
     from glo.settings import fields
@@ -42,15 +49,16 @@ def train(flags: "Layer") -> int:
 
     plan = resume.plan(flags)
     settings = plan.settings
-    dataset = load_dataset(settings)
+    dataset = load_dataset(settings, rows_only=crew.count > 1)
     log.logger.info("%s", dataset)
     length = resume.length(settings, dataset)
-    resume.check(plan, dataset, length.end)
+    resume.check(plan, dataset, length.end, crew.count)
+    run_folder.require_agreement(crew, plan, dataset)
 
     from glo.runtime import device
 
-    device.select(settings.device)
-    resume.check_memory(settings, dataset, device.on_gpu())
+    device.select(settings.device, crew.local_index)
+    resume.check_memory(settings, dataset, device.on_gpu(), crew.count)
     if settings.dry_run:
         from glo.training import summary
 
@@ -60,14 +68,15 @@ def train(flags: "Layer") -> int:
     from glo.training import loop
     from glo.training.state import prepare
 
-    settings = precision.decide(
-        settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
-    )
+    crew.connect()
+    sizes = dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
+    settings = precision.decide(settings, dataset.image_shape, *sizes, crew.decide)
     log.logger.info("building the model ...")
-    training = prepare(settings, dataset, plan)
-    with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings) as run:
-        log.to_file(paths.log(run))
-        files.write_text(paths.config(run), fields.write_yaml(settings))
+    training = prepare(settings, dataset, plan, crew)
+    with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings, crew) as run:
+        if crew.first:
+            log.to_file(paths.log(run))
+            files.write_text(paths.config(run), fields.write_yaml(settings))
         log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
         return loop.train(run, training, length)
 

@@ -15,6 +15,7 @@ from bench.comparisons import (
     saving,
     speed,
     streaming,
+    workers,
 )
 
 ALL: dict[str, Comparison] = {
@@ -22,6 +23,7 @@ ALL: dict[str, Comparison] = {
     "growth": growth.COMPARISON,
     "streaming": streaming.COMPARISON,
     "saving": saving.COMPARISON,
+    "workers": workers.COMPARISON,
     "overhead": overhead.COMPARISON,
     "fitting": fitting.COMPARISON,
     "building": building.COMPARISON,

@@ -6,7 +6,7 @@ only their parameters are kept in memory.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -32,13 +32,20 @@ class Augmented:
     and `settings.seed`.
     """
 
-    def __init__(self, images: Rows, settings: TrainSettings):
-        """images: the training images. Of the settings, `augment`, `augment_to` and `seed` are used."""
+    def __init__(
+        self, images: Rows, settings: TrainSettings, shard: np.ndarray | None = None, total: int | None = None
+    ):
+        """images: the training images. Of the settings, `augment`, `augment_to` and `seed` are used.
+
+        shard, total: if these are the images of one of several workers, their rows int64 [n] among all `total` images.
+        """
         self.originals = images
-        self.shape = (len(images) * (1 + settings.copies(len(images))), *images.shape[1:])
+        self._total = len(images) if total is None else total
+        copies = settings.copies(self._total)
+        self.shape = (len(images) * (1 + copies), *images.shape[1:])
         names = settings.augment.split(",")
         random = random_generator(settings.seed, Stream.ALTERED_COPIES)
-        count, channels = len(self) - len(images), self.shape[3]
+        count, channels = self._total * copies, self.shape[3]
         self._matrices = _matrices(count, self.shape[1:3], "move" in names, "flip" in names, random)
         self._gains, self._offsets = np.ones(count, np.float32), np.zeros((count, channels), np.float32)
         if "color" in names:
@@ -48,6 +55,9 @@ class Augmented:
                 self._offsets += 255 * TINT * random.standard_normal((count, channels), np.float32)
         if "invert" in names:
             self._gains *= np.where(random.random(count) < 0.5, np.float32(-1), np.float32(1))
+        if shard is not None and len(shard) < self._total:
+            own = (shard + self._total * np.arange(copies)[:, None]).ravel()
+            self._matrices, self._gains, self._offsets = self._matrices[own], self._gains[own], self._offsets[own]
         specs = [tf.TensorSpec([None, *self.shape[1:]], tf.uint8)]
         specs += [tf.TensorSpec([None, *array.shape[1:]]) for array in (self._matrices, self._gains, self._offsets)]
         self._alter = tf.function(_alter, input_signature=specs)
@@ -74,27 +84,36 @@ class Augmented:
         """Compute the rows `index`, int64 [b]: the counterpart of `Rows.load`."""
         return self[index]
 
-    def codes(self, initial: Rows) -> np.ndarray:
+    def codes(self, initial: Rows, total: Callable[[np.ndarray], np.ndarray] = lambda values: values) -> np.ndarray:
         """Initial codes float32 [m, d] of all rows. initial: those of the training images, float32 [n, d].
+
+        total: sums an array over all workers.
 
         Each coordinate of a copy's code is a linear function of its pixels. Its direction is the covariance of the
         pixels with that coordinate over the training images; its scale and offset are such that the coordinate has the
         same mean and standard deviation. If the initial codes come from PCA, this function equals the PCA projection.
         """
         n, parts = len(self.originals), list(self._parts())
-        originals, mean = initial[:], sum(_pixels(self.originals[part]).sum(axis=0) for part in parts) / n
-        centred = originals - originals.mean(axis=0)
-        directions = sum((_pixels(self.originals[part]) - mean).T @ centred[part] for part in parts)
+        originals = initial[:]
+        mean = total(sum(_pixels(self.originals[part]).sum(axis=0) for part in parts)) / self._total
+        code_mean = total(originals.sum(axis=0)) / self._total
+        centred = originals - code_mean
+        directions = total(sum((_pixels(self.originals[part]) - mean).T @ centred[part] for part in parts))
         directions /= np.maximum(np.linalg.norm(directions, axis=0), np.finfo(np.float32).tiny)
         projected = np.concatenate([(_pixels(self.originals[part]) - mean) @ directions for part in parts])
-        scale = centred.std(axis=0) / np.maximum(projected.std(axis=0), np.finfo(np.float32).tiny)
+
+        def deviation(values: np.ndarray) -> np.ndarray:
+            values = values - total(values.sum(axis=0)) / self._total
+            return np.sqrt(total(np.square(values).sum(axis=0)) / self._total)
+
+        scale = deviation(centred) / np.maximum(deviation(projected), np.finfo(np.float32).tiny)
         codes = np.empty((len(self), originals.shape[1]), np.float32)
         codes[:n] = originals
         for first in range(n, len(self), n):
             for part in parts:
                 images = self[first + part.start : first + part.stop]
                 codes[first + part.start : first + part.stop] = (_pixels(images) - mean) @ directions * scale
-        codes[n:] += originals.mean(axis=0)
+        codes[n:] += code_mean
         return codes
 
     def _parts(self) -> Iterator[slice]:

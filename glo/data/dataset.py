@@ -77,8 +77,11 @@ class Dataset:
         return self.conditions.take(self.train_rows)
 
 
-def load_dataset(settings: TrainSettings) -> Dataset:
+def load_dataset(settings: TrainSettings, rows_only: bool = False) -> Dataset:
     """Read and check the dataset that the settings name, in either layout.
+
+    rows_only: whether images and codes stay in the file, and codes are not checked, because only some rows will be
+    read.
 
     A file without a split gets a seeded random split with a share of `test_fraction` held out. `max_samples` keeps a
     seeded random choice of the training rows. Images larger than `memory_limit` (default: half of the free memory)
@@ -87,9 +90,8 @@ def load_dataset(settings: TrainSettings) -> Dataset:
     Raises `UserError` if the dataset is missing, damaged or inconsistent, or lacks the conditions.
     """
     path = locate_dataset(settings.data_dir, settings.dataset)
-    limit = memory.available() // 2 if settings.memory_limit is None else memory.parse_size(settings.memory_limit)
-    block, fingerprint = read_dataset(path, limit)
-    if isinstance(block.images, LazyArray):
+    block, fingerprint = read_dataset(path, 0 if rows_only else _memory_limit(settings), check_codes=not rows_only)
+    if isinstance(block.images, LazyArray) and not rows_only:
         gigabytes = math.prod(block.images.shape) / 1e9
         logger.info("the images of %s take %.1f GB: they stay in the file and are read as needed", path, gigabytes)
     split = block.split
@@ -123,6 +125,18 @@ def load_dataset(settings: TrainSettings) -> Dataset:
     )  # fmt: skip
 
 
+def load_rows(images: Rows, settings: TrainSettings, parts: int) -> Rows:
+    """Read images [n, H, W, C] into memory, unless they take more than one of `parts` equal parts of `memory_limit`."""
+    if math.prod(images.shape) > _memory_limit(settings) // parts:
+        return images
+    return Rows(images[:], np.arange(len(images)))
+
+
+def _memory_limit(settings: TrainSettings) -> int:
+    """The bytes that images in memory may take."""
+    return memory.available() // 2 if settings.memory_limit is None else memory.parse_size(settings.memory_limit)
+
+
 def locate_dataset(data_dir: str, name: str) -> Path:
     """The data file of a dataset. Raises `UserError` if there is none."""
     folder = paths.dataset_folder(data_dir, name)
@@ -136,10 +150,11 @@ def locate_dataset(data_dir: str, name: str) -> Path:
     return path
 
 
-def read_dataset(path: Path, memory_limit: int | None = None) -> tuple[Block, str]:
+def read_dataset(path: Path, memory_limit: int | None = None, check_codes: bool = True) -> tuple[Block, str]:
     """Read a dataset file of either layout. Returns its contents and the fingerprint of its images.
 
     memory_limit: in bytes. If the images are larger, they and the codes stay in the file; None for no limit.
+    check_codes: whether to read all codes and require finite ones.
     Raises `UserError` if the file is damaged or inconsistent.
     """
     limit = np.inf if memory_limit is None else memory_limit
@@ -150,7 +165,7 @@ def read_dataset(path: Path, memory_limit: int | None = None) -> tuple[Block, st
             block, recorded = array_layout.read(file, path, limit)
         else:
             block, recorded = group_layout.read(file, path, limit), None
-        for part in parts(block.codes, "codes"):
+        for part in parts(block.codes, "codes") if check_codes else ():
             finite = np.isfinite(block.codes[part]).all(axis=1)
             if not finite.all():
                 row = part.start + int(np.argmin(finite))

@@ -55,6 +55,7 @@ class Stream(IntEnum):
     EXPLORER_STOCK = 2**63 - 71
     DIRECTION_CODES = 2**63 - 81
     EDITED_IMAGES = 2**63 - 82
+    SHARDS = 2**63 - 91
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -28,13 +28,18 @@ class Part(NamedTuple):
 
 
 def training(
-    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int, condition_size: int = 0
+    settings: TrainSettings,
+    image_shape: tuple[int, int, int],
+    dimension: int,
+    n: int,
+    condition_size: int = 0,
+    workers: int = 1,
 ) -> list[Part]:
-    """Parts of a training run on n images (H, W, C), without the images, which are loaded already.
+    """Parts of a worker of a training run on n images (H, W, C), without the images, which are loaded already.
 
     condition_size: k, of a conditional model.
     """
-    copies = n * settings.copies(n)
+    copies, n = n * settings.copies(n) // workers, n // workers
     rows, adam = n + copies, settings.code_optimizer == "adam"
     codes = rows * (FLOAT * dimension * (3 if adam else 1) + FLOAT * adam + 8)  # 8: the order of the rows
     codes += copies * (FLOAT * dimension + 40)  # initial codes, and how a copy is altered
@@ -52,7 +57,7 @@ def training(
         ),
         Part(
             "the maps of a batch",
-            2 * min(settings.batch_size, rows) * _activations(image_shape, settings),
+            2 * min(-(-settings.batch_size // workers), rows) * _activations(image_shape, settings),
             "--batch_size",
             host=False,
         ),

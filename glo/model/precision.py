@@ -54,30 +54,39 @@ def _makes_hidden_map(layer: keras.Layer) -> bool:
 
 
 def decide(
-    settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, n: int, condition_size: int = 0
+    settings: TrainSettings,
+    image_shape: tuple[int, int, int],
+    dimension: int,
+    n: int,
+    condition_size: int = 0,
+    once: Callable[[str, Callable[[], str]], str] = lambda _, choose: choose(),
 ) -> TrainSettings:
     """Return the settings with a precision of `auto` replaced by the faster type on this device.
 
     The result is saved with the run, so that a resumed run computes in the same type.
-    image_shape: (H, W, C). dimension: d. n: number of training images, which bounds the batch. condition_size:
-    k.
+    image_shape: (H, W, C). dimension: d. n: number of training images, which bounds the batch. condition_size: k. once:
+    calls a function in one of several workers, and returns its result in all.
     """
     native = device.has_bfloat16()
     if settings.precision == "bfloat16" and not native:
         logger.warning("--precision bfloat16: this device has no instructions for it and emulates them, slowly")
     if settings.precision != "auto":
         return settings
-    chosen = "float32"
-    if native:
-        logger.info("precision auto: compiling the generator in float32 and bfloat16 to time both ...")
-        speed = measure(settings, image_shape, dimension, min(settings.batch_size, n), condition_size)
-        if speed["bfloat16"] > GAIN * speed["float32"]:
-            chosen = "bfloat16"
-        reason = ", ".join(f"{name} passes {rate:.0f} images/s" for name, rate in speed.items())
-    else:
-        reason = "this device has no instructions for bfloat16"
-    logger.info("precision auto: %s (%s)", chosen, reason)
-    return dataclasses.replace(settings, precision=chosen)
+
+    def choose() -> str:
+        chosen = "float32"
+        if native:
+            logger.info("precision auto: compiling the generator in float32 and bfloat16 to time both ...")
+            speed = measure(settings, image_shape, dimension, min(settings.batch_size, n), condition_size)
+            if speed["bfloat16"] > GAIN * speed["float32"]:
+                chosen = "bfloat16"
+            reason = ", ".join(f"{name} passes {rate:.0f} images/s" for name, rate in speed.items())
+        else:
+            reason = "this device has no instructions for bfloat16"
+        logger.info("precision auto: %s (%s)", chosen, reason)
+        return chosen
+
+    return dataclasses.replace(settings, precision=once("precision", choose))
 
 
 def measure(

@@ -33,10 +33,11 @@ def load_tensorflow() -> None:
     tf.get_logger().setLevel("ERROR")
 
 
-def select(device: str) -> None:
+def select(device: str, worker: int = 0) -> None:
     """Load TensorFlow and make one device visible to it.
 
     device: `cpu`; `gpu:N` for the GPU with index N; or `auto` for the first GPU if there is one, else the CPU.
+    worker: with `auto`, the number of earlier workers on this machine, each of which takes a GPU if there are any.
     GPU memory is allocated as needed. Kernels are made deterministic, so that equal seeds give equal runs and a resumed
     run equals an uninterrupted one.
     Raises `UserError` if the GPU does not exist, or if TensorFlow already runs on other devices in this process.
@@ -52,6 +53,10 @@ def select(device: str) -> None:
         gpus = [gpus[index]]
     elif device == "cpu":
         gpus = []
+    elif worker and gpus:
+        if worker >= len(gpus) > 1:
+            raise UserError(f"there are {len(gpus)} GPUs for more than {worker} workers: use one worker for each GPU")
+        gpus = [gpus[worker % len(gpus)]]  # a job system may show each worker only its own GPU
     if tf.config.get_visible_devices("GPU") != gpus[:1]:
         try:
             tf.config.set_visible_devices(gpus[:1], "GPU")

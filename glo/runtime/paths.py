@@ -91,6 +91,11 @@ def model(run: Path, step: int) -> Path:
     return run / f"model-{step}"
 
 
+def shard(prefix: Path, index: int, count: int) -> Path:
+    """The prefix of the files of a worker's part of the code table, in a checkpoint of several workers."""
+    return prefix.with_name(f"{prefix.name}.codes-{index:05d}-of-{count:05d}")
+
+
 def manifest(prefix: Path) -> Path:
     """The manifest of a checkpoint. It lists the other files with their checksums, and is written last."""
     return prefix.with_name(f"{prefix.name}.json")

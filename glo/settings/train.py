@@ -109,6 +109,13 @@ class TrainSettings:
         low=0,
         high=0.99999,
     )
+    batch_norm: str = model_setting(
+        "local",
+        "with several workers: normalise by the statistics of each worker's part of the batch, or by those of the "
+        "whole batch, which takes more communication",
+        choices=("local", "synced"),
+        resume=True,
+    )
     # training
     config: str | None = training_setting(
         None,
@@ -222,6 +229,17 @@ class TrainSettings:
     )
     jit: str = machine_setting(
         "auto", "compile the training step with XLA; auto: on GPUs only", choices=("auto", "on", "off"), resume=True
+    )
+    workers: int | None = machine_setting(
+        None,
+        "train with this many processes on this machine, one for each GPU if there are GPUs (default: 1, or those that "
+        "TF_CONFIG or a step of SLURM lists)",
+        low=1,
+        high=4096,
+        stored=False,
+    )
+    worker_timeout: float = machine_setting(
+        300.0, "seconds until all workers must have started", above=0, high=10**6, stored=False
     )
 
     @property

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glo.runtime import files
+from glo.runtime.files import open_regular
 
 MAX_INDEX_BYTES, MAX_NAME_BYTES = 1 << 22, 1000  # an index takes about a hundred bytes a variable
 FOOTER, MAGIC = 48, struct.pack("<Q", 0xDB4775248B80FB57)
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
         """
         shape = self.shape if count is None else (count, *self.shape[1:])
         row = self.dtype.itemsize * math.prod(self.shape[1:])
-        with files.open_regular(self.file) as file:
+        with open_regular(self.file) as file:
             file.seek(self.offset + start * row)
             values = np.fromfile(file, self.dtype, math.prod(shape))
         return values.reshape(shape)
@@ -57,13 +57,18 @@ def data_file(prefix: Path) -> Path:
     return prefix.with_name(f"{prefix.name}.data-00000-of-00001")
 
 
+def files(prefix: Path) -> tuple[Path, Path]:
+    """All files of a checkpoint."""
+    return data_file(prefix), index_file(prefix)
+
+
 def read(prefix: Path) -> dict[str, Entry]:
     """The tensors of a checkpoint by name, not read yet. Together they fill the data file exactly.
 
     Raises `ValueError`, with the reason, if the index is damaged or does not fit the data file, and `OSError` if a
     file cannot be read.
     """
-    with files.open_regular(index_file(prefix)) as file:
+    with open_regular(index_file(prefix)) as file:
         content = file.read(MAX_INDEX_BYTES + 1)
     if len(content) > MAX_INDEX_BYTES:
         raise ValueError("its index is too large")

@@ -19,5 +19,5 @@ class Clock:
     def at(self, step: int) -> dict[str, float]:
         """Return `seconds` of training until now and the number of `images` seen in the first `step` steps."""
         epochs, steps = divmod(step, self._training.steps_per_epoch)
-        images = epochs * len(self._training.images) + steps * self._training.settings.batch_size
+        images = epochs * self._training.size + steps * self._training.settings.batch_size
         return {"seconds": self._before + time.perf_counter() - self._started, "images": images}

@@ -1,6 +1,7 @@
 """Divergence: training stops at a loss, weight or code that is not finite, before the state is drawn or saved."""
 
 import contextlib
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,7 @@ from glo.runtime.errors import UserError
 from glo.runtime.files import WriteError
 from glo.settings import TrainSettings
 from glo.training.saves import Saves
+from glo.workers.crew import Crew
 
 
 class LossWindow:
@@ -28,21 +30,27 @@ class LossWindow:
         new, self._checked = self._losses[self._checked :], len(self._losses)
         return not new or bool(np.isfinite(tf.concat(new, 0).numpy()).all())
 
-    def pop_mean(self) -> tuple[float, int]:
-        """Return the mean loss and the number of images, and empty the window."""
+    def pop_mean(self, crew: Crew) -> tuple[float, int]:
+        """Return the mean loss and the number of images of all workers, and empty the window."""
         values = tf.concat(self._losses, 0).numpy()
         self._losses, self._checked = [], 0
-        return float(values.mean()), len(values)
+        if crew.count == 1:
+            return float(values.mean()), len(values)
+        total, images = crew.sum(np.array([values.sum(), len(values)], np.float32))
+        return float(total / images), int(images)
 
 
-def require_finite(losses: LossWindow, model: GloModel, step: int, saves: Saves, settings: TrainSettings) -> None:
-    """Raise `UserError` if training has diverged.
+def finite(losses: LossWindow, model: GloModel) -> bool:
+    """Whether training has not diverged.
 
     Weights are checked as well as losses, since the losses of a step are computed before its update.
     """
     weights = [*model.generator.weights, *(model.average.weights if model.average else ())]
-    if losses.finite() and all(np.isfinite(weight.numpy()).all() for weight in weights):
-        return
+    return losses.finite() and all(np.isfinite(weight.numpy()).all() for weight in weights)
+
+
+def stop(step: int, saves: Saves, settings: TrainSettings) -> NoReturn:
+    """Raise the `UserError` of training that has diverged."""
     with contextlib.suppress(WriteError):
         saves.wait()
     checkpoint = f"the last good checkpoint is {saves.last}" if saves.last else "no checkpoint was saved before"

@@ -15,6 +15,8 @@ from glo.training.state import Training
 class Dumps:
     """Writes dump_result_<step>.hdf5 at the steps of checkpoints, whether or not these can be saved.
 
+    With several workers, the first one writes its part of the batch.
+
     It holds image and reconstruction, uint8 [B, H, W, C], code, float32 [B, d], and row, int64 [B].
     """
 
@@ -22,16 +24,18 @@ class Dumps:
         self._run, self._training, self._decoder, self._saves = run, training, decoder, saves
 
     def due(self, step: int) -> bool:
-        return self._training.settings.dump_result and self._saves.due(step)
+        return self._requested and self._saves.due(step)
 
     def observe(self, step: int, rows: np.ndarray) -> None:
-        """Write the file of a step. Raises `files.WriteError`."""
-        codes = self._training.codes(rows)
+        """Write the file of a step, unless no image of the batch is here. Raises `files.WriteError`."""
+        if not len(rows):
+            return
+        codes = self._training.model.table.gather(rows).numpy()
         arrays = {
             "image": self._training.images[rows],
             "reconstruction": self._decoder.images(codes, self._training.conditions(rows)),
             "code": codes,
-            "row": rows,
+            "row": self._training.rows[rows],
         }
         buffer = io.BytesIO()  # since HDF5 does not report a full disk when it closes a file
         with h5py.File(buffer, "w") as file:
@@ -42,5 +46,9 @@ class Dumps:
 
     def finish(self, step: int, rows: np.ndarray) -> None:
         """Write the file of the last step. Raises `files.WriteError`."""
-        if self._training.settings.dump_result:
+        if self._requested:
             self.observe(step, rows)
+
+    @property
+    def _requested(self) -> bool:
+        return self._training.settings.dump_result and self._training.crew.first

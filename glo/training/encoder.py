@@ -129,7 +129,7 @@ def train(prefix: Path, saved: Manifest, dataset: Dataset, max_steps: int | None
     model = GloModel(
         saved.image_shape, unset(n * (1 + settings.copies(n)), saved.dimension), settings, saved.conditions()
     )
-    checkpoint.restore(model, prefix)
+    checkpoint.restore(model, prefix, saved)
     codes = model.table.codes[:n].numpy()
     training = EncoderTraining(model, settings, codes, planned_steps(saved))
     values = encoder_file.variables(training.network, training.optimizer)

@@ -16,8 +16,9 @@ class Figures:
     """Logs every --log_every steps, and at the last step."""
 
     def __init__(
-        self, training: Training, length: Length, clock: Clock, records: Records, losses: LossWindow, bar: tqdm
+        self, training: Training, length: Length, clock: Clock, records: Records | None, losses: LossWindow, bar: tqdm
     ):
+        """records: None except in the first worker."""
         self._training, self._length, self._clock = training, length, clock
         self._records, self._losses, self._bar = records, losses, bar
         self._last_time = time.perf_counter()
@@ -27,7 +28,9 @@ class Figures:
 
     def observe(self, step: int, rows: np.ndarray) -> None:
         """Log averages since the last call. Raises `files.WriteError`."""
-        loss, images = self._losses.pop_mean()
+        loss, images = self._losses.pop_mean(self._training.crew)
+        if self._records is None:
+            return
         now = time.perf_counter()
         speed, self._last_time = images / (now - self._last_time), now
         self._bar.set_postfix(loss=f"{loss:.4f}", images_per_second=f"{speed:.0f}", refresh=False)

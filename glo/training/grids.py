@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from glo import pictures
-from glo.data.lazy_array import Rows
 from glo.data.projection import project
-from glo.data.randomness import Stream, permutation, random_generator
+from glo.data.randomness import Stream, random_generator
 from glo.inference.decoder import Decoder
 from glo.model.losses import build as build_loss
 from glo.runtime import files, paths
@@ -20,30 +19,41 @@ from glo.training.clock import Clock
 from glo.training.progress import Progress
 from glo.training.records import Records
 from glo.training.resume import Length
+from glo.training.sample import Sample
 from glo.training.state import Training
 
 GRID = 64  # images in a grid, the same in every epoch
-SAMPLED = 4096  # at most this many training images are used for samples and for the final PSNR
 LOG_SECONDS = 10  # minimum time between two log lines or TensorBoard pictures, since epochs can take milliseconds
 
 
 class Grids:
     """Draws fixed training images and their reconstructions once an epoch, or less often in long runs.
 
-    There are at most as many grids as an animation has frames.
+    There are at most as many grids as an animation has frames. Only the first worker draws and measures.
     """
 
-    def __init__(self, run: Path, training: Training, decoder: Decoder, length: Length, clock: Clock, records: Records):
+    def __init__(
+        self,
+        run: Path,
+        training: Training,
+        decoder: Decoder,
+        length: Length,
+        clock: Clock,
+        records: Records | None,
+    ):
+        """records: None except in the first worker."""
         self._run, self._training, self._decoder = run, training, decoder
         self._length, self._clock, self._records = length, clock, records
         per_epoch = training.steps_per_epoch
         self._every = per_epoch * math.ceil(length.end / per_epoch / pictures.GIF_FRAMES)
-        order = permutation(len(training.originals), training.settings.seed, Stream.GRID_IMAGES)
+        self._sample = Sample(training)
+        if records is None:
+            return
         files.remove_temporary(paths.grids(run))
-        self._rows, self._sampled = np.sort(order[:GRID]), np.sort(order[:SAMPLED])
-        grid = pictures.grid(training.originals[self._rows], pictures.columns(len(self._rows)))
+        self._rows = np.sort(self._sample.order[:GRID])
+        grid = pictures.grid(self._sample.images(self._rows), pictures.columns(len(self._rows)))
         self._originals = pictures.captioned("training images", grid)
-        self._progress = Progress(training, decoder, order)
+        self._progress = Progress(training, decoder, self._sample)
         self._logged = -math.inf
 
     def due(self, step: int) -> bool:
@@ -51,8 +61,11 @@ class Grids:
 
     def observe(self, step: int, rows: np.ndarray) -> None:
         """Draw the grid and measure the PSNR of training and held-out images. Raises `files.WriteError`."""
+        self._sample.update()
+        if self._records is None:
+            return
         epoch = math.ceil(step / self._training.steps_per_epoch)
-        images = self._decoder.images(self._training.codes(self._rows), self._training.conditions(self._rows))
+        images = self._decoder.images(self._sample.codes(self._rows), self._sample.conditions(self._rows))
         grid = pictures.grid(images, pictures.columns(len(images)))
         picture = pictures.beside(self._originals, pictures.captioned(f"reconstructions, epoch {epoch}", grid))
         pictures.save(paths.grid(self._run, epoch), picture)
@@ -66,16 +79,18 @@ class Grids:
 
     def finish(self) -> None:
         """Write training.gif and loss.png. Raises `files.WriteError`."""
+        if self._records is None:
+            return
         if frames := self._frames():
             pictures.save_gif(paths.animation(self._run), frames)
         pictures.save_loss(paths.loss_curve(self._run), history.read(self._run))
 
     def train_psnr(self) -> tuple[float, int]:
-        """Return the PSNR [dB] of up to `SAMPLED` training images, and their number."""
-        images, loss = Rows(self._training.originals, self._sampled), build_loss(self._training.settings.loss)
-        codes, conditions = self._training.codes(self._sampled), self._training.conditions(self._sampled)
-        reconstruction = self._decoder.measure(codes, images, loss, conditions)
-        return reconstruction.result()["psnr"], len(self._sampled)
+        """Return the PSNR [dB] of the sample of training images, and their number. All workers must call this."""
+        self._sample.update()
+        sample, loss = self._sample, build_loss(self._training.settings.loss)
+        reconstruction = self._decoder.measure(sample.all_codes, sample.all_images, loss, sample.all_conditions)
+        return reconstruction.result()["psnr"], len(sample.all_codes)
 
     def _frames(self) -> list[np.ndarray]:
         """Read the grids that the animation shows, uint8 [h, w, 3]. Those that cannot be read are skipped."""
@@ -94,7 +109,7 @@ class Grids:
     def _samples(self) -> np.ndarray:
         """Draw images uint8 [GRID, H, W, C] with the Gaussian sampler, which is the fastest to fit."""
         seed = self._training.settings.seed
-        gaussian = Gaussian.fit(self._training.codes(self._sampled), seed)
+        gaussian = Gaussian.fit(self._sample.all_codes, seed)
         random = random_generator(seed, Stream.PROGRESS_SAMPLES)
         codes = project(gaussian.draw(GRID, random), self._training.settings.projection)
-        return self._decoder.images(codes, self._training.conditions(random.choice(self._sampled, GRID)))
+        return self._decoder.images(codes, random.choice(self._sample.all_conditions, GRID))

@@ -21,6 +21,8 @@ from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 from glo.settings import TrainSettings, fields
 from glo.training import bundle
+from glo.workers import shards
+from glo.workers.cluster import MAX_WORKERS
 
 FORMAT = 1
 MAX_BYTES = 1 << 20
@@ -37,6 +39,8 @@ class Manifest:
     """step: steps taken. settings: the run's stored settings. data: see `describe`. files: SHA-256 by file name.
 
     numerics: what the bits of the run depend on besides, see `glo.runtime.device.numerics`; {} in older checkpoints.
+    shards: number of workers, each of which has written its rows of the code table to files of their own if there were
+    several.
     """
 
     step: int
@@ -45,11 +49,16 @@ class Manifest:
     files: dict[str, str]
     format: int = FORMAT
     numerics: dict[str, Any] = field(default_factory=dict)
+    shards: int = 1
 
     def resolved(self, prefix: Path) -> TrainSettings:
         """The settings, checked like any other input."""
         settings = {"precision": "float32", **self.settings}  # the only precision before there was this setting
         return fields.resolve(TrainSettings, fields.Layer(str(paths.manifest(prefix)), settings))
+
+    def shard_prefixes(self, prefix: Path) -> list[Path]:
+        """The prefixes of the files with the code table; none if it is in the same files as all else."""
+        return [paths.shard(prefix, i, self.shards) for i in range(self.shards)] if self.shards > 1 else []
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -94,7 +103,7 @@ def difference(manifest: Manifest, dataset: Dataset) -> str | None:
     """How a dataset differs from the checkpoint's, in words; None if it is the same."""
     for name, value in describe(dataset).items():
         if manifest.data.get(name) != value:
-            return f"its {name} is {_short(value)} and the checkpoint's {_short(manifest.data.get(name))}"
+            return f"its {name} is {short(value)} and the checkpoint's {short(manifest.data.get(name))}"
     return None
 
 
@@ -185,7 +194,7 @@ def read(prefix: Path) -> Manifest:
         if actual != expected:
             raise UserError(f"{part} is damaged (its checksum differs): {_another(prefix)}")
     try:
-        _check_contents(manifest, settings, bundle.read(prefix))
+        _check_contents(manifest, settings, prefix)
     except (OSError, ValueError) as error:
         raise UserError(f"{prefix} is not a sound checkpoint ({error}): {_another(prefix)}") from None
     return manifest
@@ -218,8 +227,10 @@ def _parse(prefix: Path) -> Manifest:
     if len(shape) != 3 or shape[2] not in (1, 3) or max(shape) > MAX_SIDE:
         raise ValueError("its image shape is not one of images")
     _check_condition(data)
-    if sums.keys() != {part.name for part in (bundle.index_file(prefix), bundle.data_file(prefix))}:
-        raise ValueError(f"it does not list the two other files of {prefix.name}")
+    if type(manifest.shards) is not int or not 1 <= manifest.shards <= MAX_WORKERS:
+        raise ValueError("its number of shards is not one of workers")
+    if sums.keys() != {file.name for part in (prefix, *manifest.shard_prefixes(prefix)) for file in bundle.files(part)}:
+        raise ValueError(f"it does not list the other files of {prefix.name}")
     if not all(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) for value in sums.values()):
         raise ValueError("it lists files without their checksums")
     return manifest
@@ -237,17 +248,20 @@ def _check_condition(data: dict[str, Any]) -> None:
     raise ValueError("it does not name the classes or attributes of the condition")
 
 
-def _check_contents(manifest: Manifest, settings: TrainSettings, entries: dict[str, bundle.Entry]) -> None:
+def _check_contents(manifest: Manifest, settings: TrainSettings, prefix: Path) -> None:
     """Raise `ValueError` unless step, code table and conditions are those that the manifest states.
 
     This comes before a model of that size is built, for which a forged manifest could ask all memory.
     """
-    step, codes = entries.get("step"), entries.get("table/codes")
+    entries, n = bundle.read(prefix), manifest.training_images
+    step = entries.get("step")
     if step is None or (step.dtype, step.shape) != (np.int64, ()) or step.read() != manifest.step:
         raise ValueError("it holds another step than its manifest states")
-    n = manifest.training_images
-    if codes is None or codes.shape != (n * (1 + settings.copies(n)), manifest.dimension):
-        raise ValueError("it holds other codes than its manifest states")
+    for i, part in enumerate(manifest.shard_prefixes(prefix) or [prefix]):
+        codes = (bundle.read(part) if manifest.shards > 1 else entries).get("table/codes")
+        rows = shards.length(n, i, manifest.shards) * (1 + settings.copies(n))
+        if codes is None or codes.shape != (rows, manifest.dimension):
+            raise ValueError("it holds other codes than its manifest states")
     expected, conditions = manifest.conditions(), entries.get("conditions")
     shape = expected.values.shape if expected.names else None
     if shape != (conditions and conditions.shape) or (shape is None) != (settings.conditional is None):
@@ -256,7 +270,10 @@ def _check_contents(manifest: Manifest, settings: TrainSettings, entries: dict[s
 
 def write(prefix: Path, manifest: Manifest) -> None:
     """Complete a checkpoint: every other file of it must lie in place."""
-    files.write_text(paths.manifest(prefix), json.dumps(asdict(manifest), indent=1) + "\n")
+    content = asdict(manifest)
+    if manifest.shards == 1:
+        del content["shards"]  # earlier versions do not know it
+    files.write_text(paths.manifest(prefix), json.dumps(content, indent=1) + "\n")
 
 
 def checksum(path: Path) -> str:
@@ -271,5 +288,6 @@ def _another(prefix: Path) -> str:
     return f"try --checkpoint {paths.model(prefix.parent, others[-1])}" if others else "no other one is in that folder"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as part of an error: of a checksum, the first digits."""
     return value[:12] if isinstance(value, str) else str(value)

@@ -4,36 +4,36 @@ import time
 
 import numpy as np
 
-from glo.data.lazy_array import Rows
 from glo.data.randomness import Stream, random_generator
 from glo.inference import fitting
 from glo.inference.decoder import Decoder
 from glo.inference.neighbors import nearest
 from glo.inference.psnr import psnr
 from glo.model.losses import build as build_loss
+from glo.training.sample import Sample
 from glo.training.state import Training
 
 TRAIN, HELD_OUT = 256, 64  # images
-NEIGHBORS = 4096  # training images among which the nearest one, whose code fitting starts from, is searched
 STEPS = 30  # of fitting; evaluation takes more steps and reaches a PSNR some dB higher
 SHARE = 0.01  # fitting takes at most this share of the time of a run
 
 
 class Progress:
-    """PSNR of training images from their learned codes, and of held-out images from codes fitted to them."""
+    """PSNR of training images from their learned codes, and of held-out images from codes fitted to them.
 
-    def __init__(self, training: Training, decoder: Decoder, order: np.ndarray):
-        """order: int64 [n], a seeded permutation of the training images; the first ones are used."""
-        settings, dataset, originals = training.settings, training.dataset, training.originals
-        self._training, self._decoder = training, decoder
-        self._rows = np.sort(order[:TRAIN])
-        self._images, self._train_conditions = originals[self._rows], training.conditions(self._rows)
+    Fitting starts from the code of the nearest training image of a sample: reading all images could take minutes.
+    """
+
+    def __init__(self, training: Training, decoder: Decoder, sample: Sample):
+        settings, dataset = training.settings, training.dataset
+        self._sample, self._decoder = sample, decoder
+        self._rows = np.sort(sample.order[:TRAIN])
+        self._images = sample.images(self._rows)
         random = random_generator(settings.seed, Stream.PROGRESS_HELD_OUT)
         held_out = np.sort(random.permutation(dataset.test_rows)[:HELD_OUT])
         self._held_out, self._held_out_conditions = dataset.images[held_out], dataset.conditions[held_out]
-        candidates = np.sort(order[:NEIGHBORS])  # reading all images of a large file would take minutes
         if len(self._held_out):
-            self._neighbors = candidates[nearest(self._held_out, Rows(originals, candidates))[1][:, 0]]
+            self._neighbors = nearest(self._held_out, sample.all_images)[1][:, 0]
         self._descend = fitting.make_descent(training.model, build_loss(settings.loss), settings.projection)
         self._started, self._fitting_seconds = time.perf_counter(), 0.0
 
@@ -42,11 +42,11 @@ class Progress:
 
         `heldout_psnr` is left out if fitting has used up its share of the time, but not at the last measurement.
         """
-        values = {"train_psnr": self._psnr(self._training.codes(self._rows), self._train_conditions, self._images)}
+        codes, conditions = self._sample.codes(self._rows), self._sample.conditions(self._rows)
+        values = {"train_psnr": self._psnr(codes, conditions, self._images)}
         start = time.perf_counter()
         if len(self._held_out) and (last or self._fitting_seconds <= SHARE * (start - self._started)):
-            codes = self._training.codes(self._neighbors)
-            conditions = self._held_out_conditions
+            codes, conditions = self._sample.all_codes[self._neighbors], self._held_out_conditions
             *_, best, _ = self._descend(fitting.begin(codes), self._held_out, conditions, 0, STEPS, STEPS)
             values["heldout_psnr"] = self._psnr(best, conditions, self._held_out)
             self._fitting_seconds += time.perf_counter() - start

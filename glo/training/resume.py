@@ -97,10 +97,18 @@ def length(settings: TrainSettings, dataset: Dataset) -> Length:
     return Length(learned, learned + refined, end)
 
 
-def check(plan: Plan, dataset: Dataset, end: int) -> None:
+def check(plan: Plan, dataset: Dataset, end: int, workers: int = 1) -> None:
     """Raise `UserError` for a run that is too large, a checkpoint of other data, or a run without steps left."""
     geometry.check_blocks(dataset.image_shape, plan.settings)
-    check_memory(plan.settings, dataset, gpu=True)  # without TensorFlow, whether there is a GPU is not known
+    if workers > len(dataset.train_rows):
+        raise UserError(f"there are {workers} workers and {len(dataset.train_rows)} training images: use fewer workers")
+    if workers > 1 and plan.settings.jit == "on" and plan.settings.batch_norm == "synced":
+        raise UserError("--jit on cannot compile --batch_norm synced with several workers: drop one of them")
+    if workers > 1 and plan.settings.conditional:  # initial codes are made independent of it by looking at all of them
+        raise UserError("--conditional trains with one worker only: drop --workers")
+    check_memory(
+        plan.settings, dataset, gpu=True, workers=workers
+    )  # without TensorFlow, whether there is a GPU is not known
     if plan.manifest is None:
         return
     manifest.check_dataset(plan.manifest, dataset, plan.start)
@@ -114,9 +122,8 @@ def check(plan: Plan, dataset: Dataset, end: int) -> None:
         logger.warning("the schedule now covers %d steps instead of %d: learning rates change from here on", new, old)
 
 
-def check_memory(settings: TrainSettings, dataset: Dataset, gpu: bool) -> None:
-    """Raise `UserError` if training needs more than the free memory. gpu: the model is not in host memory."""
-    parts = footprint.training(
-        settings, dataset.image_shape, dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
-    )
+def check_memory(settings: TrainSettings, dataset: Dataset, gpu: bool, workers: int = 1) -> None:
+    """Raise `UserError` if a worker needs more than the free memory. gpu: the model is not in host memory."""
+    n, condition_size = len(dataset.train_rows), dataset.conditions.shape[1]
+    parts = footprint.training(settings, dataset.image_shape, dataset.dimension, n, condition_size, workers)
     footprint.require(parts, "training", gpu)

@@ -5,6 +5,7 @@
 A step consists of three functions: `gradients` of a batch, `reduce` over workers, and `apply`.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,15 +14,17 @@ import numpy as np
 import tensorflow as tf
 
 from glo.data.randomness import Stream
-from glo.model.batch_norm import frozen_statistics
+from glo.model.batch_norm import frozen_statistics, synced_statistics
 from glo.model.codes import adam, project
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
 from glo.model.losses import build as build_loss
 from glo.model.precision import computing_in
+from glo.model.row_noise import row_normal
 from glo.model.schedules import descent_factor, noise_factor, rate_factor
 from glo.runtime import device
 from glo.settings import TrainSettings
+from glo.workers.crew import ALONE, Crew
 
 HALVING_STEPS = 10_000  # the learning rate halves after this many steps with --lr_weight_decay
 REFINEMENT_ALPHA = 6.0  # step size of the first update of refinement
@@ -60,27 +63,45 @@ def gradients(
     inputs: tf.Tensor,
     condition: tf.Tensor,
     images: tf.Tensor,
+    size: tf.Tensor,
+    present: tf.Tensor | None,
     parts: tuple[str, ...],
 ) -> tuple[tf.Tensor, Gradients]:
     """Compute losses float32 [B] and the gradients of `parts`, a subset of "generator" and "codes".
 
     inputs: codes with their noise, float32 [B, d]. condition: float32 [B, k]. images: uint8 [B, H, W, C].
+    size: by which the sum of losses is divided, a scalar float32; B gives their mean. present: float32 [B], 0 for
+    images that do not count; None if all do.
     """
     weights = model.generator.trainable_variables if "generator" in parts else []
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         with computing_in(model.generator, precision):
             losses = loss(model.decode(inputs, condition, training=True), normalize_pixels(images))
-        mean = tf.reduce_mean(losses)
+        mean = tf.reduce_sum(losses if present is None else losses * present) / size
     *weight_gradients, code_gradients = tape.gradient(mean, [*weights, inputs])
     # The mean divides the gradient of each sample's own loss by B, which would slow down codes.
-    code_gradients *= tf.cast(tf.shape(inputs)[0], tf.float32)
+    code_gradients *= size
     return losses, Gradients(weight_gradients, code_gradients if "codes" in parts else None)
 
 
-def reduce(grads: Gradients) -> Gradients:
-    """Average the generator's gradients over workers. With one worker, this is the identity."""
-    return grads
+def reduce(model: GloModel, grads: Gradients, size: tf.Tensor, count: tf.Tensor, crew: Crew) -> Gradients:
+    """Turn the generator's gradients of all workers into those of the mean loss of the whole batch.
+
+    Moving statistics of batch normalisation become their averages over workers. All is sent at once. With one worker,
+    this is the identity.
+    size: by which each worker has divided its sum of losses. count: number of images of this worker, a scalar float32.
+    """
+    if crew.count == 1 or not grads.generator:
+        return grads
+    statistics = model.generator.non_trainable_variables
+    summands = [size * gradient for gradient in grads.generator] + [count * variable for variable in statistics]
+    flat = crew.total(tf.concat([count[None], *(tf.reshape(summand, [-1]) for summand in summands)], 0))
+    means = tf.split(flat[1:] / flat[0], [summand.shape.num_elements() for summand in summands])
+    means = [tf.reshape(mean, summand.shape) for mean, summand in zip(means, summands, strict=True)]
+    for variable, mean in zip(statistics, means[len(grads.generator) :], strict=True):
+        variable.assign(mean)
+    return grads._replace(generator=means[: len(grads.generator)])
 
 
 def apply(model: GloModel, rows: tf.Tensor, codes: tf.Tensor, grads: Gradients, rates: Rates) -> None:
@@ -92,36 +113,59 @@ def apply(model: GloModel, rows: tf.Tensor, codes: tf.Tensor, grads: Gradients, 
         model.table.update(rows, codes, grads.codes, rates.alpha)
 
 
-def make_step(model: GloModel, settings: TrainSettings, learned: int) -> Step:
-    """Compile the training step. learned: number of steps that the schedules cover."""
-    loss = build_loss(settings.loss)
+def make_step(
+    model: GloModel, settings: TrainSettings, learned: int, crew: Crew = ALONE, rows_of_all: np.ndarray | None = None
+) -> Step:
+    """Compile the training step.
 
-    # XLA may compile only this part, which is the expensive one: the code table is not on the device.
-    @tf.function(jit_compile=device.jit(settings.jit))
+    learned: number of steps that the schedules cover. crew: the workers, each of which takes the step with its part of
+    the batch, which may be empty. rows_of_all: the row of the code table of all workers, int64 [m], of each row of this
+    worker; None if there is one worker.
+    """
+    loss = build_loss(settings.loss)
+    synced = crew.count > 1 and settings.batch_norm == "synced"
+
+    # XLA may compile only this part, which is the expensive one: the code table is not on the device. It cannot compile
+    # sums over workers.
+    @tf.function(jit_compile=device.jit(settings.jit) and not synced)
     def compiled_gradients(
-        inputs: tf.Tensor, condition: tf.Tensor, images: tf.Tensor, parts: tuple[str, ...]
+        inputs: tf.Tensor,
+        condition: tf.Tensor,
+        images: tf.Tensor,
+        size: tf.Tensor,
+        present: tf.Tensor | None,
+        parts: tuple[str, ...],
     ) -> tuple[tf.Tensor, Gradients]:
-        if "generator" in parts:
-            return gradients(model, loss, settings.precision, inputs, condition, images, parts)
-        with frozen_statistics(model.generator):  # the pass that updates the generator has updated them
-            return gradients(model, loss, settings.precision, inputs, condition, images, parts)
+        with contextlib.ExitStack() as statistics:
+            if synced:
+                statistics.enter_context(synced_statistics(model.generator, crew.total, present))
+            if "generator" not in parts:  # the pass that updates the generator has updated them
+                statistics.enter_context(frozen_statistics(model.generator))
+            return gradients(model, loss, settings.precision, inputs, condition, images, size, present, parts)
 
     @tf.function(input_signature=_batch(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        own, present = tf.shape(rows)[0], None
+        if crew.count > 1:
+            rows, images, present = _never_empty(rows, images)
         codes, condition = model.table.gather(rows), model.condition(rows)
-        noise, rates = _noise(model, settings, learned, tf.shape(codes)), _rates(model, settings, learned)
+        noise = _noise(model, settings, learned, rows if rows_of_all is None else tf.gather(rows_of_all, rows))
+        rates = _rates(model, settings, learned)
         inputs = codes if noise is None else codes + noise
+        count = tf.cast(own, tf.float32)
+        # Several workers must divide by the same number, for gradients that pass through synced statistics.
+        size = count if crew.count == 1 else tf.constant(settings.batch_size, tf.float32)
         initial_losses = None
         for parts in PASSES[settings.update]:
-            losses, grads = compiled_gradients(inputs, condition, images, parts)
+            losses, grads = compiled_gradients(inputs, condition, images, size, present, parts)
             initial_losses = losses if initial_losses is None else initial_losses
             if grads.codes is not None:
-                grads = grads._replace(codes=grads.codes + 2 * settings.code_decay * codes)
-            apply(model, rows, codes, reduce(grads), rates)
+                grads = grads._replace(codes=(grads.codes + 2 * settings.code_decay * codes)[:own])
+            apply(model, rows[:own], codes[:own], reduce(model, grads, size, count, crew), rates)
         if model.average:
             _update_average(model.average, model.generator, settings.ema, model.step)
         model.step.assign_add(1)
-        return _nan_where_not_finite(initial_losses, model.table.gather(rows))
+        return _nan_where_not_finite(initial_losses[:own], model.table.gather(rows[:own]))
 
     return step
 
@@ -143,7 +187,7 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
         return losses, tape.gradient(losses, codes)
 
     @tf.function(input_signature=_batch(model))
-    def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    def compiled_step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         target, codes, condition = normalize_pixels(images), model.table.gather(rows), model.condition(rows)
         first = second = tf.zeros_like(codes)
         initial_losses = tf.zeros_like(codes[:, 0])
@@ -158,7 +202,25 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
         model.step.assign_add(1)
         return _nan_where_not_finite(initial_losses, codes)
 
+    def step(rows: np.ndarray, images: np.ndarray) -> tf.Tensor:
+        if len(rows):
+            return compiled_step(rows, images)
+        model.step.assign_add(1)  # the part of a worker may be empty
+        return tf.zeros(0)
+
     return step
+
+
+def _never_empty(rows: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Add row 0 with a black image to an empty batch, because some kernels fail if there are no images.
+
+    Returns rows, images, and 1 for images that were in the batch, else 0, float32 [B].
+    """
+    missing = tf.cast(tf.equal(tf.shape(rows)[0], 0), tf.int32)
+    ends = tf.stack([0, missing])
+    present = tf.pad(tf.ones_like(rows, tf.float32), ends[None])
+    padded = tf.pad(images, tf.concat([ends[None], tf.zeros((3, 2), tf.int32)], 0))
+    return tf.pad(rows, ends[None]), tf.ensure_shape(padded, images.shape), present
 
 
 def _batch(model: GloModel) -> list[tf.TensorSpec]:
@@ -174,12 +236,15 @@ def _rates(model: GloModel, settings: TrainSettings, learned: int) -> Rates:
     return Rates(rate, settings.alpha * factor)
 
 
-def _noise(model: GloModel, settings: TrainSettings, learned: int, shape: tf.Tensor) -> tf.Tensor | None:
-    """Noise that is added to the codes at the model's step, float32 [B, d]; None without --code_noise."""
+def _noise(model: GloModel, settings: TrainSettings, learned: int, rows: tf.Tensor) -> tf.Tensor | None:
+    """Noise that is added to the codes of `rows` at the model's step, float32 [B, d]; None without --code_noise.
+
+    It depends on the seed, the step and the row, and not on the other rows of the batch.
+    """
     if not settings.code_noise:
         return None
     key = tf.constant([settings.seed, Stream.CODE_NOISE], tf.int64)
-    noise = tf.random.stateless_normal(shape, tf.random.experimental.stateless_fold_in(key, model.step))
+    noise = row_normal(tf.random.experimental.stateless_fold_in(key, model.step), rows, model.dimension)
     return settings.code_noise * noise_factor(model.step, learned, settings.noise_schedule) * noise
 
 

@@ -103,10 +103,10 @@ def copied(saved, tmp_path):
 def restored(prefix, model):
     """The values that a checkpoint restores, by name; None if it is refused."""
     try:
-        manifest.read(prefix)
+        read = manifest.read(prefix)
         for variable in checkpoint.variables(model).values():
             variable.assign(np.full_like(variable.numpy(), 77))
-        checkpoint.restore(model, prefix)
+        checkpoint.restore(model, prefix, read)
     except UserError:
         return None
     return {name: variable.numpy() for name, variable in checkpoint.variables(model).items()}

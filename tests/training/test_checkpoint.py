@@ -41,7 +41,7 @@ def test_restoring_gives_every_variable_back(tmp_path, monkeypatch, block):
         variable.assign(variable + 1 if variable.dtype != "uint32" else variable)
     model.table.visits.assign_add(np.arange(10))
     prefix = save(tmp_path, 7, model)
-    checkpoint.restore(other, prefix)
+    checkpoint.restore(other, prefix, manifest.read(prefix))
     for a, b in zip(model.variables, other.variables, strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(model.optimizer.variables, other.optimizer.variables, strict=True):
@@ -64,7 +64,7 @@ def test_a_save_holds_the_values_of_its_step(tmp_path):
         variable.assign(variable + 1)
     model.step.assign_add(1)
     saver.wait()
-    checkpoint.restore(other, saver.saved)
+    checkpoint.restore(other, saver.saved, manifest.read(saver.saved))
     for name, variable in checkpoint.variables(other).items():
         np.testing.assert_array_equal(variable, before[name], err_msg=name)
 
@@ -90,7 +90,7 @@ def test_a_model_of_other_settings_is_refused(tmp_path):
     prefix = save(tmp_path)
     for changes in ({"channels": 8}, {"code_optimizer": "sgd"}, {"generator_optimizer": "sgd"}):
         with pytest.raises(UserError, match="does not fit"):
-            checkpoint.restore(made(**changes), prefix)
+            checkpoint.restore(made(**changes), prefix, manifest.read(prefix))
 
 
 def test_only_the_newest_are_kept(tmp_path):
@@ -230,7 +230,7 @@ def test_a_checkpoint_of_images_of_another_shape_is_refused(tmp_path):
     prefix = save(tmp_path)
     model = GloModel((16, 16, 3), samples(10, (16, 16, 3), 3)[1], SETTINGS)
     with pytest.raises(UserError, match="does not fit"):
-        checkpoint.restore(model, prefix)
+        checkpoint.restore(model, prefix, manifest.read(prefix))
 
 
 @pytest.mark.parametrize("name", ["model-5.json", "model-5.index", "model-5.data-00000-of-00001"])

@@ -9,7 +9,7 @@ from glo.data.lazy_array import Rows
 from glo.inference.decoder import Decoder
 from glo.model.glo_model import GloModel
 from glo.settings import TrainSettings
-from glo.training import progress
+from glo.training import progress, sample
 from glo.training.state import Training
 from tests.support import samples
 
@@ -31,16 +31,17 @@ class RecordingArray:
 def test_only_a_sample_of_the_training_images_is_read(monkeypatch):
     """A dataset may contain millions of images, too many for a search for the neighbors of held-out images."""
     monkeypatch.setattr(progress, "TRAIN", 3)
-    monkeypatch.setattr(progress, "NEIGHBORS", 7)
+    monkeypatch.setattr(sample, "SAMPLED", 7)
     array, codes = samples(60, (8, 8, 1), 3)
     images, settings = RecordingArray(array), TrainSettings(channels=4)
     train_images = Rows(images, np.arange(50))
     dataset = SimpleNamespace(
-        images=images, train_images=train_images, test_rows=np.arange(50, 60), conditions=unconditional(60)
+        images=images, train_rows=np.arange(50), test_rows=np.arange(50, 60), conditions=unconditional(60)
     )
     model = GloModel((8, 8, 1), codes[:50], settings)
-    order = np.random.default_rng(0).permutation(50)
-    training = Training(settings, dataset, train_images, model, None)
-    values = progress.Progress(training, Decoder(model), order).measure(last=True)
+    training = Training(settings, dataset, train_images, np.arange(50), model, None)
+    chosen = sample.Sample(training)
+    values = progress.Progress(training, Decoder(model), chosen).measure(last=True)
     assert np.isfinite([values["train_psnr"], values["heldout_psnr"]]).all()
-    assert images.rows_read == {*order[:7].tolist(), *range(50, 60)}
+    assert len(chosen.order) == 7
+    assert images.rows_read == {*chosen.order.tolist(), *range(50, 60)}

@@ -9,6 +9,7 @@ import tensorflow as tf
 from glo.data.randomness import Stream
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import build as build_loss
+from glo.model.row_noise import row_normal
 from glo.model.schedules import descent_factor, noise_factor
 from glo.settings import TrainSettings
 from glo.training import checkpoint
@@ -50,7 +51,7 @@ def test_noise_is_added_to_inputs_and_not_to_codes():
     key = tf.random.experimental.stateless_fold_in(
         tf.constant([5, Stream.CODE_NOISE], tf.int64), tf.constant(25, tf.int64)
     )
-    inputs = codes + 0.3 * 0.75 * tf.random.stateless_normal((4, 6), key)
+    inputs = codes + 0.3 * 0.75 * row_normal(key, tf.constant(ROWS, tf.int64), 6)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         losses = build_loss("mse")(model.generator(inputs, training=True), normalize_pixels(images[ROWS]))
