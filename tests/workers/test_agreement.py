@@ -79,3 +79,11 @@ def test_an_error_of_one_worker_ends_the_other(home, which):
     errors = refusals(home, pair(), each=each)
     assert "no dataset TOY in nowhere/toy" in errors[which]
     assert f"worker {which} (localhost:" in errors[1 - which]
+
+
+def test_conditional_models_train_with_one_worker(home):
+    images, codes = samples(42, (8, 8, 1), 6, seed=1)
+    label = np.arange(42, dtype=np.int32) % 2
+    write_flat(home / "labelled/TOY", images, codes, split=(np.arange(42) >= 33).astype(np.uint8), label=label)
+    for error in refusals(home, pair(), "--data_dir", "labelled", "--conditional"):
+        assert "--conditional trains with one worker only" in error
