@@ -77,6 +77,7 @@ def train(flags: "Layer", crew: "Crew") -> int:
         if crew.first:
             log.to_file(paths.log(run))
             files.write_text(paths.config(run), fields.write_yaml(settings))
+        crew.advice = f"; continue with: python trainer.py --checkpoint {run} --workers {crew.count}"
         log.logger.info("%s: %d steps, %s", run, length.end, f"from {plan.start}" if plan.start else "from scratch")
         return loop.train(run, training, length)
 

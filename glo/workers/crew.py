@@ -35,6 +35,7 @@ class Crew:
     """A run of one worker: sums are those of its own values, and messages those that it sends."""
 
     index, count = 0, 1
+    advice = ""  # what a user can do if a worker is lost, which follows the line that names it
     local_index, local_count = 0, 1  # among the workers on this machine
 
     @property
@@ -160,7 +161,7 @@ class Member(Crew):
         time.sleep(OWN_ERROR_SECONDS)
         if not self._leaving:
             with suppress(OSError):
-                os.write(self._stderr, terminal.printable(f"error: {verdict}").encode() + b"\n")
+                os.write(self._stderr, terminal.printable(f"error: {verdict}{self.advice}").encode() + b"\n")
             os._exit(2)
 
 

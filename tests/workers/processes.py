@@ -38,7 +38,7 @@ def started(home, *args, environment=None):
         process.stderr.close()
 
 
-def train(home, *args, timeout=240):
+def train(home, *args, timeout=600):
     """Run trainer.py to its end; returns its log. It must succeed."""
     with started(home, *SETTINGS, *args) as process:
         log = process.communicate(timeout=timeout)[1]
@@ -73,7 +73,7 @@ def index_of(number):
     return json.loads(config)["task"]["index"]
 
 
-def wait_for(condition, process, seconds=120):
+def wait_for(condition, process, seconds=300):
     """Wait until condition() is true and return its value. The process must not end before."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

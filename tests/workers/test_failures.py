@@ -64,6 +64,7 @@ def test_the_others_end_if_a_worker_is_killed(home, whole, victim):
         assert process.returncode == 2, log
     assert f"worker {victim} " in error_of(log)
     assert "lost" in error_of(log)
+    assert f"continue with: python trainer.py --checkpoint train_dir/{newest(home, prefix).name} --workers 2" in log
     assert_continues(home, prefix, whole)
 
 
