@@ -45,7 +45,7 @@ class RestoredRun:
         rows = self._n * (1 + self.settings.copies(self._n))
         conditions = saved.conditions()
         self.model = GloModel(saved.image_shape, unset(rows, saved.dimension), self.settings, conditions)
-        checkpoint.restore(self.model, prefix)
+        checkpoint.restore(self.model, prefix, saved)
         if self.model.conditions is not None:
             conditions = replace(conditions, values=self.model.conditions.numpy())
         self.conditions: Conditions = conditions
