@@ -52,10 +52,10 @@ class Stream(IntEnum):
     ENCODER_CODES = 2**63 - 61
     ENCODER_SHIFTS = 2**63 - 62
     VERDICT_IMAGES = 2**63 - 63
-    EXPLORER_STOCK = 2**63 - 71
+    SHARDS = 2**63 - 71
     DIRECTION_CODES = 2**63 - 81
     EDITED_IMAGES = 2**63 - 82
-    SHARDS = 2**63 - 91
+    EXPLORER_STOCK = 2**63 - 91
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -69,11 +69,13 @@ def train(run: Path, training: Training, length: Length) -> int:
             losses.add((learn if step < length.learned else refine)(rows, images))
             step += 1
             due = [observer for observer in observers if observer.due(step)]
-            if due or step % CHECK_EVERY == 0 or (crew.count == 1 and interrupt.received):
+            if due or step % CHECK_EVERY == 0:
                 check()  # before observers use the state
             for observer in due:
                 tolerate(observer.observe, step, rows)
             bar.update()
+            if crew.count == 1:
+                received = interrupt.received
         if step > first:
             check()
             tolerate(dumps.finish, step, rows)
