@@ -28,7 +28,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser and not workers"
 
 test-browser: $(VENV)/.installed-browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser
@@ -38,7 +38,7 @@ test-faults: $(VENV)/.installed-test
 	$(BIN)/python -m tests.faults.campaign --kills 100
 
 test-workers: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests/workers
+	$(BIN)/python -m pytest tests/workers -m "not browser"
 	$(BIN)/python -m tests.workers.campaign --kills 10
 
 lint: $(VENV)/.installed-test

@@ -22,7 +22,7 @@ from tests.workers.processes import (
     workers,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.workers]
 
 
 def error_of(log):
