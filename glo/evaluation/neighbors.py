@@ -27,29 +27,29 @@ def run(session: Session) -> dict[str, Any]:
     everyone = np.arange(len(codes))
     rows = session.choose(everyone, SHOWN if labels is None else LEFT_OUT, Stream.LEFT_OUT_NEIGHBORS)
     left_out = Rows(session.dataset.images, session.dataset.train_rows[rows])
-    found = {
+    by_space = {
         "codes": _others(rows, nearest(codes[rows], codes, count + 1)[1]),
         "pixels": _others(rows, nearest(left_out, session.images, count + 1)[1]),
     }
-    panels, measured = [_panel(session, "training images", left_out, found)], {}
+    panels, measured = [_panel(session, "training images", left_out, by_space)], {}
     if labels is not None:
-        measured["train"] = _accuracies(session, found, session.dataset.train_rows[rows])
+        measured["train"] = _accuracies(session, by_space, session.dataset.train_rows[rows])
     if len(session.held_out):
         images, fit = session.held_out_fit
-        found = {
+        by_space = {
             "codes": nearest(fit.codes, codes, count)[1],
             "pixels": nearest(images, session.images, count)[1],
         }
-        panels.append(_panel(session, "held-out images", images, found))
+        panels.append(_panel(session, "held-out images", images, by_space))
         if labels is not None:
-            measured["test"] = _accuracies(session, found, session.held_out)
+            measured["test"] = _accuracies(session, by_space, session.held_out)
     else:
         logger.warning("%s holds no held-out images: only training images are compared", session.dataset.path)
     pictures.save(session.path("neighbors", "png"), pictures.below(*panels))
     if labels is None:
         logger.info("%s has no labels: the neighbors are shown, and nothing is classified", session.dataset.path)
     for split, result in measured.items():
-        for space in found:
+        for space in by_space:
             text = ", ".join(f"k = {k} {100 * accuracy:.1f} %" for k, accuracy in result[space].items())
             logger.info("labels of %d %s images by k-NN of %s: %s", result["n"], split, space, text)
     return {"neighbors": measured}
@@ -65,7 +65,7 @@ def _others(rows: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
     return neighbors[keep].reshape(len(rows), -1)
 
 
-def _accuracies(session: Session, found: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:
+def _accuracies(session: Session, by_space: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, Any]:
     """For each space, the accuracy of k-NN by k, as far as there are k neighbors. rows: of the file, int64 [n]."""
     labels = session.dataset.labels
     known = labels[session.dataset.train_rows]
@@ -75,16 +75,16 @@ def _accuracies(session: Session, found: dict[str, np.ndarray], rows: np.ndarray
             for k in KS
             if k <= neighbors.shape[1]
         }
-        for space, neighbors in found.items()
+        for space, neighbors in by_space.items()
     }
     return {"n": len(rows), **accuracies}
 
 
-def _panel(session: Session, name: str, images: np.ndarray | Rows, found: dict[str, np.ndarray]) -> np.ndarray:
+def _panel(session: Session, name: str, images: np.ndarray | Rows, by_space: dict[str, np.ndarray]) -> np.ndarray:
     """Some images, evenly chosen, and on the right of each the training images nearest to it in each space."""
     shown = np.unique(np.linspace(0, len(images) - 1, SHOWN).round().astype(int))
     grids = [pictures.captioned("image", pictures.grid(images[shown], 1))]
-    for space, neighbors in found.items():
+    for space, neighbors in by_space.items():
         rows = neighbors[shown, :NEIGHBORS]
         grid = pictures.grid(session.images[rows.ravel()], rows.shape[1])
         grids.append(pictures.captioned(f"nearest training images by {space}", grid))

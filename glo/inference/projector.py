@@ -70,9 +70,11 @@ def require_free(folder: Path, force: bool) -> None:
         own = config.read_text(encoding="utf-8", errors="replace").startswith(MARK)
     except OSError:  # there is none
         own = False
-    taken = [path for path in (config, data) if path.exists()]
-    if taken and not (own or force):
-        raise UserError(f"{taken[0]} was not written by --projector: add --force to replace it, or choose --output_dir")
+    existing = [path for path in (config, data) if path.exists()]
+    if existing and not (own or force):
+        raise UserError(
+            f"{existing[0]} was not written by --projector: add --force to replace it, or choose --output_dir"
+        )
 
 
 def write(folder: Path, step: int, kinds: list[Points]) -> None:

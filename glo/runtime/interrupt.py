@@ -40,7 +40,7 @@ def raising() -> Iterator[None]:
             os._exit(128 + number)
         raise Interrupted(number)
 
-    with _handlers(handle) as numbers:
+    with handling(handle) as numbers:
         if signal.SIGINT in numbers:  # Python's own handler would print a traceback while Python exits
             atexit.register(signal.signal, signal.SIGINT, signal.SIG_DFL)
         try:
@@ -64,7 +64,7 @@ def delayed() -> Iterator[None]:
             os._exit(128 + number)
         received.append(number)
 
-    with _handlers(handle):
+    with handling(handle):
         yield
     if received:
         raise Interrupted(received[0])
@@ -83,7 +83,7 @@ class Interrupt:
         self._announce = announce
 
     def __enter__(self) -> "Interrupt":
-        self._handlers = _handlers(lambda *_: None)  # the system writes the numbers of handled signals to the pipe
+        self._handlers = handling(lambda *_: None)  # the system writes the numbers of handled signals to the pipe
         self._numbers = self._handlers.__enter__()
         if self._numbers:
             self._read_end, self._write_end = os.pipe()
@@ -113,7 +113,7 @@ class Interrupt:
 
 
 @contextmanager
-def _handlers(handler: Callable[[int, FrameType | None], Any]) -> Iterator[tuple[int, ...]]:
+def handling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[tuple[int, ...]]:
     """Handle all signals that are not ignored, and yield their numbers; none in a thread other than the main one."""
     numbers: tuple[int, ...] = ()
     if threading.current_thread() is threading.main_thread():

@@ -106,13 +106,8 @@ def _passing_on(crew: Sequence[subprocess.Popen]) -> Iterator[list[int]]:
             if process.poll() is None:
                 process.send_signal(number)
 
-    numbers = [number for number in interrupt.SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    previous = {number: signal.signal(number, handle) for number in numbers}
-    try:
+    with interrupt.handling(handle):
         yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class _Relay(threading.Thread):

@@ -46,8 +46,8 @@ def address(run):
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(run), "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
-            found = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in server.stderr)
-            yield next(filter(None, found))[0]
+            addresses = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in server.stderr)
+            yield next(filter(None, addresses))[0]
         finally:
             server.terminate()
 

@@ -77,8 +77,8 @@ def test_training_images_held_out_images_and_samples_beside_the_events(run):
     for index, row in enumerate(np.flatnonzero(TRAIN)):
         top, left = 8 * (index // 10), 8 * (index % 10)
         np.testing.assert_array_equal(sprite[top : top + 8, left : left + 8], images[row, ..., 0])
-    found = json.loads((run / "eval-2/metrics.json").read_text())
-    assert found["projector"] == {"training": 75, "held-out": 10, "sample": 6}
+    metrics = json.loads((run / "eval-2/metrics.json").read_text())
+    assert metrics["projector"] == {"training": 75, "held-out": 10, "sample": 6}
 
 
 def test_a_seeded_choice_in_another_folder(run, tmp_path, monkeypatch):
@@ -93,15 +93,15 @@ def test_a_seeded_choice_in_another_folder(run, tmp_path, monkeypatch):
 
 def test_k_nearest_neighbors_classify_as_scikit_learns(run, tmp_path):
     evaluate(run, "--neighbors", "--output_dir", tmp_path)
-    found = json.loads((tmp_path / "metrics.json").read_text())["neighbors"]
-    assert (found["train"]["n"], found["test"]["n"]) == (75, 15)
+    measured = json.loads((tmp_path / "metrics.json").read_text())["neighbors"]
+    assert (measured["train"]["n"], measured["test"]["n"]) == (75, 15)
     images, _ = contents()
     points = {
         "codes": tf.train.load_checkpoint(str(run / "model-2")).get_tensor("table/codes"),
         "pixels": images[TRAIN].reshape(75, -1).astype(float),
     }
     for space, known in points.items():
-        assert list(found["train"][space]) == list(found["test"][space]) == ["1", "5", "20"]
+        assert list(measured["train"][space]) == list(measured["test"][space]) == ["1", "5", "20"]
         right = [
             KNeighborsClassifier(1)
             .fit(np.delete(known, row, 0), np.delete(LABELS[TRAIN], row))
@@ -109,11 +109,11 @@ def test_k_nearest_neighbors_classify_as_scikit_learns(run, tmp_path):
             == LABELS[TRAIN][row]
             for row in range(75)
         ]
-        assert found["train"][space]["1"] == pytest.approx(np.mean(right))
+        assert measured["train"][space]["1"] == pytest.approx(np.mean(right))
         assert 0.3 < np.mean(right) < 1
     held_out = images[~TRAIN].reshape(15, -1).astype(float)
     expected = KNeighborsClassifier(1).fit(points["pixels"], LABELS[TRAIN]).score(held_out, LABELS[~TRAIN])
-    assert found["test"]["pixels"]["1"] == pytest.approx(expected)
+    assert measured["test"]["pixels"]["1"] == pytest.approx(expected)
     picture = np.asarray(Image.open(tmp_path / "neighbors_default.png"))
     assert picture.shape[0] > 2 * 10 * 56
     assert picture.std() > 20
@@ -121,8 +121,8 @@ def test_k_nearest_neighbors_classify_as_scikit_learns(run, tmp_path):
 
 def test_an_image_is_not_its_own_neighbor():
     # The second and the third point are the same, and the fourth one is hidden by duplicates.
-    found = neighbors._others(np.array([0, 2, 9]), np.array([[0, 4, 5], [1, 2, 3], [6, 7, 8]]))
-    np.testing.assert_array_equal(found, [[4, 5], [1, 3], [6, 7]])
+    others = neighbors._others(np.array([0, 2, 9]), np.array([[0, 4, 5], [1, 2, 3], [6, 7, 8]]))
+    np.testing.assert_array_equal(others, [[4, 5], [1, 3], [6, 7]])
 
 
 def test_without_labels_there_is_the_picture_and_one_line(home, run, tmp_path):

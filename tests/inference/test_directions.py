@@ -33,19 +33,19 @@ def fit(codes, members, labels=0):
 
 @pytest.mark.parametrize(("agreement", "least"), [(0.5, 0.99), (0.8, 0.95)])
 def test_planted_effects_are_found_where_means_and_weights_miss_them(agreement, least):
-    found = fit(*planted(agreement))
-    for step, axis in zip(found.conditional, np.eye(D), strict=False):
+    fitted = fit(*planted(agreement))
+    for step, axis in zip(fitted.conditional, np.eye(D), strict=False):
         assert cosine(step, axis) > least
-    assert cosine(found.weights[0], np.eye(D)[0]) < 0.8  # because the noise of axes 0 and 2 is correlated
+    assert cosine(fitted.weights[0], np.eye(D)[0]) < 0.8  # because the noise of axes 0 and 2 is correlated
     if agreement != 0.5:
-        assert cosine(found.difference[0], np.eye(D)[0]) < 0.9
+        assert cosine(fitted.difference[0], np.eye(D)[0]) < 0.9
 
 
 def test_moving_along_a_direction_keeps_the_score_of_the_other_attribute():
     codes, members = planted(agreement=0.85)
-    found = fit(codes, members)
+    fitted = fit(codes, members)
     change = {
-        direction: (found.scores(found.move(codes, "0", 1, "none", direction)) - found.scores(codes)).mean(axis=0)
+        direction: (fitted.scores(fitted.move(codes, "0", 1, "none", direction)) - fitted.scores(codes)).mean(axis=0)
         for direction in directions.DIRECTIONS
     }
     np.testing.assert_allclose(change["conditional"][0], change["difference"][0], rtol=1e-4)
@@ -56,34 +56,34 @@ def test_moving_along_a_direction_keeps_the_score_of_the_other_attribute():
 def test_the_formula_in_the_coordinates_of_codes():
     """Not whitened: distances by the inverse covariance, effects by least squares."""
     codes, members = planted(agreement=0.7)
-    found = fit(codes, members)
+    fitted = fit(codes, members)
     covariance = np.cov(codes, rowvar=False, bias=True)
     effects = np.linalg.lstsq(np.concatenate([members, np.ones((N, 1))], axis=1), codes, rcond=None)[0]
     for i, other in enumerate((1, 0)):
-        weights = found.weights[other]
+        weights = fitted.weights[other]
         penalty = np.outer(weights, weights) / (weights @ covariance @ weights)
         precision = np.linalg.inv(covariance)
         expected = np.linalg.solve(precision + penalty, precision @ effects[i])
-        assert cosine(found.conditional[i], expected) > 0.9999
+        assert cosine(fitted.conditional[i], expected) > 0.9999
 
 
 def test_strength_one_is_the_distance_of_the_class_means():
     codes, members = planted(agreement=0.7)
-    found = fit(codes, members)
-    scores = found.scores(codes)
+    fitted = fit(codes, members)
+    scores = fitted.scores(codes)
     for i, has in enumerate(members.T):
         distance = scores[has, i].mean() - scores[~has, i].mean()
         for direction in directions.DIRECTIONS:
-            moved = found.scores(found.move(codes, str(i), 1, "none", direction))
+            moved = fitted.scores(fitted.move(codes, str(i), 1, "none", direction))
             np.testing.assert_allclose((moved - scores)[:, i], distance, rtol=1e-4)
-        step = found.move(np.zeros((1, D), np.float32), str(i), 1, "none", "difference")[0]
+        step = fitted.move(np.zeros((1, D), np.float32), str(i), 1, "none", "difference")[0]
         np.testing.assert_allclose(step, codes[has].mean(axis=0) - codes[~has].mean(axis=0), atol=1e-6)
 
 
 def test_moved_codes_are_projected():
     codes, members = planted(agreement=0.5)
-    found = fit(codes, members)
-    moved = found.move(codes, "1", -40, "ball")
+    fitted = fit(codes, members)
+    moved = fitted.move(codes, "1", -40, "ball")
     assert moved.dtype == np.float32
     assert np.linalg.norm(moved, axis=1).max() <= 1 + 1e-6
 
@@ -94,23 +94,23 @@ def test_labels_move_to_their_class_and_not_to_another(labels):
     numbers = random.integers(0, labels, 3000)
     codes = (random.standard_normal((3000, D)) * 0.05).astype(np.float32)
     codes[np.arange(3000), numbers] += 0.3
-    found = fit(codes, numbers[:, None] == np.arange(labels), labels)
-    assert np.mean(found.predict(codes).argmax(axis=1) == numbers) > 0.98
-    np.testing.assert_array_equal(found.predict(codes).sum(axis=1), 1)
-    moved = found.move(codes, "1", 3, "none")
-    assert np.mean(found.predict(moved)[:, 1]) > 0.99
+    fitted = fit(codes, numbers[:, None] == np.arange(labels), labels)
+    assert np.mean(fitted.predict(codes).argmax(axis=1) == numbers) > 0.98
+    np.testing.assert_array_equal(fitted.predict(codes).sum(axis=1), 1)
+    moved = fitted.move(codes, "1", 3, "none")
+    assert np.mean(fitted.predict(moved)[:, 1]) > 0.99
     expected = np.eye(D)[1] - np.delete(np.eye(D)[:labels], 1, axis=0).mean(axis=0)
-    assert cosine(found.conditional[1], expected) > 0.99
+    assert cosine(fitted.conditional[1], expected) > 0.99
 
 
 def test_labels_and_attributes_are_fitted_together():
     """Label and attribute mostly agree; the label moves axis 0, the attribute axis 1."""
     codes, members = planted(agreement=0.8)
     together = np.stack([~members[:, 0], members[:, 0], members[:, 1]], axis=1)
-    found = fit(codes, together, labels=2)
-    for step, axis, least in zip(found.conditional[1:], np.eye(D), (0.95, 0.95), strict=False):
+    fitted = fit(codes, together, labels=2)
+    for step, axis, least in zip(fitted.conditional[1:], np.eye(D), (0.95, 0.95), strict=False):
         assert cosine(step, axis) > least
-    np.testing.assert_allclose(found.conditional[0], -found.conditional[1], atol=1e-4)
+    np.testing.assert_allclose(fitted.conditional[0], -fitted.conditional[1], atol=1e-4)
 
 
 def test_an_attribute_that_is_nearly_another_one_is_not_moved_to_infinity():
@@ -156,7 +156,7 @@ def test_more_attributes_than_dimensions():
     random = np.random.default_rng(0)
     codes = random.standard_normal((400, 2)).astype(np.float32)
     members = codes @ random.standard_normal((2, 5)) > 0
-    found = fit(codes, members)
-    assert np.isfinite(found.conditional).all()
+    fitted = fit(codes, members)
+    assert np.isfinite(fitted.conditional).all()
     for i in range(5):
-        assert np.linalg.norm(found.conditional[i]) > 0
+        assert np.linalg.norm(fitted.conditional[i]) > 0

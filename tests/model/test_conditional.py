@@ -62,8 +62,8 @@ def test_a_training_step_by_hand():
         losses = tf.reduce_mean(tf.square(decoded - normalize_pixels(images[rows])), axis=(1, 2, 3))
         mean = tf.reduce_mean(losses)
     *to_weights, to_codes = tape.gradient(mean, [*twin.generator.trainable_variables, z])
-    found = make_step(model, settings, learned=100)(rows, images[rows])
-    np.testing.assert_allclose(found, losses, rtol=1e-5)
+    step_losses = make_step(model, settings, learned=100)(rows, images[rows])
+    np.testing.assert_allclose(step_losses, losses, rtol=1e-5)
     for variable, before, gradient in zip(
         model.generator.trainable_variables, twin.generator.trainable_variables, to_weights, strict=True
     ):

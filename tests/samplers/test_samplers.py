@@ -166,16 +166,16 @@ def test_fits_and_draws_repeat_and_follow_the_seed(name, short, monkeypatch):
 @pytest.mark.parametrize("name", ["imle", "flow"])
 @pytest.mark.parametrize(("n", "expected"), [(1, 4), (2, 8), (999, 3996), (1001, 4000)])
 def test_few_codes_take_few_training_steps(name, n, expected, monkeypatch):
-    taken = []
+    steps_of_fits = []
 
     def train(start, loss, batches, steps, name):
-        taken.append(steps)
+        steps_of_fits.append(steps)
         return start
 
     monkeypatch.setattr(network, "train", train)
     monkeypatch.setattr({"imle": imle, "flow": flow}[name], "WIDTH", 8)
     SAMPLERS[name].fit(learned(n), 0)
-    assert taken == [expected]
+    assert steps_of_fits == [expected]
 
 
 @pytest.mark.parametrize("name", ["imle", "flow", "gmm", "kde"])

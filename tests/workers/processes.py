@@ -48,13 +48,13 @@ def train(home, *args, timeout=600):
 
 def members(launcher):
     """The process numbers of all workers of a launcher and of their watchdogs."""
-    found = []
+    numbers = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if f"{LAUNCHER}={launcher.pid}\0" in (folder / "environ").read_text(errors="replace"):
                 state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
-                found += [int(folder.name)] if state != "Z" else []
-    return found
+                numbers += [int(folder.name)] if state != "Z" else []
+    return numbers
 
 
 def workers(launcher):
