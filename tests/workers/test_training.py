@@ -22,7 +22,7 @@ SGD = ["--generator_optimizer", "sgd", "--code_optimizer", "sgd", "--schedule", 
     ("workers", "settings"),
     [
         (2, ["--update", "alternate", "--code_noise", 0.1, "--film", 4, "--code_decay", 0.01]),
-        (4, ["--refine_steps", 2, "--epochs", 9, "--clip_norm", 0.05]),
+        pytest.param(4, ["--refine_steps", 2, "--epochs", 9, "--clip_norm", 0.05], marks=pytest.mark.workers),
     ],
     ids=["2", "4"],
 )
@@ -82,6 +82,7 @@ def test_images_that_stay_in_the_file_change_nothing(home, whole):
         assert_same(whole / f"model-{STEPS}{part}", newest(home, "streamed") / f"model-{STEPS}{part}")
 
 
+@pytest.mark.workers
 def test_another_number_of_workers_continues(home, whole):
     run = home / "train_dir" / "moved-TOY_lr_0.005-20260101-000000"
     shutil.copytree(whole, run)
@@ -98,6 +99,7 @@ def test_another_number_of_workers_continues(home, whole):
     assert [record["step"] for record in records(run) if "loss" in record] == [*range(5, 21, 5), STEPS, 25, 30, 35, 40]
 
 
+@pytest.mark.workers
 def test_all_else_that_training_offers(home):
     """Altered copies, refinement, the average of weights, bfloat16 and a compiled step, which is exact when resumed."""
     more = [
