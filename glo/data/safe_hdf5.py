@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from glo.data import text_probe
+from glo.data import hdf5_probe
 from glo.runtime import files
 from glo.runtime.errors import UserError
 
@@ -73,13 +73,15 @@ def reading(path: Path, advice: str = REBUILD) -> Iterator[None]:
 def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
     """The object `name` directly in `group`, or None if there is none. Links are not followed.
 
-    Raises `UserError` for a soft or external link.
+    Raises `UserError` for a soft or external link, and for a virtual array so damaged that HDF5 would read it forever.
     """
     links, key = group.id.links, name.encode("utf-8", "surrogateescape")
     if not links.exists(key):
         return None
     if links.get_info(key).type != h5py.h5l.TYPE_HARD:
         raise UserError(f"{_where(group, name)} is a link, refused: it could read other files; copy the data in")
+    if hdf5_probe.may_be_virtual(group, key) and not hdf5_probe.ends(group.file.filename, f"{group.name}/{name}"):
+        raise UserError(f"{_where(group, name)} is damaged: it cannot be opened, {REBUILD}")
     return group[name]
 
 
@@ -113,7 +115,7 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
     """The value of an attribute, or None if there is none or it is empty. A single text of any kind is a str.
 
     Texts are taken from the attribute `TEXTS` if they are listed there.
-    Raises `UserError` if it is larger than `MAX_ATTRIBUTE_BYTES`, has more than `text_probe.MAX_TEXTS` texts, or is so
+    Raises `UserError` if it is larger than `MAX_ATTRIBUTE_BYTES`, has more than `hdf5_probe.MAX_TEXTS` texts, or is so
     damaged that HDF5 would read it forever.
     """
     if name not in node.attrs:
@@ -124,9 +126,9 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str) -> Any:
     if stored.shape is None:
         return None
     count = math.prod(stored.shape)
-    if count * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES or (stored.dtype.hasobject and count > text_probe.MAX_TEXTS):
+    if count * stored.dtype.itemsize > MAX_ATTRIBUTE_BYTES or (stored.dtype.hasobject and count > hdf5_probe.MAX_TEXTS):
         raise UserError(f"{node.file.filename}: the attribute '{name}' of {count} values is too large: remove it")
-    if stored.dtype.hasobject and not text_probe.ends(node.file.filename, node.name):
+    if stored.dtype.hasobject and not hdf5_probe.ends(node.file.filename, node.name):
         raise UserError(f"{node.file.filename} is damaged: the texts in its attributes cannot be read, {REBUILD}")
     value = node.attrs[name]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -226,9 +226,30 @@ def test_old_texts_whose_heap_has_no_end_are_refused(tmp_path, layout):
     assert word == "refused"
 
 
-@pytest.mark.parametrize("layout", ["flat", "grouped"])
-def test_damaged_heaps_of_old_texts_are_refused_or_read(tmp_path, layout):
-    content = old_file(tmp_path, layout).read_bytes()
+def virtual_file(folder, libver):
+    """A dataset whose images are a virtual array of 30 parts. Its only heap holds the mapping."""
+    images, codes = samples(6)
+    layout = h5py.VirtualLayout((30, *images.shape[1:]), images.dtype)
+    for part in range(30):
+        layout[part] = h5py.VirtualSource(f"other-{part}.hdf5", "image", images.shape)[0]
+    with h5py.File(folder / "data.hdf5", "w", libver=libver) as file:
+        file.create_virtual_dataset("image", layout)
+        file["code"] = codes
+    return folder / "data.hdf5"
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_virtual_arrays_whose_heap_has_no_end_are_refused(tmp_path, libver):
+    content = bytearray(virtual_file(tmp_path, libver).read_bytes())
+    *_, free = heaps(content)
+    content[free + 8 : free + 16] = bytes(8)
+    (word,) = outcomes(tmp_path, [{"data.hdf5": bytes(content)}], None, read_old)
+    assert word == "refused"
+
+
+@pytest.mark.parametrize("layout", ["flat", "grouped", "virtual"])
+def test_damaged_heaps_are_refused_or_read(tmp_path, layout):
+    content = (virtual_file(tmp_path, "latest") if layout == "virtual" else old_file(tmp_path, layout)).read_bytes()
     places, mutations = list(heaps(content)), []
     for seed in range(8 * SCALE):
         random, damaged = np.random.default_rng(seed), bytearray(content)
