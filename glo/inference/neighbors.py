@@ -5,6 +5,7 @@ import numpy as np
 from glo.data.lazy_array import Rows
 
 BLOCK_BYTES = 1 << 28  # float32 pixels of the images that are compared at once
+FEW = 8  # for at most this many neighbors, repeated searches for the minimum are faster than a partition
 QUERIES, IMAGES = 1024, 8192  # at most this many are compared at once: their distances take some tens of megabytes
 
 
@@ -37,8 +38,13 @@ def _within(queries: np.ndarray, images: np.ndarray, k: int) -> tuple[np.ndarray
     # |q - x|^2 - |q|^2 has the same order along each row and takes only one matrix product.
     squares = queries @ (-2 * images.T)
     squares += np.einsum("ij,ij->i", images, images)
-    if k == 1:
-        indices = squares.argmin(axis=1)[:, None]
+    if k <= FEW:
+        columns = np.empty((len(queries), min(k, len(images))), np.int64)
+        everyone = np.arange(len(queries))
+        for column in columns.T:
+            column[:] = squares.argmin(axis=1)
+            squares[everyone, column] = np.inf
+        indices = np.sort(columns, axis=1)
     else:
         indices = np.sort(np.argpartition(squares, min(k, len(images)) - 1, axis=1)[:, :k], axis=1)
     # Computed from differences, since the sums above are rounded: the distance of an image to itself is exactly 0.
