@@ -16,6 +16,7 @@ LEAST = 20  # held-out images, and samples, of a cell that is measured
 ITERATIONS = 20  # of k-means
 FITTED = 20_000  # training images that k-means is fitted to, at most
 NORMAL = 1.96  # half the width of a 95 % interval, in standard errors
+NEGLIGIBLE = 0.015  # a difference of `nearer` that does not count, even if it is significant
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,19 @@ class Copying:
     c_t: float | None
     nearer: Share | None
     authentic: float
+
+    def side(self, fits: "Copying | None" = None) -> int | None:
+        """1 if samples are nearer to training images than others are, -1 if they are farther, 0 if neither.
+
+        The others are held-out images or, if `fits` is given and measured, decoded fits of them, which are as blurred
+        as samples. None if `nearer` is not measured.
+        """
+        if self.nearer is None:
+            return None
+        expected = fits.nearer if fits and fits.nearer else Share(0.5, 0.0)
+        difference = self.nearer.value - expected.value
+        error = np.hypot(self.nearer.error, expected.error)
+        return int(np.sign(difference)) if abs(difference) > max(NEGLIGIBLE, NORMAL * error) else 0
 
 
 class TrainingSet:
