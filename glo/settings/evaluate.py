@@ -100,7 +100,9 @@ class EvalSettings:
         False, "list the directions of --attributes, and how well they predict attributes and labels of held-out images"
     )
     metrics: bool = task_setting(
-        False, "measure how samples differ from held-out images, and how well images are reconstructed"
+        False,
+        "measure how samples differ from held-out images, whether they copy training images, and how well images "
+        "are reconstructed",
     )
     projector: bool = task_setting(
         False,
