@@ -1,5 +1,6 @@
 """The task `metrics`: numbers for the quality of reconstructions and samples, with those of real images beside them."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,9 @@ def run(session: Session) -> dict[str, Any]:
     sampled = _compare(extractor, real, real_features, generated, generated_features)
     floor = _compare(extractor, real, real_features, training, training_features)
     logger.info("comparing samples with their nearest training images")
+    some = slice(None, None, math.ceil(n / SEARCHED))  # spread evenly: the held-out images are in the file's order
     for name, features in (("memorisation_share", pixels), ("memorisation_share_shifted", spectra)):
-        shares = memorization.share_and_control(generated[:SEARCHED], session.images, real[:SEARCHED], features)
+        shares = memorization.share_and_control(generated[some], session.images, real[some], features)
         sampled[name], floor[name] = shares
     held_out, fit = session.held_out_fit
     fits = extractors.features(extractor, decoder.images(fit.codes, fit.conditions))
