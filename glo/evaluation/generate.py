@@ -70,10 +70,15 @@ def describe(session: Session, image_class: ImageClass | None) -> str:
 
 def log_scores(session: Session, title: str, sampler: Fitted) -> None:
     """Log the scores of a sampler on held-out codes."""
-    scores = {name: value for name, value in session.scores(sampler).items() if value is not None}
-    names = [name for name in ("log_likelihood", "energy_distance") if name in scores]
-    text = ", ".join(f"{name.replace('_', ' ')} {scores[name]:.4g}" for name in names)
-    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, text or "no scores")
+    scores, texts = session.scores(sampler), []
+    if scores["log_likelihood"] is not None:
+        texts.append(f"log likelihood {scores['log_likelihood']:.4g}")
+    if scores["fitted_log_likelihood"] is not None and texts:
+        texts[-1] += f" ({scores['fitted_log_likelihood']:.4g} of codes that it was fitted to)"
+    if scores["energy_distance"] is not None:
+        texts.append(f"energy distance {scores['energy_distance']:.4g}")
+    text = ", ".join(texts) or "no scores"
+    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, text)
 
 
 def _export(images: np.ndarray, folder: Path, force: bool) -> None:

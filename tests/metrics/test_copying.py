@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import mannwhitneyu, norm
 
 from glo.metrics import copying
-from glo.metrics.copying import CopyingTest, TrainingSet
+from glo.metrics.copying import Copying, CopyingTest, Share, TrainingSet
 from glo.samplers.gaussian import Gaussian
 from glo.samplers.kde import Kernel
 
@@ -122,3 +122,25 @@ def test_membership_reveals_a_sampler_that_copies_and_no_smooth_one():
     ]
     assert shares[0].value > 0.99
     assert shares[1].value == pytest.approx(0.5, abs=0.04)
+
+
+def measured(value, error):
+    return Copying(100, 1, 0.0, Share(value, error), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("samples", "fits", "side"),
+    [
+        (measured(0.60, 0.01), None, 1),
+        (measured(0.60, 0.06), None, 0),  # not significant
+        (measured(0.514, 0.001), None, 0),  # negligible
+        (measured(0.42, 0.01), None, -1),
+        (measured(0.60, 0.01), measured(0.60, 0.01), 0),  # blurred fits are as near
+        (measured(0.50, 0.01), measured(0.42, 0.01), 1),  # blur hides copies
+        (measured(0.56, 0.02), measured(0.51, 0.02), 0),
+        (measured(0.60, 0.01), Copying(8, 0, None, None, 0.5), 1),
+        (Copying(8, 0, None, None, 0.5), None, None),
+    ],
+)
+def test_the_verdict_compares_with_held_out_images_or_their_fits(samples, fits, side):
+    assert samples.side(fits) == side
