@@ -29,7 +29,9 @@ def home(tmp_path_factory):
     labels = (coarse[:, 0, 0, 0] > 127).astype(np.int32)
     write_flat(home / "datasets/BLOBS", images, codes, split=split, label=labels)
     write_flat(home / "datasets/PLAIN", images, codes, split=split)
-    write_flat(home / "datasets/FEW", images, codes, split=(np.arange(N + HELD_OUT) >= N + 15).astype(np.uint8))
+    write_flat(
+        home / "datasets/FEW", images, codes, split=(np.arange(N + HELD_OUT) >= N + HELD_OUT - 5).astype(np.uint8)
+    )
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(home)
         assert_ok(call("trainer.py", "--dataset", "BLOBS", "--max_steps", 2, "--channels", 4, "--batch_size", 16))
@@ -112,7 +114,7 @@ def test_invalid_input_causes_one_line_errors(home, tmp_path):
     (run,) = home.glob("train_dir/*")
     plain = ["--dataset", "PLAIN", "--checkpoint", run]
     assert_one_line_error(call("evaler.py", *plain, *metrics), "no labels", "--extractor InceptionV3")
-    with pytest.raises(UserError, match=r"--metrics needs 10 .* has 75 and 5"):
+    with pytest.raises(UserError, match=r"--metrics needs 10 .* has 99 and 5"):
         requirements.check_dataset(EvalSettings(metrics=True), load("datasets", "FEW"))
     blobs = ["--dataset", "BLOBS", *metrics]
     assert_one_line_error(call("evaler.py", *blobs, "--extractor", "Inception"), "--extractor", "InceptionV3")
