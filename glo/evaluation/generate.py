@@ -1,5 +1,6 @@
 """The task `generate`: images of codes drawn from a sampler that is fitted to the learned codes."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,8 @@ def _copying(session: Session, images: np.ndarray) -> dict[str, Any]:
         logger.info("copying: not measured: there are no two held-out images")
         return {"memorisation_share": None, "copying": None, "near_memorising": None}
     held_out = session.dataset.images[session.choose(rows, 2 * COMPARED, Stream.MEMORIZATION_IMAGES)]
-    share, control = memorization.share_and_control(images, session.images, held_out[::2])
+    step = math.ceil(len(held_out) / COMPARED)
+    share, control = memorization.share_and_control(images, session.images, held_out[::step])
     logger.info(
         "memorisation: %.1f %% of samples are near copies by pixels, and %.1f %% of held-out images",
         100 * share, 100 * control,
