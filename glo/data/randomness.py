@@ -56,6 +56,12 @@ class Stream(IntEnum):
     DIRECTION_CODES = 2**63 - 81
     EDITED_IMAGES = 2**63 - 82
     EXPLORER_STOCK = 2**63 - 91
+    COPYING_CELLS = 2**63 - 101
+    COPYING_HALVES = 2**63 - 102
+    MEMBERSHIP = 2**63 - 103
+    KID_SUBSETS = 2**63 - 104
+    VALIDATION_HALVES = 2**63 - 105
+    COPYING_TRAINING = 2**63 - 106
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:
