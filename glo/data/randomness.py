@@ -62,6 +62,7 @@ class Stream(IntEnum):
     KID_SUBSETS = 2**63 - 104
     VALIDATION_HALVES = 2**63 - 105
     COPYING_TRAINING = 2**63 - 106
+    LEADING = 2**63 - 121
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -13,7 +13,7 @@ from glo.inference import projector
 from glo.model import footprint
 from glo.runtime import files
 from glo.runtime.errors import UserError
-from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
+from glo.settings import EXTRACTORS, MIXTURES, EvalSettings, TrainSettings
 from glo.training import manifest
 
 # Tasks that fit codes.
@@ -25,9 +25,10 @@ PROJECTED = 10_000  # training images of --projector, at most
 def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
     """Raise `UserError` for options that have no effect with the sampler."""
     sampler = settings.sampler_of(trained)
-    if settings.components and sampler != "gmm":
+    if settings.components and sampler not in MIXTURES:
         raise UserError(
-            f"--components {settings.components} needs --sampler gmm, but the sampler is {sampler}: change one of them"
+            f"--components {settings.components} needs --sampler gmm or leading, but the sampler is {sampler}: change "
+            "one of them"
         )
     if sampler == "unit" and trained.conditional is None and (settings.label is not None or settings.per_class):
         raise UserError("the sampler unit is the same for all classes: choose another, such as --sampler gaussian")

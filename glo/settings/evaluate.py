@@ -201,8 +201,8 @@ class EvalSettings:
     )
     components: int | None = sampling_setting(
         None,
-        "number of Gaussians of the sampler gmm (default: that of the run's settings, or chosen by held-out "
-        "likelihood)",
+        "number of Gaussians of the samplers gmm and leading (default: that of the run's settings; otherwise, "
+        "gmm chooses it by held-out likelihood, and leading has one for every 200 codes)",
         **COMPONENTS,
     )
     temperature: float | None = sampling_setting(
