@@ -146,7 +146,12 @@ class EvalSettings:
         (), "put run folders, or a folder of them, side by side in a table and a plot", metavar="RUN"
     )
     # fitting
-    num_fit: int = fitting_setting(1000, "fit at most this many held-out images", low=1)
+    num_fit: int | None = fitting_setting(
+        None,
+        "fit at most this many held-out images (default: 1,000 for --metrics, --encode, --directions and --projector, "
+        "128 for pictures)",
+        low=1,
+    )
     fit_steps: int = fitting_setting(200, "code updates for each fitted image", low=1)
     prior: float | None = fitting_setting(
         None,
@@ -275,6 +280,12 @@ class EvalSettings:
     def strength_values(self) -> tuple[float, ...]:
         """The numbers of --strengths."""
         return parse_strengths(self.strengths)
+
+    @property
+    def most_fitted(self) -> int:
+        """At most this many held-out images are fitted: --num_fit, or its default for the tasks."""
+        figures = self.metrics or self.encode or self.directions or self.projector
+        return self.num_fit or (1000 if figures else 128)
 
     def sampler_of(self, trained: TrainSettings) -> str:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
