@@ -18,7 +18,7 @@ from glo.samplers import network
 from glo.samplers.gmm import Mixture
 
 LEADING = 32  # dimensions of the mixture, at most half of all
-CODES = 200  # for each component, by default
+CODES = 400  # for each component, by default
 WIDTH = 512
 STEPS, BATCH = 2000, 256  # of training the network
 LEAST_VARIANCE = 1e-12  # of a direction, relative to the first one

@@ -207,7 +207,7 @@ class EvalSettings:
     components: int | None = sampling_setting(
         None,
         "number of Gaussians of the samplers gmm and leading (default: that of the run's settings; otherwise, "
-        "gmm chooses it by held-out likelihood, and leading has one for every 200 codes)",
+        "gmm chooses it by held-out likelihood, and leading has one for every 400 codes)",
         **COMPONENTS,
     )
     temperature: float | None = sampling_setting(

@@ -193,7 +193,7 @@ class TrainSettings:
     components: int | None = sampling_setting(
         None,
         "number of Gaussians of the samplers gmm (default: chosen by held-out likelihood) and leading (default: one "
-        "for every 200 codes)",
+        "for every 400 codes)",
         resume=True,
         **COMPONENTS,
     )

@@ -170,8 +170,8 @@ def test_leading_predicts_the_other_directions_from_a_mixture_of_the_leading_one
     assert fitted.log_likelihood(new) == pytest.approx(expected, abs=0.1)
 
 
-def test_leading_has_a_component_for_every_200_codes_and_needs_two_dimensions(short):
-    assert len(SAMPLERS["leading"].fit(learned(1000), 0).weights) == 5
+def test_leading_has_a_component_for_every_400_codes_and_needs_two_dimensions(short):
+    assert len(SAMPLERS["leading"].fit(learned(1000), 0).weights) == 2
     with pytest.raises(UserError, match="--sampler leading needs codes of at least 2 dimensions: use --sampler gmm"):
         SAMPLERS["leading"].fit(np.zeros((10, 1), np.float32), 0)
 
