@@ -56,6 +56,14 @@ class Stream(IntEnum):
     DIRECTION_CODES = 2**63 - 81
     EDITED_IMAGES = 2**63 - 82
     EXPLORER_STOCK = 2**63 - 91
+    POSTERIOR_NOISE = 2**63 - 111
+    GENERATED_CODES = 2**63 - 112
+    SUBSPACE = 2**63 - 113
+    CODED_IMAGES = 2**63 - 114
+    INVERSION_STARTS = 2**63 - 115
+    PENALTY_DIRECTIONS = 2**63 - 116
+    MIDPOINTS = 2**63 - 117
+    UNFITTED_CODES = 2**63 - 118
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:
