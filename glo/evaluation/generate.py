@@ -36,7 +36,7 @@ def run(session: Session) -> dict[str, Any]:
     codes, images = codes[: settings.num_samples], images[: settings.num_samples]
     title = describe(session, session.image_class)
     some = images[:NEIGHBORS]
-    neighbors = session.images[nearest(some, session.images)[1][:, 0]]
+    neighbors = session.seen_images[nearest(some, session.seen_images)[1][:, 0]]
     picture = pictures.below(
         pictures.captioned(f"samples, {title}", pictures.grid(images[:SHOWN], pictures.columns(len(images[:SHOWN])))),
         pictures.captioned("some of these samples", pictures.grid(some, len(some))),
@@ -100,4 +100,4 @@ def _memorisation_share(session: Session, images: np.ndarray) -> float | None:
     if not len(rows):
         return None
     held_out = session.dataset.images[session.choose(rows, COMPARED, Stream.MEMORIZATION_IMAGES)]
-    return memorization.share(images, session.images, held_out)
+    return memorization.share(images, session.seen_images, held_out)

@@ -29,9 +29,9 @@ def run(session: Session) -> dict[str, Any]:
     that of held-out images. Results depend only on the checkpoint, the dataset and the settings.
     """
     dataset, settings, decoder = session.dataset, session.settings, session.run.decoder
-    n = min(settings.num_metric_samples, len(dataset.test_rows), len(session.images))
+    n = min(settings.num_metric_samples, len(dataset.test_rows), len(session.seen_images))
     real = dataset.images[session.choose(dataset.test_rows, n, Stream.MEASURED_HELD_OUT)]
-    training = session.images[session.choose(np.arange(len(session.images)), n, Stream.MEASURED_TRAINING)]
+    training = dataset.images[session.choose(dataset.seen_rows, n, Stream.MEASURED_TRAINING)]
     generated = decoder.images(*session.draw(session.sampler, n, None))
     extractor = extractors.make(settings, dataset)
     real_features, training_features, generated_features = (
@@ -45,7 +45,7 @@ def run(session: Session) -> dict[str, Any]:
     sampled = _compare(extractor, real, real_features, generated, generated_features)
     floor = _compare(extractor, real, real_features, training, training_features)
     logger.info("comparing samples with their nearest training images")
-    share, control = memorization.share_and_control(generated, session.images, real)
+    share, control = memorization.share_and_control(generated, session.seen_images, real)
     sampled["memorisation_share"], floor["memorisation_share"] = share, control
     held_out, fit = session.held_out_fit
     return {

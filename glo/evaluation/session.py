@@ -47,6 +47,11 @@ class Session:
         return self.dataset.train_images
 
     @property
+    def seen_images(self) -> Rows:
+        """The images that the generator learned from, uint8 [m, H, W, C]. Of a GAN, `images` are some of them."""
+        return self.dataset.seen_images
+
+    @property
     def sampler_name(self) -> str:
         """The sampler of --sampler, by default that of the run's settings."""
         return self.settings.sampler_of(self.run.settings)

@@ -102,6 +102,9 @@ class EvalSettings:
     metrics: bool = task_setting(
         False, "measure how samples differ from held-out images, and how well images are reconstructed"
     )
+    rivals: bool = task_setting(
+        False, "measure what --compare --table rivals shows of a run, in the same way for every --method"
+    )
     projector: bool = task_setting(
         False,
         "write codes of training images, held-out images and samples, with thumbnails, for the embedding projector of "
@@ -243,6 +246,11 @@ class EvalSettings:
         None, "tf.es2017.min.js of TensorFlow.js 4.22.0 (default: downloaded once into a cache folder)", metavar="FILE"
     )
     # output
+    table: str = output_setting(
+        "all",
+        "what --compare prints: all figures of each run, or the methods side by side, means over seeds",
+        choices=("all", "rivals"),
+    )
     prefix: str = output_setting("default", "last word of the names of the files that are written", **NAME)
     output_dir: str | None = output_setting(
         None, "folder to write to (default: <run>/eval-<step>; --train_dir with --compare)", metavar="DIR"
@@ -302,6 +310,8 @@ class EvalSettings:
         tasks = [field.name for field in dataclasses.fields(self) if field.metadata["group"] == "tasks"]
         if self.compare and (self.checkpoint or any(self.requests(name) for name in tasks if name != "compare")):
             raise UserError("--compare reads the results of earlier evaluations: drop --checkpoint and the other tasks")
+        if self.table != "all" and not self.compare:
+            raise UserError(f"--table {self.table} is a table of --compare: add --compare with run folders")
         if self.label is not None and self.per_class:
             raise UserError("--label generates one class and --per_class all of them: drop one")
         if self.label is not None and self.metrics:

@@ -276,6 +276,11 @@ class TrainSettings:
         """Whether the method learns an encoder along with the generator."""
         return self.method in ("pca", "autoencoder", "vae")
 
+    @property
+    def single_sampler(self) -> str:
+        """The distribution that the codes follow if it is N(0, I), otherwise one Gaussian that is fitted to them."""
+        return "unit" if self.method in ("vae", "gan") else "gaussian"
+
     def copies(self, n: int) -> int:
         """Number of altered copies of each of n training images that --augment_to requires."""
         return max(0, -(-self.augment_to // n) - 1)

@@ -164,9 +164,9 @@ def locate(path: str) -> tuple[Path, bool]:
     raise UserError(f"no checkpoint {prefix}: give a run folder, or <run folder>/model-<step>")
 
 
-def require_encoder(prefix: Path) -> None:
-    """Raise `UserError` if a checkpoint has no encoder."""
-    if not paths.encoder(prefix).exists():
+def require_encoder(prefix: Path, settings: TrainSettings) -> None:
+    """Raise `UserError` if a checkpoint has no encoder. settings: of its run."""
+    if not (settings.has_encoder or paths.encoder(prefix).exists()):
         raise UserError(f"{prefix} has no encoder: type python trainer.py --checkpoint {prefix} --encoder")
 
 
