@@ -53,13 +53,14 @@ def plan(flags: Layer) -> Plan:
     changes = [flags]
     if requested.config:
         changes.insert(0, fields.read_yaml(Path(requested.config)))
-    if any({"epochs", "minutes"} & layer.values.keys() for layer in changes):
+    given = {name for layer in changes for name in layer.values}
+    if {"epochs", "minutes"} & given:
         del saved_settings["max_steps"]  # it would end the run before the new number of epochs
-    if saved_settings["epochs"]:
-        del saved_settings["minutes"]  # which have become epochs
+    if "minutes" in given and not resume:
+        del saved_settings["epochs"]  # the steps of the new run are timed
     for layer in changes:
         methods.check(before.method, layer)
-    settings = fields.resolve(TrainSettings, *methods.budgeted(Layer(str(start), saved_settings), *changes))
+    settings = fields.resolve(TrainSettings, Layer(str(start), saved_settings), *methods.budgeted(*changes))
     if resume and settings.precision == "auto":  # a run keeps the precision that was chosen when it began
         settings = dataclasses.replace(settings, precision=before.precision)
     for field in dataclasses.fields(TrainSettings):

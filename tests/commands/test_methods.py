@@ -8,7 +8,7 @@ import yaml
 
 import glo
 from tests.runs import assert_same, evaluate, metrics, newest, records, tensors, train
-from tests.support import assert_ok, assert_one_line_error, call
+from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
 pytestmark = pytest.mark.slow
 RIVALS = ("pca", "autoencoder", "vae", "gan")
@@ -52,11 +52,31 @@ def test_a_method_trains_is_resumed_exactly_and_evaluated_by_all_tasks(home, met
         np.testing.assert_allclose(run.encoder.codes(run.dataset.train_images[:]), run.codes, rtol=1e-3, atol=1e-4)
 
 
-def test_the_table_of_rivals(home):
-    for method in ("glo", "autoencoder"):
-        start(method, f"table-{method}", "--epochs", 1)
-        evaluate("--checkpoint", newest(home, f"table-{method}"), "--rivals", "--num_metric_samples", 10,
-                 "--extractor", "classifier")  # fmt: skip
+def test_the_table_of_rivals(home, monkeypatch):
+    """Two seeds of GLO and a GAN, which has codes of ten images alone, measured by the same task."""
+    monkeypatch.setattr("glo.features.classifier.MIN_STEPS", 2)
+    monkeypatch.setattr("glo.data.dataset.CODED", 10)
+    images, codes = samples(60, (8, 8, 1), 3)
+    split, label = (np.arange(60) >= 40).astype(np.uint8), np.arange(60, dtype=np.int32) % 2
+    write_flat(home / "datasets/RIVALS", images, codes, split=split, label=label)
+    runs = []
+    for method, seed in (("glo", 0), ("glo", 1), ("gan", 0)):
+        train("--dataset", "RIVALS", "--method", method, "--seed", seed, "--prefix", f"rival-{method}", "--epochs", 1)
+        runs.append(newest(home, f"rival-{method}"))
+        evaluate("--checkpoint", runs[-1], "--rivals", "--fit_steps", 3)
+    (folder,) = runs[-1].glob("eval-*")
+    measured = metrics(folder)["rivals"]
+    assert measured["n"] == 20
+    assert measured["frechet"].keys() == {
+        "training", "training_few", "reconstructions", "gaussian", "mixture", "midpoints"
+    }  # fmt: skip
+    assert measured["encoder_psnr"] is None
+    result = call("evaler.py", "--compare", *runs, "--table", "rivals", "--output_dir", "compared")
+    assert_ok(result)
+    rows = [line.split(" | ") for line in result.stdout.splitlines() if line.startswith("| RIVALS")]
+    assert [row[1:3] for row in rows] == [["glo", "2"], ["gan", "1"]]
+    psnr = [metrics(next(run.glob("eval-*")))["rivals"]["train_psnr"] for run in runs[:2]]
+    assert rows[0][3] == f"{np.mean(psnr):.1f} ± {abs(psnr[0] - psnr[1]) / 2:.1f}"
 
 
 def test_refusals(home):

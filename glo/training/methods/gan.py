@@ -7,6 +7,7 @@ descent on the reconstruction loss, from the code of the nearest of some generat
 """
 
 import math
+from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
@@ -93,32 +94,26 @@ class _Inversion:
     """The step that finds the codes of the images of a batch."""
 
     def __init__(self, training: Training):
-        self._training, self._starts = training, None
+        self._training = training
         loss, scale = build_loss(training.settings.loss), math.sqrt(training.model.dimension)
         self._descend = fitting.make_descent(training.model, loss, training.settings.projection, scale=scale)
 
     def __call__(self, rows: np.ndarray, images: np.ndarray) -> dict[str, tf.Tensor]:
-        model = self._training.model
+        model, (codes, generated) = self._training.model, self._starts
         conditions = model.condition(rows).numpy()
-        codes = self._nearest(images, conditions)
-        *_, best, losses = self._descend(fitting.begin(codes), images, conditions, 0, UPDATES, UPDATES)
+        starts = codes[nearest(images, generated, 1)[1][:, 0]]
+        *_, best, losses = self._descend(fitting.begin(starts), images, conditions, 0, UPDATES, UPDATES)
         model.table.assign(rows, best)
         model.step.assign_add(1)
         return {"loss": tf.constant(losses)}
 
-    def _nearest(self, images: np.ndarray, conditions: np.ndarray) -> np.ndarray:
-        """For each image, the code float32 [B, d] of the nearest of `STARTS` generated images of its condition."""
-        if self._starts is None:  # the generator has been trained by now
-            self._starts = drawn(self._training, STARTS)
-        codes = np.empty((len(images), self._starts.shape[1]), np.float32)
-        for condition in np.unique(conditions, axis=0):
-            members = (conditions == condition).all(axis=1)
-            generated = Decoder(self._training.model).images(self._starts, np.tile(condition, (len(self._starts), 1)))
-            codes[members] = self._starts[nearest(images[members], generated, 1)[1][:, 0]]
-        return codes
+    @cached_property
+    def _starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """`STARTS` codes float32 [s, d] from N(0, I), and their images under conditions of training images.
 
-
-def drawn(training: Training, n: int) -> np.ndarray:
-    """Codes float32 [n, d] from N(0, I), which depend on the seed alone."""
-    random = random_generator(training.settings.seed, Stream.INVERSION_STARTS)
-    return random.standard_normal((n, training.model.dimension), np.float32)
+        They are computed when they are needed, since the generator has been trained by then.
+        """
+        model, random = self._training.model, random_generator(self._training.settings.seed, Stream.INVERSION_STARTS)
+        codes = random.standard_normal((STARTS, model.dimension), np.float32)
+        conditions = model.condition(random.integers(len(self._training.originals), size=STARTS)).numpy()
+        return codes, Decoder(model).images(codes, conditions)
