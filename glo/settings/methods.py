@@ -25,7 +25,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
     "pca": (*_OF_LEARNED_CODES, *_OF_DESCENT, *_OF_NETWORKS, *_OF_COPIES, "code_decay", "beta", "gradient_penalty"),
     "autoencoder": (*_OF_LEARNED_CODES, "beta"),
     "vae": (*_OF_LEARNED_CODES, "code_decay", "gradient_penalty"),
-    "gan": (*_OF_LEARNED_CODES, *_OF_COPIES, "code_decay", "beta"),
+    "gan": (*_OF_LEARNED_CODES, *_OF_COPIES, "code_decay", "beta", "dump_result"),  # which gives no codes to a batch
 }
 # Codes of other methods have no bound. The samplers of recipes are chosen for the codes of GLO.
 _RIVAL = {"projection": "none", "components": None, "temperature": 1.0}
