@@ -27,8 +27,8 @@ UNUSED: dict[str, tuple[str, ...]] = {
     "vae": (*_OF_LEARNED_CODES, "code_decay", "gradient_penalty"),
     "gan": (*_OF_LEARNED_CODES, *_OF_COPIES, "code_decay", "beta", "dump_result"),  # which gives no codes to a batch
 }
-# Codes of other methods have no bound. The samplers of recipes are chosen for the codes of GLO.
-_RIVAL = {"projection": "none", "components": None, "temperature": 1.0}
+# Codes of other methods have no bound and no optimizer. The samplers of recipes are chosen for the codes of GLO.
+_RIVAL = {"projection": "none", "code_optimizer": "sgd", "components": None, "temperature": 1.0}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "glo": {},
     "pca": {**_RIVAL, "sampler": "gaussian", "epochs": 7, "precision": "float32"},

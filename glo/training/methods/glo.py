@@ -2,6 +2,7 @@
 
 from glo.training.methods.steps import Step, Steps
 from glo.training.state import Training
+from glo.training.step import Step as GloStep
 from glo.training.step import make_refinement, make_step
 
 
@@ -12,5 +13,5 @@ def make_steps(training: Training, learned: int) -> Steps:
     return Steps(_named(learn), _named(make_refinement(model, settings)))
 
 
-def _named(step) -> Step:
+def _named(step: GloStep) -> Step:
     return lambda rows, images: {"loss": step(rows, images)}
