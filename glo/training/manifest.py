@@ -265,7 +265,7 @@ def _check_contents(manifest: Manifest, settings: TrainSettings, prefix: Path) -
             raise ValueError("it holds other codes than its manifest states")
     if settings.method == "pca":  # whose networks have as many inputs as an image has values
         basis = entries.get("state/basis")
-        if basis is None or basis.shape[0] != math.prod(manifest.image_shape):
+        if basis is None or basis.shape[:1] != (math.prod(manifest.image_shape),):
             raise ValueError("it holds a basis of other images than its manifest states")
     expected, conditions = manifest.conditions(), entries.get("conditions")
     shape = expected.values.shape if expected.names else None
