@@ -99,10 +99,11 @@ def test_the_gradient_penalty_of_an_autoencoder(tmp_path):
     training = prepared(tmp_path, "autoencoder", gradient_penalty=1.0)
     images, model = training.originals[:4], training.model
     plain = dataclasses.replace(training, settings=dataclasses.replace(training.settings, gradient_penalty=0.0))
-    total, without = (
-        tf.function(lambda of=of: autoencoder.gradients(of, images, tf.zeros((4, 0)))[2].generator[0])
-        for of in (training, plain)
-    )
+
+    def compiled(of):
+        return tf.function(lambda: autoencoder.gradients(of, images, tf.zeros((4, 0)))[2].generator[0])
+
+    total, without = compiled(training), compiled(plain)
     draws = []
     for step in range(100):
         model.step.assign(step)
