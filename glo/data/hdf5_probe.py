@@ -21,49 +21,58 @@ SECONDS = 2  # of computing; reading takes milliseconds
 MAX_TEXTS = 1 << 16  # texts of an attribute that is tried; `safe_hdf5.attribute` refuses more
 DATA_LAYOUT, CONTINUATION = 0x08, 0x10  # types of the messages in an object's header
 VIRTUAL = 3  # the class in a data layout message
-MAX_HEADER_BYTES = 1 << 16  # objects with larger headers are always tried
+MAX_BLOCKS, MAX_BLOCK_BYTES = 64, 1 << 20  # objects with larger headers are always tried
 
 
 def may_be_virtual(group: h5py.Group, name: bytes) -> bool:
     """Whether the object `name` directly in `group` may be a virtual array, by the bytes of its header.
 
-    HDF5 is not asked, because all its functions that tell this read the mapping. True also if the header continues
-    elsewhere, or if it does not follow the specification of the format (HDF5 File Format Specification, IV.A.1).
+    HDF5 is not asked, because all its functions that tell this read the mapping. True also if the header does not
+    follow the specification of the format (HDF5 File Format Specification, IV.A).
     """
-    file, address = group.file, group.id.links.get_info(name).u
-    header = os.pread(file.id.get_vfd_handle(), MAX_HEADER_BYTES, file.userblock_size + address)
+    file = group.file
+    if file.id.get_create_plist().get_sizes() != (8, 8):  # bytes of an address and of a length
+        return True
     try:
-        return any(kind == CONTINUATION or _is_virtual(kind, message) for kind, message in _messages(header))
-    except (struct.error, ValueError):
+        messages = _messages(file.id.get_vfd_handle(), file.userblock_size, group.id.links.get_info(name).u)
+        return any(kind == DATA_LAYOUT and message[1] == VIRTUAL for kind, message in messages)
+    except (struct.error, IndexError, ValueError, OverflowError, OSError):
         return True
 
 
-def _is_virtual(kind: int, message: bytes) -> bool:
-    return kind == DATA_LAYOUT and message[1:2] == bytes([VIRTUAL])
+def _messages(descriptor: int, base: int, address: int) -> Iterator[tuple[int, bytes]]:
+    """Type and content of each message in the header of the object at an address, of either version of the format.
 
-
-def _messages(header: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and content of each message in the first block of an object's header, of either version of the format."""
-    if header.startswith(b"OHDR\x02"):
-        flags = header[5]
-        at = 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)  # times, and limits of attributes
-        width = 1 << (flags & 3)
-        size = int.from_bytes(header[at : at + width], "little")
-        at += width
+    base: where address 0 is in the file. Raises `ValueError` and the like if the header is damaged or very large.
+    """
+    start = os.pread(descriptor, 64, base + address)
+    if start.startswith(b"OHDR\x02"):
+        flags = start[5]
         prefix = struct.Struct("<BHB2x" if flags & 0x04 else "<BHB")
-    elif header.startswith(b"\x01"):
-        (size,) = struct.unpack_from("<I", header, 8)
-        at, prefix = 16, struct.Struct("<HHB3x")
+        first = 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)  # times, and limits of attributes
+        width = 1 << (flags & 3)
+        blocks = [(address + first + width, int.from_bytes(start[first : first + width], "little"))]
+        signature, checksum = 4, 4  # bytes around the messages of a continuation block
+    elif start.startswith(b"\x01"):
+        prefix = struct.Struct("<HHB3x")
+        blocks = [(address + 16, *struct.unpack_from("<I", start, 8))]
+        signature, checksum = 0, 0
     else:
         raise ValueError("neither version of the format")
-    end = at + size
-    if end > len(header):
-        raise ValueError("the header is too large or truncated")
-    while at + prefix.size <= end:
-        kind, length, _ = prefix.unpack_from(header, at)
-        at += prefix.size
-        yield kind, header[at : at + length]
-        at += length
+    for place, size in blocks:  # continuation messages add to these
+        if len(blocks) > MAX_BLOCKS or size > MAX_BLOCK_BYTES:
+            raise ValueError("the header is very large")
+        block, at = os.pread(descriptor, size, base + place), 0
+        if len(block) < size:
+            raise ValueError("the header is truncated")
+        while at + prefix.size <= size:
+            kind, length, _ = prefix.unpack_from(block, at)
+            message = block[at + prefix.size : at + prefix.size + length]
+            if kind == CONTINUATION:
+                place_of_next, size_of_next = struct.unpack_from("<QQ", message)
+                blocks.append((place_of_next + signature, size_of_next - signature - checksum))
+            yield kind, message
+            at += prefix.size + length
 
 
 def ends(path: str, name: str) -> bool:
