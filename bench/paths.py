@@ -52,7 +52,7 @@ def measure(run: Run, num: int) -> dict[str, float | int | dict[str, float]]:
     measured = {
         name: {
             "frechet": frechet(real, extractors.features(classifier, shown)),
-            "memorisation_share": memorization.share(shown, dataset.train_images, held_out),
+            "memorisation_share": memorization.share_and_control(shown, dataset.train_images, held_out)[0],
         }
         for name, shown in images.items()
     }

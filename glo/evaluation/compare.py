@@ -19,6 +19,11 @@ from glo.training import history
 CURVES = {"train_psnr": "train PSNR [dB]", "heldout_psnr": "held-out PSNR [dB]", "loss": "training loss"}
 CLOCKS = {"seconds": "seconds of training", "images": "images seen"}
 MAX_TEXT = 80  # characters of a name or a text among the figures
+# Older evaluations lack most of these.
+SAMPLER = (
+    "sampler", "components", "bandwidth", "temperature", "fitted_to", "log_likelihood", "fitted_log_likelihood", "n",
+)  # fmt: skip
+COPYING = ("c_t", "nearer", "authentic", "membership")
 Figures = dict[str, float | int | str]
 
 
@@ -138,19 +143,29 @@ def _evaluated(run: Path) -> Figures:
     figures: Figures = {}
     for name, part in (("train", evaluation.get("train")), ("heldout", evaluation.get("test"))):
         for key, value in {**(part or {}), **measured.get(name.replace("heldout", "test"), {})}.items():
-            if key in ("psnr", "ssim") or key.startswith("ms_ssim"):
+            if key in ("psnr", "psnr_image_mean", "psnr_pca", "ssim") or key.startswith("ms_ssim"):
                 figures[f"{name}_{key}"] = value
     if measured:
-        about = ("sampler", "components", "temperature", "n")  # older evaluations lack the second and the third
-        figures |= {name: measured[name] for name in about if measured.get(name) is not None}
+        figures |= {name: measured[name] for name in SAMPLER if measured.get(name) is not None}
         for name, value in measured["samples"].items():
             figures |= {name: value, f"{name}_floor": measured["floor"][name]}
+        figures |= _copying(measured.get("copying") or {})
         figures["extractor_sha256"] = measured["extractor"]["sha256"][:12]
     figures = {name: value for name, value in figures.items() if value is not None}
     for name, value in figures.items():
         if not (_is_plain(name) and (type(value) in (int, float) or _is_plain(value))):
             raise ValueError(f"{reprlib.repr(name)} is {reprlib.repr(value)}")
     return figures
+
+
+def _copying(measured: dict[str, Any]) -> Figures:
+    """Figures of copying, those of samples before those of each control."""
+    return {
+        name if part == "samples" else f"{name}_{part}": measured[part][name]
+        for name in COPYING
+        for part in ("samples", "held_out", "fits")
+        if part in measured and measured[part].get(name) is not None
+    }
 
 
 def _is_plain(text: Any) -> bool:

@@ -1,5 +1,6 @@
 """The task `generate`: images of codes drawn from a sampler that is fitted to the learned codes."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,17 @@ from tqdm import tqdm
 from glo import pictures
 from glo.data.labels import ImageClass
 from glo.data.randomness import Stream
-from glo.evaluation import results
+from glo.evaluation import copying, results
 from glo.evaluation.session import Session
+from glo.features import extractors
 from glo.inference.neighbors import nearest
 from glo.metrics import memorization
 from glo.runtime import files
 from glo.runtime.log import logger
-from glo.samplers import NEAR_MEMORISING
 from glo.samplers.cache import Fitted
 
 NEIGHBORS = 10  # samples that are shown with their nearest training image
-COMPARED = 1000  # number of samples, and largest number of held-out images, for the memorisation share
+COMPARED = 1000  # number of samples for the measures of copying, which compare them with as many held-out images
 SHOWN = 1024  # at most this many samples are shown
 
 
@@ -32,9 +33,9 @@ def run(session: Session) -> dict[str, Any]:
     settings, sampler, decoder = session.settings, session.sampler, session.run.decoder
     codes, conditions = session.draw(sampler, max(settings.num_samples, COMPARED), session.image_class)
     images = decoder.images(codes, conditions)
-    memorisation_share = _memorisation_share(session, images[:COMPARED])
+    copied = _copying(session, images[:COMPARED])
     codes, images = codes[: settings.num_samples], images[: settings.num_samples]
-    title = describe(session, session.image_class)
+    title = describe(session, session.image_class) + ", near-memorising" * bool(copied.get("near_memorising"))
     some = images[:NEIGHBORS]
     neighbors = session.seen_images[nearest(some, session.seen_images)[1][:, 0]]
     picture = pictures.below(
@@ -47,11 +48,7 @@ def run(session: Session) -> dict[str, Any]:
     if settings.export_samples:
         _export(images, Path(settings.export_samples), settings.force)
     log_scores(session, title, sampler)
-    if memorisation_share is not None:
-        logger.info(
-            "memorisation: %.1f %% of samples are as near to a training image as the nearest %.0f %% of held-out "
-            "images", 100 * memorisation_share, 100 * memorization.QUANTILE,
-        )  # fmt: skip
+    warn_of_overfitting(sampler)
     return {
         "generate": {
             "sampler": sampler.name,
@@ -59,15 +56,14 @@ def run(session: Session) -> dict[str, Any]:
             "temperature": session.temperature,
             "n": len(images),
             **session.scores(sampler),
-            "memorisation_share": memorisation_share,
-            "near_memorising": sampler.name in NEAR_MEMORISING,
+            **copied,
         }
     }
 
 
 def describe(session: Session, image_class: ImageClass | None) -> str:
     """Name the class, the sampler and its temperature, for captions and the log."""
-    title = session.sampler_name + ", near-memorising" * (session.sampler_name in NEAR_MEMORISING)
+    title = session.sampler_name
     if session.temperature != 1:
         title += f", temperature {session.temperature:g}"
     return f"{image_class.name}: {title}" if image_class else title
@@ -75,10 +71,15 @@ def describe(session: Session, image_class: ImageClass | None) -> str:
 
 def log_scores(session: Session, title: str, sampler: Fitted) -> None:
     """Log the scores of a sampler on held-out codes."""
-    scores = {name: value for name, value in session.scores(sampler).items() if value is not None}
-    names = [name for name in ("log_likelihood", "energy_distance") if name in scores]
-    text = ", ".join(f"{name.replace('_', ' ')} {scores[name]:.4g}" for name in names)
-    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, text or "no scores")
+    scores, texts = session.scores(sampler), []
+    if scores["log_likelihood"] is not None:
+        texts.append(f"log likelihood {scores['log_likelihood']:.4g}")
+    if scores["fitted_log_likelihood"] is not None and texts:
+        texts[-1] += f" ({scores['fitted_log_likelihood']:.4g} of codes that it was fitted to)"
+    if scores["energy_distance"] is not None:
+        texts.append(f"energy distance {scores['energy_distance']:.4g}")
+    text = ", ".join(texts) or "no scores"
+    logger.info("samples, %s, fitted in %.1f s; on held-out codes: %s", title, sampler.seconds, text)
 
 
 def _export(images: np.ndarray, folder: Path, force: bool) -> None:
@@ -92,12 +93,45 @@ def _export(images: np.ndarray, folder: Path, force: bool) -> None:
     logger.info("%d samples written to %s", len(images), folder)
 
 
-def _memorisation_share(session: Session, images: np.ndarray) -> float | None:
-    """Memorisation share of images uint8 [n, H, W, C]; None without held-out images (of the class)."""
+def warn_of_overfitting(sampler: Fitted) -> None:
+    """Log a warning if held-out codes are far less likely than those that a sampler was fitted to."""
+    if sampler.overfits:
+        logger.warning(
+            "the sampler %s overfits: the log-likelihood is %.4g for held-out codes and %.4g for those that it was "
+            "fitted to; its samples may be copies%s",
+            sampler.name, sampler.log_likelihood, sampler.fitted_log_likelihood,
+            ": try fewer --components" if sampler.components else "",
+        )  # fmt: skip
+
+
+def _copying(session: Session, images: np.ndarray) -> dict[str, Any]:
+    """Measure copying by images uint8 [n, H, W, C] as far as it can be done at once, and log what was measured.
+
+    Figures in features need the classifier, which --metrics trains and saves. Samples of a class are compared with
+    held-out images of the class.
+    """
     rows = session.dataset.test_rows
     if session.image_class:
         rows = rows[session.image_class.among(rows)]
-    if not len(rows):
-        return None
-    held_out = session.dataset.images[session.choose(rows, COMPARED, Stream.MEMORIZATION_IMAGES)]
-    return memorization.share(images, session.seen_images, held_out)
+    if min(len(rows), len(session.seen_images)) < 2:
+        logger.info("copying: not measured: there are no two held-out images")
+        return {"memorisation_share": None, "copying": None, "near_memorising": None}
+    held_out = session.dataset.images[session.choose(rows, 2 * COMPARED, Stream.MEMORIZATION_IMAGES)]
+    step = math.ceil(len(held_out) / COMPARED)
+    share, control = memorization.share_and_control(images, session.seen_images, held_out[::step])
+    logger.info(
+        "memorisation: %.1f %% of samples are near copies by pixels, and %.1f %% of held-out images",
+        100 * share, 100 * control,
+    )  # fmt: skip
+    shares = {"memorisation_share": share, "memorisation_share_held_out": control}
+    if not (extractors.is_cached(session.settings, session.dataset) or session.settings.metrics):
+        logger.info("copying: not measured in features: --metrics does, and trains a classifier for it")
+        return {**shares, "copying": None, "near_memorising": None}
+    features = {
+        name: extractors.features(session.extractor, shown)
+        for name, shown in (("samples", images), ("held_out", held_out))
+    }
+    test, control_features = copying.divide(session, features["held_out"])
+    copied = copying.measure(test, {**features, "held_out": control_features})
+    logger.info("%s", copied["words"])
+    return {**shares, "copying": copied, "near_memorising": copied.pop("near_memorising")}

@@ -33,7 +33,10 @@ def run(session: Session) -> dict[str, Any]:
         logger.warning("%s has no held-out images: only training images are reconstructed", session.dataset.path)
     pictures.save(session.path("reconstruct", "png"), pictures.below(*panels))
     for name, result in results.items():
-        logger.info("%s PSNR %.2f dB, l1 %.4f (%d images)", name, result["psnr"], result["l1"], result["n"])
+        logger.info(
+            "%s PSNR %.2f dB pooled over all pixels, %.2f dB averaged over images, l1 %.4f (%d images)",
+            name, result["psnr"], result["psnr_image_mean"], result["l1"], result["n"],
+        )  # fmt: skip
     return results
 
 

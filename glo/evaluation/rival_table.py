@@ -22,11 +22,14 @@ COLUMNS: dict[str, Column] = {
     "one Gaussian": lambda measured, _: measured["frechet"]["gaussian"],
     "mixture": lambda measured, _: measured["frechet"]["mixture"],
     "midpoints": lambda measured, _: measured["frechet"]["midpoints"],
-    "memorisation %": lambda measured, _: 100 * measured["memorisation_share"],
+    "C_T": lambda measured, _: measured["copying"]["samples"]["c_t"],
+    "nearer": lambda measured, _: measured["copying"]["samples"]["nearer"],
+    "authentic %": lambda measured, _: 100 * measured["copying"]["samples"]["authentic"],
     "seconds": lambda _, figures: figures["seconds"],
     "images": lambda _, figures: figures["images"],
     "memory MB": lambda _, figures: figures.get("peak_memory"),
 }
+DIGITS = {"nearer": 3, "seconds": 0, "images": 0, "memory MB": 0}  # others have 1 (dB, %) or 2
 SHOWN = ("beta", "gradient_penalty", "code_decay", "weight_decay", "conditional")  # settings named if not the default
 
 
@@ -95,6 +98,6 @@ def _measured(run: Compared) -> dict[str, Any] | None:
 def _cell(name: str, values: list[float] | None) -> str:
     if not values or not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
         return "-"
-    digits = 0 if name in ("seconds", "images", "memory MB") else 1 if "PSNR" in name or "%" in name else 2
+    digits = DIGITS.get(name, 1 if "PSNR" in name or "%" in name else 2)
     text = f"{statistics.fmean(values):,.{digits}f}"
     return text if len(values) == 1 else f"{text} ± {(max(values) - min(values)) / 2:,.{digits}f}"

@@ -10,10 +10,11 @@ import numpy as np
 
 from glo.data.projection import project
 from glo.data.randomness import Stream, random_generator
+from glo.evaluation import copying
 from glo.evaluation.session import Session
 from glo.features import extractors
 from glo.inference.psnr import psnr
-from glo.metrics import distances, memorization
+from glo.metrics import distances
 from glo.model.losses import mse
 from glo.runtime.log import logger
 from glo.settings.train import CODED
@@ -23,7 +24,9 @@ PER_COMPONENT = 20  # codes, at least
 
 
 def run(session: Session) -> dict[str, Any]:
-    """Measure reconstructions, samples of one Gaussian and of a mixture, and midpoints between codes.
+    """Measure reconstructions, samples of one Gaussian and of a mixture, midpoints between codes, and copying.
+
+    Copying is that of the samples of the mixture, beside held-out images and decoded fits of them.
 
     The Gaussian is N(0, I) for methods whose codes are trained to follow it, and fitted to the codes for others.
     Reconstructions are those of at most `CODED` training images, because a GAN has no more codes; for other sets, the
@@ -34,7 +37,7 @@ def run(session: Session) -> dict[str, Any]:
     real = dataset.images[session.choose(dataset.test_rows, n, Stream.MEASURED_HELD_OUT)]
     seen = dataset.images[session.choose(dataset.seen_rows, n, Stream.MEASURED_TRAINING)]
     rows = session.choose(np.arange(len(session.images)), min(CODED, n), Stream.CODED_IMAGES)
-    extractor = extractors.make(settings, dataset)
+    extractor = session.extractor
     sets = {
         "training": seen,
         "training_few": dataset.images[session.choose(dataset.seen_rows, len(rows), Stream.CODED_IMAGES)],
@@ -43,12 +46,15 @@ def run(session: Session) -> dict[str, Any]:
         "mixture": _samples(session, "gmm", n),
         "midpoints": _midpoints(session, n),
     }
-    of_real, frechet = extractors.features(extractor, real), {}
+    of_real, frechet, features = extractors.features(extractor, real), {}, {}
     for name, images in sets.items():
-        frechet[name] = distances.frechet(of_real, extractors.features(extractor, images))
+        features[name] = extractors.features(extractor, images)
+        frechet[name] = distances.frechet(of_real, features[name])
         logger.info("%s: Fréchet distance %.3f (%d images)", name.replace("_", " "), frechet[name], len(images))
-    share, control = memorization.share_and_control(sets["mixture"], dataset.seen_images, real)
     held_out, fit = session.held_out_fit
+    test, control = copying.divide(session, of_real)
+    fits = extractors.features(extractor, decoder.images(fit.codes, fit.conditions))
+    copied = copying.measure(test, {"samples": features["mixture"], "held_out": control, "fits": fits})
     result = {
         "n": n,
         "extractor": extractor.describe(),
@@ -57,8 +63,7 @@ def run(session: Session) -> dict[str, Any]:
         "encoder_psnr": _encoder_psnr(session, held_out),
         "frechet": frechet,
         "components": _components(session),
-        "memorisation_share": share,
-        "memorisation_control": control,
+        "copying": copied,
     }
     return {"rivals": result}
 

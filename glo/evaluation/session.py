@@ -10,12 +10,16 @@ from glo.data.dataset import Dataset
 from glo.data.labels import ImageClass
 from glo.data.lazy_array import Rows
 from glo.data.randomness import Stream, permutation
+from glo.features import extractors
+from glo.features.extractors import Extractor
 from glo.inference.fitting import Fit
 from glo.model.losses import Loss
 from glo.model.losses import build as build_loss
 from glo.run import Run
 from glo.samplers.cache import Fitted
 from glo.settings import EvalSettings
+
+COMPARED = 100_000  # training images whose features are compared, at most
 
 
 @dataclass
@@ -83,15 +87,38 @@ class Session:
         codes = sampler.draw(n, self.settings.seed, self.run.settings.projection, self.temperature)
         return codes, self.run.draw_conditions(n, self.settings.seed, image_class)
 
-    def scores(self, sampler: Fitted) -> dict[str, float | int | None]:
-        """Scores of a sampler on held-out codes, for metrics.json."""
+    def scores(self, sampler: Fitted) -> dict[str, float | int | str | None]:
+        """Options of a sampler and its scores on held-out codes, for metrics.json."""
         distance = sampler.energy_distance(self.settings.seed, self.run.settings.projection, self.temperature)
         return {
             "components": sampler.components,
+            "bandwidth": sampler.bandwidth,
+            "fitted_to": f"{sampler.n} learned codes",
             "log_likelihood": sampler.log_likelihood,
+            "fitted_log_likelihood": sampler.fitted_log_likelihood,
             "energy_distance": distance,
             "fitting_seconds": sampler.seconds,
         }
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The network of --extractor. The classifier is trained if it is not saved beside the dataset."""
+        return extractors.make(self.settings, self.dataset)
+
+    @cached_property
+    def coded_rows(self) -> np.ndarray:
+        """The rows of `seen_images` that have codes, int64 [n], in the order of the code table: all but with a GAN."""
+        return np.searchsorted(self.dataset.seen_rows, self.dataset.train_rows)
+
+    @cached_property
+    def compared_rows(self) -> np.ndarray:
+        """The rows of `seen_images` whose features are compared, int64 [n], ascending: all, or `COMPARED` of them."""
+        return self.choose(np.arange(len(self.seen_images)), COMPARED, Stream.COPYING_TRAINING)
+
+    @cached_property
+    def train_features(self) -> np.ndarray:
+        """Features float32 [n, d] of the training images `compared_rows`."""
+        return extractors.features(self.extractor, Rows(self.seen_images, self.compared_rows))
 
     @cached_property
     def held_out(self) -> np.ndarray:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import math
 import os
+from functools import partial
 from typing import Any
 
 import keras
@@ -45,6 +46,7 @@ class Classifier:
     """
 
     name = "classifier"
+    batch = PREDICTED
 
     def __init__(self, dataset: Dataset):
         """Read the classifier of a dataset with labels from the file beside the dataset, or train and save it."""
@@ -59,11 +61,18 @@ class Classifier:
             logger.info("the classifier of %s predicts %.2f %% of held-out labels", dataset.path, 100 * self.accuracy)
             self._save(dataset)
         self.sha256 = weights.sha256(self._network.get_weights())
-        self._features = keras.Model(self._network.input, self._network.get_layer("features").output)
+        features = keras.Model(self._network.input, self._network.get_layer("features").output)
+        signature = [tf.TensorSpec([None, *dataset.image_shape], tf.uint8)]
+        self._features = tf.function(partial(features, training=False), input_signature=signature)
+
+    @staticmethod
+    def is_saved(dataset: Dataset) -> bool:
+        """Whether the classifier of a dataset with labels has been trained and saved beside it."""
+        return os.path.lexists(paths.classifier(dataset.path.parent, _key(dataset)))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Compute features float32 [B, FEATURES] of images uint8 [B, H, W, C]."""
-        return self._features(tf.convert_to_tensor(images), training=False).numpy()
+        return self._features(images).numpy()
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predict the labels int32 [n] of images uint8 [n, H, W, C]."""

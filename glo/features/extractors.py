@@ -18,6 +18,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from glo.data.dataset import Dataset
+from glo.data.lazy_array import Rows
 from glo.features import weights
 from glo.features.classifier import Classifier
 from glo.runtime.errors import UserError
@@ -30,16 +31,17 @@ APPLICATIONS = {
     "MobileNetV2": ("mobilenet_v2", 224),
     "ResNet50": ("resnet50", 224),
 }
-BATCH = 32  # images at once: the maps of InceptionV3 take some 30 MB per image
+BATCH = 32  # images at once of `Application`: the maps of InceptionV3 take some 30 MB per image
 
 
 class Extractor(Protocol):
     """A function from images to features.
 
-    name: part of the names of results, such as frechet_classifier.
+    name: part of the names of results, such as frechet_classifier. batch: images that `features` gives it at once.
     """
 
     name: str
+    batch: int
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Compute features float32 [B, d] of images uint8 [B, H, W, C]."""
@@ -50,6 +52,8 @@ class Extractor(Protocol):
 
 class Application:
     """A network of keras.applications: the average of its last map. Images are resized to the size of its inputs."""
+
+    batch = BATCH
 
     def __init__(self, kind: str, file: Path | None = None, sha256: str = ""):
         """Load the network with the weights of a file, or with those that Keras downloads once and caches.
@@ -102,8 +106,13 @@ def _downloaded(kind: str, build: Callable[..., keras.Model]) -> keras.Model:
         ) from None
 
 
-def features(extractor: Extractor, images: np.ndarray) -> np.ndarray:
+def is_cached(settings: EvalSettings, dataset: Dataset) -> bool:
+    """Whether the extractor is a classifier that is saved beside the dataset."""
+    return settings.extractor == "classifier" and dataset.labels is not None and Classifier.is_saved(dataset)
+
+
+def features(extractor: Extractor, images: np.ndarray | Rows) -> np.ndarray:
     """Compute features float32 [n, d] of images uint8 [n, H, W, C], n > 0, in batches and with a progress bar."""
-    starts = range(0, len(images), BATCH)
+    starts = range(0, len(images), extractor.batch)
     bar = tqdm(starts, desc=f"features by {extractor.name}", unit="batch", disable=None, leave=False)
-    return np.concatenate([extractor(images[start : start + BATCH]) for start in bar])
+    return np.concatenate([extractor(images[start : start + extractor.batch]) for start in bar])

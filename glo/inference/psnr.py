@@ -11,13 +11,14 @@ class Reconstruction:
     """Sums over images from which averages are computed. Every image counts once; pixels are compared in [0, 1].
 
     n: number of images. squared, absolute: sums of squared and absolute errors over `values` pixel values.
-    losses: sum of the images' losses.
+    psnrs: sum of the PSNRs of the images. losses: sum of their losses.
     """
 
     n: int = 0
     squared: float = 0.0
     absolute: float = 0.0
     values: int = 0
+    psnrs: float = 0.0
     losses: float = 0.0
 
     def add(self, reconstructed: np.ndarray, images: np.ndarray, losses: np.ndarray) -> None:
@@ -30,16 +31,19 @@ class Reconstruction:
         self.squared += float(np.square(difference).sum())
         self.absolute += float(np.abs(difference).sum())
         self.values += difference.size
+        self.psnrs += sum(map(psnr, np.square(difference).mean(axis=(1, 2, 3))))
         self.losses += float(losses.astype(np.float64).sum())
 
     def result(self) -> dict[str, float | int]:
         """Averages over all images added.
 
-        psnr: dB, of the mean squared error over all pixels of all images. l1: mean absolute error, in [0, 1].
-        loss: mean loss. n: number of images.
+        psnr: dB, pooled: of the mean squared error over all pixels of all images. psnr_image_mean: dB, the mean of the
+        PSNRs of the images, which is larger, because images with small errors count more. l1: mean absolute error, in
+        [0, 1]. loss: mean loss. n: number of images.
         """
         return {
             "psnr": psnr(self.squared / self.values),
+            "psnr_image_mean": self.psnrs / self.n,
             "l1": self.absolute / self.values,
             "loss": self.losses / self.n,
             "n": self.n,

@@ -1,1 +1,1 @@
-"""Measures of images, functions from arrays to numbers: distances, manifolds, similarity, memorisation."""
+"""Measures of images, functions from arrays to numbers: distances, manifolds, similarity, copying."""

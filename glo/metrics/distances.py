@@ -6,7 +6,10 @@ that number, and the same distance between two real sets of that size.
 
 import numpy as np
 
+from glo.data.randomness import Stream, random_generator
+
 BLOCK = 2048  # samples at once, so that the matrix of all pairs is never in memory
+SUBSETS, SUBSET = 50, 1000  # of `kid`: number of subsets, and features of each
 DIRECTIONS = 512  # of `sliced_wasserstein`
 LEVELS = 256  # of uint8 pixels
 
@@ -27,11 +30,25 @@ def frechet(x: np.ndarray, y: np.ndarray) -> float:
     return float(max(0.0, difference @ difference + np.trace(cx) + np.trace(cy) - 2 * overlap))
 
 
-def kid(x: np.ndarray, y: np.ndarray) -> float:
-    """Kernel inception distance of features [n, d] and [m, d], n and m > 1 (Binkowski et al. 2018).
+def kid(x: np.ndarray, y: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """Kernel inception distance of features [n, d] and [m, d], n and m > 3 (Binkowski et al. 2018).
 
-    The squared maximum mean discrepancy with the kernel (x.y / d + 1)^3, estimated without bias from all pairs rather
-    than from random subsets. The estimate may be slightly negative.
+    Returns the mean and the standard deviation of `squared_mmd` over `SUBSETS` random subsets of `SUBSET` features of
+    each, or of half of them where there are fewer than twice as many.
+    """
+    size = min(SUBSET, len(x) // 2, len(y) // 2)
+    values = []
+    for part in range(SUBSETS):
+        random = random_generator(seed, Stream.KID_SUBSETS, part)
+        rows = (random.choice(len(features), size, replace=False) for features in (x, y))
+        values.append(squared_mmd(x[next(rows)], y[next(rows)]))
+    return float(np.mean(values)), float(np.std(values))
+
+
+def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
+    """Squared maximum mean discrepancy of features [n, d] and [m, d], n and m > 1, with the kernel (x.y / d + 1)^3.
+
+    The estimate has no bias and may therefore be negative.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
     n, m = len(x), len(y)
@@ -70,7 +87,8 @@ def chi_square(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _kernel(products: np.ndarray, dimension: int) -> np.ndarray:
-    return (products / dimension + 1) ** 3
+    shifted = products / dimension + 1
+    return shifted * shifted * shifted  # a power takes ten times as long
 
 
 def _kernel_sum(x: np.ndarray, y: np.ndarray) -> float:

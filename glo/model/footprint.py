@@ -15,7 +15,7 @@ from glo.settings import EvalSettings, TrainSettings
 FLOAT = 4  # bytes
 FITTING_STARTS = 4  # the mean code and those of three neighbors
 RACING_STARTS = 2  # under each condition, where the condition of an image is unknown
-MEMORISATION = 1000  # the memorisation share draws at least this many codes
+MEMORISATION = 1000  # the measures of copying draw at least this many codes
 
 
 class Part(NamedTuple):

@@ -57,4 +57,3 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "flow": Flow,
     "kde": Kernel,
 }
-NEAR_MEMORISING = ("kde",)  # these draw codes around single learned codes

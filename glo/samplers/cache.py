@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,21 @@ import tensorflow as tf
 
 from glo.data import safe_npz
 from glo.data.projection import project
-from glo.data.randomness import Stream, random_generator
+from glo.data.randomness import Stream, permutation, random_generator
 from glo.runtime import files, paths
 from glo.runtime.log import logger
 from glo.samplers import SAMPLERS, Sampler
-from glo.samplers.gmm import Mixture
+from glo.samplers.gmm import Mixture, components_for
 from glo.samplers.held_out import energy_distance, split
+from glo.samplers.kde import Kernel
 
-FORMAT = 4  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
+FORMAT = 5  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
 COMPARED = 2000  # the energy distance compares at most this many drawn and held-out codes
 PARTS = ("sampler", "scored")  # the two samplers of a file
 # A file may take MAX_RATIO times as much as the codes, of which a sampler keeps no more than a few copies, and further
 # bytes: for networks, and for the covariances of as many Gaussians as --components allows for codes of that dimension.
 MAX_RATIO, MAX_FURTHER = 8, 1 << 28
+GAP = 1.0  # nats per dimension by which held-out codes are less likely than fitted ones if a sampler overfits
 DRAWN = 100  # number of codes drawn from a saved sampler to check it
 
 
@@ -37,7 +39,8 @@ class Fitted:
     scored: fitted with the same options to nine tenths of the codes; the last tenth is held out for scores.
     held_out: held-out codes, float32 [m, d], at most `COMPARED`.
     log_likelihood: mean log density of all held-out codes under `scored`, in nats per code; None if not available.
-    seconds: time that both fits took.
+    fitted_log_likelihood: the same of codes that `scored` was fitted to, of at most `COMPARED`.
+    seconds: time that both fits took. n: number of codes that `sampler` was fitted to.
     """
 
     name: str
@@ -45,7 +48,9 @@ class Fitted:
     scored: Sampler
     held_out: np.ndarray
     log_likelihood: float | None
+    fitted_log_likelihood: float | None
     seconds: float
+    n: int
 
     def draw(self, n: int, seed: int, projection: str, temperature: float = 1.0) -> np.ndarray:
         """Draw n codes, float32 [n, d], projected as in training."""
@@ -60,6 +65,28 @@ class Fitted:
     def components(self) -> int | None:
         """Number of Gaussians of a `gmm`; None for other samplers."""
         return len(self.sampler.weights) if isinstance(self.sampler, Mixture) else None
+
+    @property
+    def bandwidth(self) -> float | None:
+        """Bandwidth of a `kde`, in standard deviations of the codes; None for other samplers."""
+        return float(self.sampler.bandwidth[0]) if isinstance(self.sampler, Kernel) else None
+
+    @property
+    def overfits(self) -> bool:
+        """Whether held-out codes are far less likely than those that the sampler was fitted to, see `GAP`."""
+        if self.log_likelihood is None or self.fitted_log_likelihood is None:
+            return False
+        return self.fitted_log_likelihood - self.log_likelihood > GAP * self.held_out.shape[1]
+
+    def fit_half(self, codes: np.ndarray, seed: int) -> tuple["Fitted", np.ndarray]:
+        """Fit the same kind of sampler to a random half of the codes float32 [N, d], N > 1.
+
+        A mixture has half as many components, so that each describes as many codes. Returns the sampler and the rows of
+        the half, int64 [N // 2], ascending.
+        """
+        rows = np.sort(permutation(len(codes), seed, Stream.MEMBERSHIP)[: len(codes) // 2])
+        options = {"components": components_for(len(rows), len(codes), self.components)} if self.components else {}
+        return replace(self, sampler=SAMPLERS[self.name].fit(codes[rows], seed, **options), n=len(rows)), rows
 
 
 def fitted(
@@ -77,7 +104,7 @@ def fitted(
     compared = codes[random_generator(seed, Stream.SAMPLER_SCORES).permutation(held_out_rows)[:COMPARED]]
     further = MAX_FURTHER + 8 * len(PARTS) * options.get("components", 0) * codes.shape[1] ** 2
     try:
-        if saved := _read(file, name, fingerprint, compared, MAX_RATIO * codes.nbytes + further):
+        if saved := _read(file, name, fingerprint, compared, len(codes), MAX_RATIO * codes.nbytes + further):
             return saved
     except FileNotFoundError:
         pass
@@ -111,7 +138,9 @@ def _fit(
     sampler = kind.fit(codes, seed, **options) if len(held_out_rows) else scored
     seconds = time.perf_counter() - start
     likelihood = scored.log_likelihood(codes[held_out_rows]) if len(held_out_rows) else None
-    return Fitted(name, sampler, scored, compared, _finite(likelihood), seconds)
+    some = train_rows[permutation(len(train_rows), seed, Stream.SAMPLER_SCORES)[:COMPARED]]
+    fitted_likelihood = _finite(scored.log_likelihood(codes[some]))
+    return Fitted(name, sampler, scored, compared, _finite(likelihood), fitted_likelihood, seconds, len(codes))
 
 
 def _fingerprint(name: str, codes: np.ndarray, seed: int, projection: str, options: dict[str, Any]) -> str:
@@ -121,7 +150,7 @@ def _fingerprint(name: str, codes: np.ndarray, seed: int, projection: str, optio
 
 
 def _write(file: Path, fingerprint: str, result: Fitted) -> None:
-    scores = np.array([result.log_likelihood, result.seconds], np.float64)
+    scores = np.array([result.log_likelihood, result.fitted_log_likelihood, result.seconds], np.float64)
     arrays = {
         f"{part}.{array}": getattr(getattr(result, part), array) for part in PARTS for array in result.sampler.SHAPES
     }
@@ -135,7 +164,7 @@ def _remove_stale(run: Path) -> None:
             stale.unlink()
 
 
-def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray, max_bytes: int) -> Fitted | None:
+def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray, n: int, max_bytes: int) -> Fitted | None:
     """Read the sampler with this fingerprint; None if the file holds another one.
 
     Raises `ValueError`, with the reason, if the file is damaged, and `OSError` if it cannot be read.
@@ -148,7 +177,7 @@ def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray, max_byt
     if str(stored) != fingerprint:
         return None
     scores = arrays.pop("scores", np.zeros(()))
-    if scores.shape != (2,) or scores.dtype != np.float64 or not scores[1] >= 0:
+    if scores.shape != (3,) or scores.dtype != np.float64 or not scores[2] >= 0:
         raise ValueError("its scores are damaged")
     if arrays.keys() != {f"{part}.{array}" for part in PARTS for array in kind.SHAPES}:
         raise ValueError(f"it does not hold the arrays of {name}")
@@ -157,8 +186,8 @@ def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray, max_byt
         _check(parameters, kind.SHAPES, held_out.shape[1])
         samplers.append(kind(**parameters))
         _check_draws(samplers[-1])
-    likelihood, seconds = scores.tolist()
-    return Fitted(name, *samplers, held_out, _finite(likelihood), seconds)
+    likelihood, fitted_likelihood, seconds = scores.tolist()
+    return Fitted(name, *samplers, held_out, _finite(likelihood), _finite(fitted_likelihood), seconds, n)
 
 
 def _check(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int) -> None:

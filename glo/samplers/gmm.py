@@ -6,13 +6,16 @@ each component. A good fit to codes needs hundreds of components, and each code 
 of the time.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from glo.data.randomness import Stream, permutation
@@ -156,7 +159,6 @@ class _Candidates:
 def _fit(white: np.ndarray, whitening: Whitening, k: int, seed: int) -> Parameters:
     """Run k-means, then EM. k-means clusters the codes themselves, so that directions of high variance count more."""
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
     codes = whitening.undo(white)
     subset = permutation(len(codes), seed, Stream.GMM_KMEANS)[:START_CODES]
@@ -185,7 +187,8 @@ def _m_step(white: np.ndarray, candidates: _Candidates, responsibilities: np.nda
     """Parameters that fit codes [n, d] with responsibilities [n, c] of their candidates (PRML 9.24 to 9.26)."""
     d, k = white.shape[1], len(candidates)
     counts, means, covariances = np.empty(k), np.empty((k, d)), np.empty((k, d, d))
-    for j in range(k):
+
+    def fit(j: int) -> None:
         rows, positions = candidates.of(j)
         weights = responsibilities.ravel()[positions]
         members = weights > NEGLIGIBLE  # in so many dimensions, nearly all responsibilities are 0 or 1
@@ -194,6 +197,8 @@ def _m_step(white: np.ndarray, candidates: _Candidates, responsibilities: np.nda
         means[j] = weights @ codes / counts[j]
         centred = (codes - means[j].astype(np.float32)) * np.sqrt(weights)[:, None]
         covariances[j] = centred.T @ centred / counts[j] + REGULAR * np.eye(d)
+
+    _for_each(k, fit)
     return counts / counts.sum(), means, covariances
 
 
@@ -213,8 +218,21 @@ def _log_joint(
     constants -= np.log(np.einsum("kii->ki", lower)).sum(axis=1)
     roots, offsets = inverse.astype(np.float32), np.einsum("kij,kj->ki", inverse, means).astype(np.float32)
     joint = np.empty(candidates.shape, np.float32)
-    for j in range(len(candidates)):
+
+    def evaluate(j: int) -> None:
         rows, positions = candidates.of(j)
         standardized = white[rows] @ roots[j].T - offsets[j]
         joint.ravel()[positions] = constants[j] - 0.5 * np.einsum("nj,nj->n", standardized, standardized)
+
+    _for_each(len(candidates), evaluate)
     return joint
+
+
+def _for_each(components: int, action: Callable[[int], None]) -> None:
+    """Call `action` with the number of each component, in as many threads as there are cores.
+
+    The products of one component are too small to be divided between the threads of a library.
+    """
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(action, range(components)):
+            pass

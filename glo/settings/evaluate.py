@@ -100,7 +100,7 @@ class EvalSettings:
         False, "list the directions of --attributes, and how well they predict attributes and labels of held-out images"
     )
     metrics: bool = task_setting(
-        False, "measure how samples differ from held-out images, and how well images are reconstructed"
+        False, "measure reconstructions, how samples differ from held-out images, and whether they copy training images"
     )
     rivals: bool = task_setting(
         False, "measure what --compare --table rivals shows of a run, in the same way for every --method"

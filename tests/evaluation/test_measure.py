@@ -14,7 +14,7 @@ from tests.runs import evaluate
 from tests.runs import metrics as read_metrics
 from tests.support import assert_ok, assert_one_line_error, call, load, write_flat
 
-N, HELD_OUT = 60, 20
+N, HELD_OUT = 60, 44
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def home(tmp_path_factory):
     labels = (coarse[:, 0, 0, 0] > 127).astype(np.int32)
     write_flat(home / "datasets/BLOBS", images, codes, split=split, label=labels)
     write_flat(home / "datasets/PLAIN", images, codes, split=split)
-    write_flat(home / "datasets/FEW", images, codes, split=(np.arange(N + HELD_OUT) >= N + 15).astype(np.uint8))
+    write_flat(
+        home / "datasets/FEW", images, codes, split=(np.arange(N + HELD_OUT) >= N + HELD_OUT - 5).astype(np.uint8)
+    )
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(home)
         assert_ok(call("trainer.py", "--dataset", "BLOBS", "--max_steps", 2, "--channels", 4, "--batch_size", 16))
@@ -59,8 +61,9 @@ def test_all_metrics_are_written_printed_and_repeatable(home, tmp_path):
     assert len(measured["extractor"]["sha256"]) == 64
     assert measured["train"]["n"] == N
     assert measured["test"]["n"] == 8
-    kinds = ["frechet", "kid", "precision", "recall", "density", "coverage"]
-    names = {"chi_square", "sliced_wasserstein", "memorisation_share", *(f"{kind}_classifier" for kind in kinds)}
+    kinds = ["frechet", "kid", "kid_spread", "precision", "recall", "density", "coverage"]
+    shares = ["memorisation_share", "memorisation_share_shifted"]
+    names = {"chi_square", "sliced_wasserstein", *shares, *(f"{kind}_classifier" for kind in kinds)}
     assert set(measured["samples"]) == set(measured["floor"]) == names
     assert all(np.isfinite(list(measured[part].values())).all() for part in ("samples", "floor", "train", "test"))
     # Samples of an untrained generator are farther from held-out images than training images are.
@@ -68,7 +71,19 @@ def test_all_metrics_are_written_printed_and_repeatable(home, tmp_path):
         assert measured["samples"][name] > measured["floor"][name] >= 0
     for name, value in measured["samples"].items():
         assert any(line.split()[:2] == [name, f"{value:.4f}"] for line in printed.splitlines())
-    assert "20 samples (unit)" in printed
+    assert "44 samples (unit, temperature 1, fitted to 60 learned codes, log-likelihood of held-out codes" in printed
+    for part in ("train", "test"):
+        assert {"psnr", "psnr_image_mean", "psnr_pca"} < set(measured[part])
+    assert all(text in printed for text in ("psnr, pooled", "psnr, mean of images", "psnr of PCA, same d"))
+    copied = measured["copying"]
+    assert copied["words"] in printed
+    assert [copied[name]["n"] for name in ("samples", "held_out", "fits")] == [44, 22, 8]
+    assert copied["fits"]["c_t"] is None  # of 8 fits
+    assert "not measured" in printed
+    for name in ("samples", "held_out"):
+        assert copied[name]["nearer_low"] <= copied[name]["nearer"] <= copied[name]["nearer_high"]
+        assert copied[name]["membership_low"] <= copied[name]["membership"] <= copied[name]["membership_high"]
+    assert (tmp_path / "a/copying_default.png").exists()
     repeated, _ = measure(tmp_path / "b", "--sampler", "unit")
     assert repeated == results
 
@@ -99,7 +114,7 @@ def test_invalid_input_causes_one_line_errors(home, tmp_path):
     (run,) = home.glob("train_dir/*")
     plain = ["--dataset", "PLAIN", "--checkpoint", run]
     assert_one_line_error(call("evaler.py", *plain, *metrics), "no labels", "--extractor InceptionV3")
-    with pytest.raises(UserError, match=r"--metrics needs 10 .* has 75 and 5"):
+    with pytest.raises(UserError, match=r"--metrics needs 10 .* has 99 and 5"):
         requirements.check_dataset(EvalSettings(metrics=True), load("datasets", "FEW"))
     blobs = ["--dataset", "BLOBS", *metrics]
     assert_one_line_error(call("evaler.py", *blobs, "--extractor", "Inception"), "--extractor", "InceptionV3")

@@ -85,7 +85,9 @@ def test_samples_have_the_mean_and_covariance_of_the_training_codes_of_the_class
 
 def test_memorisation_is_measured_by_held_out_images_of_the_class(run, tmp_path, monkeypatch):
     arguments = []
-    monkeypatch.setattr("glo.metrics.memorization.share", lambda *args: arguments.extend(args) or 0.0)
+    monkeypatch.setattr(
+        "glo.metrics.memorization.share_and_control", lambda *args: arguments.extend(args) or (0.0, 0.0)
+    )
     evaluate_to(tmp_path, run, "--label", "dog")
     images, _ = samples(N, (8, 8, 1), D)
     expected = images[(LABELS == 1) & (np.arange(N) % 6 == 5)]

@@ -101,8 +101,9 @@ def in_a_process(function):
         try:
             word = function()
         except BaseException:
-            word = traceback.format_exc()
-        os.write(writing, word.encode()[:4000])
+            word = traceback.format_exc()[-4000:]
+        with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+            pipe.write(word)
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as pipe:

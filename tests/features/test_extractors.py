@@ -44,7 +44,7 @@ def test_features_of_grey_and_colour_images(monkeypatch):
     assert extractor.name == "mobilenet_v2"
     grey, _ = samples(3, (8, 9, 1))
     colour = np.repeat(grey, 3, axis=3)
-    monkeypatch.setattr(extractors, "BATCH", 2)
+    monkeypatch.setattr(extractor, "batch", 2)
     features = extractors.features(extractor, grey)
     assert features.shape == (3, 1280)
     assert features.dtype == np.float32

@@ -19,6 +19,9 @@ def test_every_image_counts_once(batch_size):
     difference = (np.asarray(model.decode(codes)).astype(float) + 1) / 2 - images / 255
     assert result["n"] == 15
     assert result["psnr"] == pytest.approx(-10 * np.log10(np.mean(difference**2)), abs=1e-4)
+    each = -10 * np.log10(np.mean(difference**2, axis=(1, 2, 3)))
+    assert result["psnr_image_mean"] == pytest.approx(each.mean(), abs=1e-4)
+    assert result["psnr_image_mean"] > result["psnr"]
     assert result["l1"] == pytest.approx(np.abs(difference).mean(), rel=1e-5)
     assert result["loss"] == pytest.approx(4 * np.mean(difference**2), rel=1e-4)  # pixels in [-1, 1]
 

@@ -47,7 +47,23 @@ def test_kid_against_a_double_loop(block, monkeypatch):
         pairs = [(i, j) for i in range(len(a)) for j in range(len(b)) if not (skip and i == j)]
         return np.mean([(a[i].astype(float) @ b[j] / 4 + 1) ** 3 for i, j in pairs])
 
-    assert distances.kid(x, y) == pytest.approx(mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False), rel=1e-9)
+    assert distances.squared_mmd(x, y) == pytest.approx(
+        mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False), rel=1e-9
+    )
+
+
+def test_kid_is_the_mean_and_spread_over_subsets(monkeypatch):
+    random = np.random.default_rng(0)
+    x, y, shifted = random.standard_normal((3, 400, 4)).astype(np.float32) + np.array([0, 0, 1])[:, None, None]
+    for subset in (50, 1000):  # of few features, half
+        monkeypatch.setattr(distances, "SUBSET", subset)
+        same, same_spread = distances.kid(x, y)
+        different, spread = distances.kid(x, shifted)
+        assert abs(same) < same_spread
+        assert different == pytest.approx(distances.squared_mmd(x, shifted), rel=0.15)
+        assert 0 < spread < different
+        assert distances.kid(x, y, seed=0) == (same, same_spread) != distances.kid(x, y, seed=1)
+    assert np.isfinite(distances.kid(x[:4], y[:5])).all()
 
 
 @pytest.mark.parametrize("block", [7, 2048])

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from glo.samplers import SAMPLERS, cache, flow, imle
+from glo.samplers import SAMPLERS, cache, flow, imle, kde
 from glo.samplers.cache import fitted
 from glo.samplers.held_out import split
 
@@ -40,7 +40,7 @@ def test_a_fit_is_used_again(name, codes, fits, tmp_path):
     second = fitted(file, name, codes, 0, "ball")
     assert fits == [name]
     np.testing.assert_array_equal(first.draw(40, 1, "ball"), second.draw(40, 1, "ball"))
-    scores = ("name", "log_likelihood", "seconds", "components")
+    scores = ("name", "log_likelihood", "fitted_log_likelihood", "seconds", "components", "bandwidth", "n")
     assert [getattr(first, score) for score in scores] == [getattr(second, score) for score in scores]
     assert first.energy_distance(0, "ball", 0.7) == second.energy_distance(0, "ball", 0.7)
     assert [path.name for path in file.parent.iterdir()] == ["one.npz"]
@@ -52,6 +52,27 @@ def test_codes_are_drawn_from_a_sampler_fitted_to_all_codes(codes, tmp_path):
     mixture = fitted(tmp_path / "two.npz", "gmm", codes, 4, "none")
     assert mixture.components == len(mixture.sampler.weights) == len(mixture.scored.weights)
     assert gaussian.components is None
+
+
+def test_a_sampler_that_copies_overfits_and_a_smooth_one_does_not(codes, tmp_path, monkeypatch):
+    gaussian = fitted(tmp_path / "one.npz", "gaussian", codes, 0, "none")
+    rows, _ = split(len(codes), 0)
+    assert gaussian.fitted_log_likelihood == pytest.approx(gaussian.scored.log_likelihood(codes[rows]))
+    assert not gaussian.overfits
+    monkeypatch.setattr(kde, "BANDWIDTHS", np.array([0.02]))
+    narrow = fitted(tmp_path / "two.npz", "kde", codes, 0, "none")
+    assert narrow.bandwidth == pytest.approx(0.02)
+    assert narrow.fitted_log_likelihood - narrow.log_likelihood > 3
+    assert narrow.overfits
+
+
+def test_half_of_the_codes_are_fitted_by_half_of_the_components(codes, tmp_path):
+    mixture = fitted(tmp_path / "one.npz", "gmm", codes, 4, "none", {"components": 6})
+    half, rows = mixture.fit_half(codes, 4)
+    assert (half.components, half.n, mixture.n) == (3, 150, 300)
+    assert len(np.unique(rows)) == 150
+    gaussian, rows = fitted(tmp_path / "two.npz", "gaussian", codes, 4, "none").fit_half(codes, 4)
+    np.testing.assert_allclose(gaussian.sampler.mean, codes[rows].mean(axis=0), rtol=1e-5)
 
 
 def test_the_energy_distance_is_measured_at_the_temperature(codes, tmp_path):
@@ -112,8 +133,8 @@ def test_any_difference_in_the_arguments_causes_a_new_fit(codes, fits, tmp_path)
         {"sampler.mean": np.array([None, 1, 2])},
         {"sampler.covariance": np.zeros((3, 4))},
         {"scored.mean": np.array([0, np.nan, 0])},
-        {"scores": np.zeros(3)},
-        {"scores": np.array([0, np.nan])},
+        {"scores": np.zeros(2)},
+        {"scores": np.array([0, 0, np.nan])},
         {"further": np.zeros(3)},
         {"fingerprint": np.array(["a", "b"])},
     ],

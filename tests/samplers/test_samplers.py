@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from glo.samplers import NEAR_MEMORISING, SAMPLERS, flow, gmm, imle, network
+from glo.samplers import SAMPLERS, flow, gmm, imle, network
 from glo.samplers.held_out import energy_distance, split
 from glo.settings import SAMPLERS as NAMES
 
@@ -46,7 +46,6 @@ def short(monkeypatch):
 
 def test_the_settings_list_every_sampler():
     assert set(NAMES) == set(SAMPLERS)
-    assert set(NEAR_MEMORISING) < set(SAMPLERS)
 
 
 def test_gaussian_has_the_mean_and_covariance_of_the_codes():
