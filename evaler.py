@@ -5,6 +5,8 @@ python evaler.py --dataset MNIST
 python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --prefix mnist --reconstruct
 python evaler.py --dataset MNIST --metrics
 python evaler.py --compare train_dir
+python evaler.py --dataset MNIST --rivals
+python evaler.py --compare train_dir --table rivals
 python evaler.py --dataset MNIST --images photos --inpaint mask.png
 python evaler.py --dataset MNIST --generate --label 3
 python evaler.py --dataset MNIST --encode --images photos
