@@ -31,7 +31,7 @@ test-fast: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser and not workers"
 
 test-browser: $(VENV)/.installed-browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m browser tests/browser
 
 test-faults: $(VENV)/.installed-test
 	GLO_FAULTS=30 $(BIN)/python -m pytest -n 2 tests/faults

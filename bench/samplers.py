@@ -22,8 +22,7 @@ import glo
 from glo.run import Run
 from glo.runtime import errors, files, log
 from glo.runtime.errors import UserError
-from glo.settings import numbers
-from glo.settings.shared import SAMPLERS
+from glo.settings import MIXTURES, SAMPLERS, numbers
 
 COMPONENTS = (10, 25, 50, 100, 200, 400, 800, 1200)
 MIN_C_T, MAX_NEARER, MIN_AUTHENTIC = -0.5, 0.515, -0.02  # limits of copying; the last one is relative to the control
@@ -67,8 +66,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.samplers", description=__doc__.splitlines()[0])
     parser.add_argument("run", help="run folder or RUN/model-STEP")
     parser.add_argument("--data_dir", help="folder of all datasets (default: as in training)")
-    parser.add_argument("--samplers", default="gaussian,gmm,kde", help=f"some of {', '.join(SAMPLERS)}")
-    parser.add_argument("--components", default=",".join(map(str, COMPONENTS)), help="numbers of components of gmm")
+    parser.add_argument("--samplers", default="gaussian,gmm,leading,kde", help=f"some of {', '.join(SAMPLERS)}")
+    parser.add_argument(
+        "--components", default=",".join(map(str, COMPONENTS)), help="numbers of components of gmm and leading"
+    )
     parser.add_argument("--temperatures", default="0.85,1")
     parser.add_argument("--num", type=int, default=5000, help="samples of each candidate (default 5000)")
     parser.add_argument("--seed", type=int, default=0, help="of the halves of the held-out images, fits and samples")
@@ -191,7 +192,7 @@ def _candidates(settings: argparse.Namespace) -> Iterator[Candidate]:
         raise UserError(f"--samplers {settings.samplers}: there is no {min(unknown)}, only {', '.join(SAMPLERS)}")
     counts = _numbers("--components", settings.components, int)
     for name in dict.fromkeys(names):
-        for components in counts if name == "gmm" else (None,):
+        for components in counts if name in MIXTURES else (None,):
             for temperature in _numbers("--temperatures", settings.temperatures, float):
                 yield Candidate(name, components, temperature)
 

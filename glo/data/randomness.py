@@ -70,6 +70,7 @@ class Stream(IntEnum):
     PENALTY_DIRECTIONS = 2**63 - 116
     MIDPOINTS = 2**63 - 117
     UNFITTED_CODES = 2**63 - 118
+    LEADING = 2**63 - 121
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -31,7 +31,7 @@ def run(session: Session) -> dict[str, Any]:
     if session.pictures:
         images, names = session.pictures
     else:
-        rows = session.choose(session.dataset.test_rows, min(SHOWN, settings.num_fit), Stream.EDITED_IMAGES)
+        rows = session.choose(session.dataset.test_rows, min(SHOWN, settings.most_fitted), Stream.EDITED_IMAGES)
         images, names = session.dataset.images[rows], list(map(str, rows))
     fit = session.fit(images, build_loss(run.settings.loss))
     codes = fit.codes

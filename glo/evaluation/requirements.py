@@ -13,7 +13,7 @@ from glo.inference import projector
 from glo.model import footprint
 from glo.runtime import files
 from glo.runtime.errors import UserError
-from glo.settings import EXTRACTORS, EvalSettings, TrainSettings
+from glo.settings import EXTRACTORS, MIXTURES, EvalSettings, TrainSettings
 from glo.training import manifest
 
 # Tasks that fit codes.
@@ -35,9 +35,10 @@ PROJECTED = 10_000  # training images of --projector, at most
 def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
     """Raise `UserError` for options that have no effect with the sampler."""
     sampler = settings.sampler_of(trained)
-    if settings.components and sampler != "gmm":
+    if settings.components and sampler not in MIXTURES:
         raise UserError(
-            f"--components {settings.components} needs --sampler gmm, but the sampler is {sampler}: change one of them"
+            f"--components {settings.components} needs --sampler gmm or leading, but the sampler is {sampler}: change "
+            "one of them"
         )
     if sampler == "unit" and trained.conditional is None and (settings.label is not None or settings.per_class):
         raise UserError("the sampler unit is the same for all classes: choose another, such as --sampler gaussian")
@@ -105,7 +106,7 @@ def check_memory(
 
     pictures: number of images of --images. gpu: the model is not in host memory.
     """
-    fitted = max(pictures, min(settings.num_fit, len(dataset.test_rows))) if FITTING & set(tasks) else 0
+    fitted = max(pictures, min(settings.most_fitted, len(dataset.test_rows))) if FITTING & set(tasks) else 0
     n, candidates = len(dataset.train_rows), len(dataset.train_conditions.candidates()) if pictures else 1
     shape, dimension = dataset.image_shape, dataset.dimension
     parts = footprint.evaluation(settings, trained, shape, dimension, n, fitted, tasks, candidates)
@@ -122,7 +123,7 @@ def check_projector(settings: EvalSettings, run: Path) -> None:
 
 def _check_points(settings: EvalSettings, dataset: Dataset) -> None:
     flag = next(f"--{task}" for task in ("projector", "neighbors", "explore") if settings.requests(task))
-    training, held_out = len(dataset.train_rows), min(settings.num_fit, len(dataset.test_rows))
+    training, held_out = len(dataset.train_rows), min(settings.most_fitted, len(dataset.test_rows))
     if training < 2:
         raise UserError(f"{flag} needs 2 training images or more, {dataset.path} has {training}")
     if settings.projector and dataset.dimension < 2:

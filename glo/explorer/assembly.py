@@ -14,7 +14,7 @@ from glo.explorer.content import Content
 
 PAGE = resources.files("glo.explorer") / "page"
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+\.js)";$', re.MULTILINE)
-EXPORT = re.compile(r"^export ((?:async )?function|const) (\w+)", re.MULTILINE)
+EXPORT = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.MULTILINE)
 # TensorFlow.js compiles WebAssembly when it is loaded, if there is any, which the policy below would refuse.
 BEFORE = "delete globalThis.WebAssembly;"
 # Nothing is loaded from anywhere: scripts and style are those of the page, and pictures that the user chooses.

@@ -1,7 +1,6 @@
 """What a page holds of a run: the generator, codes of training images, directions, and the sampler."""
 
 import base64
-import dataclasses
 import io
 from typing import Any
 
@@ -17,14 +16,16 @@ from glo.explorer.packing import pack
 from glo.inference import projector
 from glo.inference.prior import GaussianPrior
 from glo.inference.projector import Points
+from glo.model import losses
 from glo.run import Run
 from glo.runtime.errors import UserError
 from glo.samplers.cache import Fitted
 from glo.samplers.gaussian import Gaussian
-from glo.settings import loss_expression
 
 DIRECTIONS = 8  # leading principal components of the codes that get a slider
 NEGLIGIBLE = 1e-5  # of the largest deviation: along such a component, there is nothing to see
+CANDIDATES = 16  # combinations of attributes under which the page fits an image, at most: the most frequent ones
+JUDGED = 256  # training images, at most, on which the loss of the run is compared with the squared error
 WEBP_QUALITY = 85  # of thumbnails in colour; grey ones are PNGs, without loss
 
 Content = dict[str, Any]
@@ -38,7 +39,7 @@ def collect(
     sampler: fitted to the learned codes. n: training images, a seeded choice of at most this many. map_method: `pca` or
     `tsne`. dtype: of the weights, `float16` or `float32`; codes are float32. temperature: default of the page.
     """
-    points = run.training_points(n, seed)
+    points, rows = run.training_points(n, seed), run.choose(n, seed)
     mean, axes, deviations = principal_components(run.codes)
     shown = min(DIRECTIONS, int(np.sum(deviations > NEGLIGIBLE * deviations[0])))
     content = {
@@ -48,7 +49,6 @@ def collect(
         "image": list(run.image_shape),
         "dimension": run.model.dimension,
         "projection": run.settings.projection,
-        "loss": [dataclasses.asdict(term) for term in loss_expression.parse(run.settings.loss)],
         "network": network.describe(run.model.evaluated, dtype),
         "training": len(run.codes),
         "points": {
@@ -60,8 +60,8 @@ def collect(
             "thumbnails": _thumbnails(points),
         },
         "attributes": _attributes(run),
-        "condition": _condition(run, run.choose(n, seed)),
-        "prior": _prior(run),
+        "condition": _condition(run, rows),
+        "prior": _prior(run, rows),
         "directions": {
             "mean": pack(mean), "axes": pack(axes[:shown]), "deviations": pack(deviations[:shown])
         },
@@ -84,19 +84,32 @@ def _attributes(run: Run) -> list[Content]:
 
 
 def _condition(run: Run, rows: np.ndarray) -> Content | None:
-    """Names of the classes or attributes of a conditional model, and the vectors of the training images on the page."""
+    """Names of the classes or attributes of a conditional model, and the vectors of the training images on the page.
+
+    candidates: the vectors under which the page fits an image whose condition is unknown.
+    """
     if not run.conditions.names:
         return None
     exclusive = run.conditions.numbers is not None  # one class, rather than any number of attributes
     names = list(map(printable, run.conditions.names))
-    return {"names": names, "exclusive": exclusive, "values": pack(run.conditions[rows])}
+    candidates = run.conditions.candidates()[: None if exclusive else CANDIDATES]
+    values = pack(run.conditions[rows])
+    return {"names": names, "exclusive": exclusive, "values": values, "candidates": pack(candidates)}
 
 
-def _prior(run: Run) -> Content | None:
-    """The prior with which codes are fitted: the squared length after subtracting `mean` and applying `whitening`."""
-    if not run.settings.fitting_prior:
+def _prior(run: Run, rows: np.ndarray) -> Content | None:
+    """The prior with which codes are fitted: the squared length after subtracting `mean` and applying `whitening`.
+
+    The page minimizes the squared error, not the loss of the run. The weight of the prior is therefore multiplied by
+    the ratio of the two for some of `rows`. Without the dataset, the ratio is unknown, and there is no prior.
+    """
+    if not run.settings.fitting_prior or run.dataset is None:
         return None
-    prior = GaussianPrior(Gaussian.fit(run.codes, 0), run.settings.fitting_prior)
+    rows = rows[:: -(-len(rows) // JUDGED)]
+    images, codes, conditions = run.dataset.train_images[rows], run.codes[rows], run.conditions[rows]
+    compared = losses.mse, losses.build(run.settings.loss)
+    error, loss = (run.decoder.losses(codes, images, each, conditions).mean() for each in compared)
+    prior = GaussianPrior(Gaussian.fit(run.codes, 0), run.settings.fitting_prior * error / loss)
     return {"mean": pack(prior.mean), "whitening": pack(prior.whitening)}
 
 

@@ -15,6 +15,7 @@ from glo.samplers.gaussian import Diagonal, Gaussian, Unit
 from glo.samplers.gmm import Mixture
 from glo.samplers.imle import Matching
 from glo.samplers.kde import Kernel
+from glo.samplers.leading import Leading
 
 
 class Sampler(Protocol):
@@ -53,6 +54,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "diagonal": Diagonal,
     "unit": Unit,
     "gmm": Mixture,
+    "leading": Leading,
     "imle": Matching,
     "flow": Flow,
     "kde": Kernel,

@@ -17,9 +17,10 @@ from glo.data.randomness import Stream, permutation, random_generator
 from glo.runtime import files, paths
 from glo.runtime.log import logger
 from glo.samplers import SAMPLERS, Sampler
-from glo.samplers.gmm import Mixture, components_for
+from glo.samplers.gmm import components_for
 from glo.samplers.held_out import energy_distance, split
 from glo.samplers.kde import Kernel
+from glo.settings import MIXTURES
 
 FORMAT = 5  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
 COMPARED = 2000  # the energy distance compares at most this many drawn and held-out codes
@@ -63,8 +64,8 @@ class Fitted:
 
     @property
     def components(self) -> int | None:
-        """Number of Gaussians of a `gmm`; None for other samplers."""
-        return len(self.sampler.weights) if isinstance(self.sampler, Mixture) else None
+        """Number of Gaussians of a `gmm` or `leading`; None for other samplers."""
+        return len(self.sampler.weights) if self.name in MIXTURES else None
 
     @property
     def bandwidth(self) -> float | None:
@@ -133,7 +134,7 @@ def _fit(
     start = time.perf_counter()
     kind = SAMPLERS[name]
     scored = kind.fit(codes[train_rows], seed, **options)
-    if isinstance(scored, Mixture):
+    if name in MIXTURES:
         options = {"components": len(scored.weights)}  # the number that was chosen by held-out likelihood
     sampler = kind.fit(codes, seed, **options) if len(held_out_rows) else scored
     seconds = time.perf_counter() - start

@@ -79,6 +79,10 @@ class Mixture:
             white[rows] = self.means[k] + noise[rows] @ np.linalg.cholesky(self.covariances[k].astype(np.float64)).T
         return self._whitening.undo(white)
 
+    def whiten(self, codes: np.ndarray) -> np.ndarray:
+        """Codes [n, d] in whitened coordinates, float32 [n, d]."""
+        return self._whitening.apply(codes)
+
     @property
     def noise_dimension(self) -> int:
         return 1 + self.means.shape[1]  # the first variable chooses the component
@@ -98,7 +102,7 @@ class Mixture:
         return white @ self.root.astype(np.float32) + self.mean.astype(np.float32)
 
     def log_likelihood(self, codes: np.ndarray) -> float:
-        white = self._whitening.apply(codes)
+        white = self.whiten(codes)
         densities = _log_densities(white, self.weights, self.means, self.covariances)
         return float(densities.mean() - self._whitening.log_volume)
 

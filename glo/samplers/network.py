@@ -1,4 +1,4 @@
-"""A small residual network, stored as plain arrays, and its training; the samplers `imle` and `flow` use it."""
+"""A small residual network, stored as plain arrays, and its training, for the samplers `imle`, `flow` and `leading`."""
 
 from collections.abc import Callable
 
@@ -7,14 +7,26 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-# Matrices and biases: i inputs, b residual layers of width w, d outputs. A sampler has these fields in this order.
-SHAPES = {"first": "iw", "first_bias": "w", "inner": "bww", "inner_bias": "bw", "last": "wd", "last_bias": "d"}
 BLOCKS = 3
 RATE = 4e-3  # learning rate of Adam, with cosine decay to 0
 EMA = 0.999  # decay of the moving average of the weights
 STEPS_PER_CODE = 4  # few codes need few steps: each is still visited a thousand times
 
 Parameters = list[np.ndarray]
+
+
+def shapes(inputs: str, outputs: str) -> dict[str, str]:
+    """The fields of a sampler for its network: matrices and biases of `b` residual layers of width `w`, in this order.
+
+    inputs, outputs: the letters of these numbers in `Sampler.SHAPES`.
+    """
+    return {
+        "first": f"{inputs}w", "first_bias": "w", "inner": "bww", "inner_bias": "bw",
+        "last": f"w{outputs}", "last_bias": outputs,
+    }  # fmt: skip
+
+
+SHAPES = shapes("i", "d")
 
 
 def initial(inputs: int, width: int, outputs: int, random: np.random.Generator) -> Parameters:

@@ -2,7 +2,7 @@
 
 from glo.settings.build import BuildSettings
 from glo.settings.evaluate import EXTRACTORS, EvalSettings
-from glo.settings.shared import SAMPLERS
+from glo.settings.shared import MIXTURES, SAMPLERS
 from glo.settings.train import TrainSettings
 
-__all__ = ["EXTRACTORS", "SAMPLERS", "BuildSettings", "EvalSettings", "TrainSettings"]
+__all__ = ["EXTRACTORS", "MIXTURES", "SAMPLERS", "BuildSettings", "EvalSettings", "TrainSettings"]

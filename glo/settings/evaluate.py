@@ -149,7 +149,12 @@ class EvalSettings:
         (), "put run folders, or a folder of them, side by side in a table and a plot", metavar="RUN"
     )
     # fitting
-    num_fit: int = fitting_setting(1000, "fit at most this many held-out images", low=1)
+    num_fit: int | None = fitting_setting(
+        None,
+        "fit at most this many held-out images (default: 1,000 for --metrics, --encode, --directions and --projector, "
+        "128 for pictures)",
+        low=1,
+    )
     fit_steps: int = fitting_setting(200, "code updates for each fitted image", low=1)
     prior: float | None = fitting_setting(
         None,
@@ -204,8 +209,8 @@ class EvalSettings:
     )
     components: int | None = sampling_setting(
         None,
-        "number of Gaussians of the sampler gmm (default: that of the run's settings, or chosen by held-out "
-        "likelihood)",
+        "number of Gaussians of the samplers gmm and leading (default: that of the run's settings; otherwise, "
+        "gmm chooses it by held-out likelihood, and leading has one for every 200 codes)",
         **COMPONENTS,
     )
     temperature: float | None = sampling_setting(
@@ -283,6 +288,12 @@ class EvalSettings:
     def strength_values(self) -> tuple[float, ...]:
         """The numbers of --strengths."""
         return parse_strengths(self.strengths)
+
+    @property
+    def most_fitted(self) -> int:
+        """At most this many held-out images are fitted: --num_fit, or its default for the tasks."""
+        figures = self.metrics or self.encode or self.directions or self.projector
+        return self.num_fit or (1000 if figures else 128)
 
     def sampler_of(self, trained: TrainSettings) -> str:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""

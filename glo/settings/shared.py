@@ -24,5 +24,6 @@ DEVICE_HELP = "auto (the first GPU if there is one), cpu, or gpu:N"
 MEMORY = {"pattern": SIZE, "example": "4G or 500M", "metavar": "SIZE"}
 MEMORY_HELP = "images that take more than this are read from the file as needed (default: half of the free memory)"
 # Names of `glo.samplers.SAMPLERS`, repeated here because settings must not import TensorFlow; a test compares them.
-SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "imle", "flow", "kde")
+SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "leading", "imle", "flow", "kde")
+MIXTURES = ("gmm", "leading")  # samplers with --components
 COMPONENTS = {"low": 1, "high": 10000}

@@ -216,7 +216,8 @@ class TrainSettings:
     )
     components: int | None = sampling_setting(
         None,
-        "number of Gaussians of the sampler gmm (default: chosen by held-out likelihood)",
+        "number of Gaussians of the samplers gmm (default: chosen by held-out likelihood) and leading (default: one "
+        "for every 200 codes)",
         resume=True,
         **COMPONENTS,
     )

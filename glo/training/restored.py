@@ -19,7 +19,7 @@ from glo.runtime import paths
 from glo.runtime.log import logger
 from glo.samplers.cache import Fitted, fitted
 from glo.samplers.gmm import components_for
-from glo.settings import TrainSettings
+from glo.settings import MIXTURES, TrainSettings
 from glo.training import checkpoint, encoder_file, manifest
 from glo.training.manifest import Manifest
 
@@ -82,12 +82,13 @@ class RestoredRun:
     ) -> Fitted:
         """Fit a sampler to the learned codes, or to `style_codes` of a class, and save it in the run folder.
 
-        components: number of components of `gmm`. The default is that of the run's settings, or fewer for a class.
+        components: number of components of `gmm` or `leading`. By default that of the run's settings, or fewer for a
+            class.
         """
         codes = self.style_codes(image_class)
         if self.settings.components and not components:
             components = components_for(len(codes), len(self.codes), self.settings.components)
-        options = {"components": components} if components and name == "gmm" else {}
+        options = {"components": components} if components and name in MIXTURES else {}
         key = image_class.key if image_class and len(codes) < len(self.codes) else None
         file = paths.sampler(self.prefix.parent, name, self.step, key)
         return fitted(file, name, codes, seed, self.settings.projection, options)

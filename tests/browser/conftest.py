@@ -1,35 +1,28 @@
-"""A headless Chromium. `make test-browser` installs what these tests need; `make test` leaves them out."""
+"""A headless Chromium, and the trained models that the tests share. `make test-browser` installs what they need."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench.browser import FLAGS, program
 from datasets.tensorflow_js import FILE
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-# WebGL is drawn by software, and the browser neither updates itself nor looks for anything on the network.
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
-    *("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"),
-    "--disable-sync",
-]
+from tests.browser.explorer import classes, colours, digits
 
 
 @pytest.fixture(scope="session")
 def browser():
     """The browser, driven by Playwright; fails if one of the two is not installed."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
+    chromium = program()
+    if chromium is None:
         pytest.fail("no Chromium is installed: type make test-browser")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         pytest.fail("Playwright is not installed: type make test-browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
 
@@ -49,3 +42,10 @@ def tensorflow_js():
     if not path.is_file():
         pytest.fail(f"{path} is missing: type make test-browser")
     return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Run folders of the models `digits`, `colours` and `classes`."""
+    home = tmp_path_factory.mktemp("home")
+    return {make.__name__: make(home) for make in (digits, colours, classes)}

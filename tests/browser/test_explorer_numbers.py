@@ -12,24 +12,17 @@ import glo
 from datasets import picture
 from glo.data.projection import project
 from glo.explorer import assembly, content, sampling
-from glo.model import losses
 from glo.samplers import SAMPLERS
-from glo.settings import loss_expression
-from tests.browser.explorer import classes, colours, decode, digits, opened, use
+from tests.browser.explorer import decode, opened, use
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("explorer")]
 
-KINDS = {"digits": digits, "colours": colours, "classes": classes}
-EVERY_LOSS = (
-    "mse+l1+huber(delta=0.3)+lap_l1+lap_l1(levels=5,sigma=0.7,weights=paper)+lap_l1(weights=pixels)+local_moment"
-    "+pairwise_mse+ssim"
-)
+KINDS = ("digits", "colours", "classes")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    runs = {name: glo.load(make(home)) for name, make in KINDS.items()}
+def runs(trained):
+    runs = {name: glo.load(folder) for name, folder in trained.items()}
     random = np.random.default_rng(0)
     for name in ("colours", "classes"):
         for variable in runs[name].model.generator.weights:  # in training, FiLM starts from zeros
@@ -74,24 +67,11 @@ def test_images_agree_on_both_backends(name, dtype, most, runs, write, browser):
             assert np.abs(images - expected).max() * 127.5 <= most
 
 
-@pytest.mark.parametrize("shape", [(13, 10, 3), (28, 28, 1)])
-def test_losses_agree(shape, write, browser):
-    random = np.random.default_rng(0)
-    a, b = random.uniform(-1, 1, (2, 3, *shape)).astype(np.float32)
-    script = """([a, b, shape, terms]) => terms.map(term => tf.tidy(() =>
-        Array.from(explorer.loss(tf.tensor(a, shape), tf.tensor(b, shape), [term]).dataSync())))"""
-    terms = loss_expression.parse(EVERY_LOSS)
-    assert {term.name for term in terms} == set(losses.LOSSES)
-    with opened(browser, write("colours")) as page:
-        described = [{"weight": term.weight, "name": term.name, "arguments": term.arguments} for term in terms]
-        values = page.evaluate(script, [a.ravel().tolist(), b.ravel().tolist(), [3, *shape], described])
-    for term, text, computed in zip(terms, EVERY_LOSS.split("+"), values, strict=True):
-        np.testing.assert_allclose(computed, losses.build(text)(a, b), rtol=1e-4, err_msg=term.name)
-
-
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_samples_of_the_same_noise_agree(name, runs, write, browser, monkeypatch):
     monkeypatch.setattr("glo.samplers.network.training_steps", lambda n, most: 20)
+    for changed, value in {"imle.WIDTH": 32, "flow.WIDTH": 32, "flow.MOMENTS": 64}.items():  # for speed
+        monkeypatch.setattr(f"glo.samplers.{changed}", value)
     run = runs["digits"]
     sampler = SAMPLERS[name].fit(run.codes, 0)
     noise = np.random.default_rng(0).standard_normal((40, sampler.noise_dimension)).astype(np.float32)
@@ -124,15 +104,37 @@ def test_fitting_reaches_the_psnr_of_the_toolkit(runs, write, browser):
     expected = psnr(run.reconstruct(images), images)
     assert expected > 15
     script = """async images => {
-        const codes = [];
-        for (const image of images) codes.push(await explorer.fit(Float32Array.from(image), null, () => true));
-        return codes.map(code => Array.from(code));
+        const fits = [];
+        for (const image of images) fits.push(await explorer.fit(Float32Array.from(image)));
+        return fits.map(({code}) => Array.from(code));
     }"""
     pixels = (images.reshape(len(images), -1) / 127.5 - 1).tolist()
     with opened(browser, write("digits")) as page:
         codes = np.array(page.evaluate(script, pixels), np.float32)
     assert (np.linalg.norm(codes, axis=1) < 1 + 1e-5).all()  # projected
     assert psnr(run.decode(codes), images) > expected - 0.3
+
+
+def test_fitting_finds_the_class_unless_it_is_chosen(runs, write, browser):
+    run = runs["classes"]
+    mean = run.codes.mean(axis=0)
+    code = run.codes[[np.linalg.norm(run.codes - mean, axis=1).argmax()]]
+    (image,) = run.model.decode(tf.constant(code), tf.constant([[0.0, 0.0, 1.0]])).numpy()
+    script = """async ([image, conditions]) => {
+        const fitted = await explorer.fit(Float32Array.from(image), conditions?.map(each => Float32Array.from(each)));
+        return [Array.from(fitted.code), Array.from(fitted.condition)];
+    }"""
+    with opened(browser, write("classes")) as page:
+        code, condition = page.evaluate(script, [image.ravel().tolist(), None])
+        other_code, other = page.evaluate(script, [image.ravel().tolist(), [[1, 0, 0]]])
+    assert (condition, other) == ([0, 0, 1], [1, 0, 0])
+
+    def error(code, condition):
+        decoded = run.model.decode(tf.constant([code], tf.float32), tf.constant([condition], tf.float32)).numpy()[0]
+        return np.square(decoded - image).mean()
+
+    assert error(code, condition) < error(mean, [0, 0, 1])
+    assert error(code, condition) < error(other_code, other) < error(mean, [1, 0, 0])
 
 
 def psnr(images, originals):

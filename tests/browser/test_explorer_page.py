@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 import glo
-from tests.browser.explorer import HOSTILE, classes, colours, decode, digits, opened, until
+from tests.browser.explorer import HOSTILE, decode, opened, until
 from tests.support import assert_ok, call
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("explorer")]
 
 NAMED = """() => Array.from(document.querySelectorAll("button, input, select, canvas, progress, [role=group]"))
     .filter(element => !element.closest("[hidden]"))
@@ -22,14 +22,13 @@ NAMED = """() => Array.from(document.querySelectorAll("button, input, select, ca
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory, tensorflow_js):
+def pages(trained, tensorflow_js):
     """The files that evaler.py --explore writes."""
-    home, written = tmp_path_factory.mktemp("home"), {}
-    for make in (digits, colours, classes):
-        run = make(home)
+    written = {}
+    for name, run in trained.items():
         log = assert_ok(call("evaler.py", "--checkpoint", run, "--explore", "--tfjs", tensorflow_js))
         assert "used as it is" not in log
-        (written[make.__name__],) = run.glob("eval-*/explore_default.html")
+        (written[name],) = run.glob("eval-*/explore_default.html")
     return written
 
 
@@ -223,14 +222,28 @@ def test_the_address_keeps_the_state(pages, browser):
         page.click("#add-to-path")
         page.locator("#seed").fill("5")
         page.select_option("#path-kind", "arc")
-        pixels = wait_for_image(page)
-        until(page, "location.hash.includes('seed=5') && location.hash.includes('path-kind=arc')")
+        page.select_option("#map-colour", "")
+        box = page.locator("#map-canvas").bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+        page.mouse.wheel(0, -800)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 3 + 60, box["y"] + box["height"] / 2 + 30)
+        page.mouse.up()
+        page.hover("#map-canvas", position={"x": 9, "y": 9})  # marks the image nearest to this place
+        pixels, plot = wait_for_image(page), shown(page, "#map-canvas")
+        until(page, "/seed=5.*path-kind=arc/.test(location.hash) && /view=-0[^&]*%2C7\\.389/.test(location.hash)")
         fragment = page.evaluate("location.hash")
     with opened(browser, pages["digits"], fragment) as page:
         np.testing.assert_array_equal(wait_for_image(page), pixels)
         assert (page.input_value("#seed"), page.input_value("#path-kind")) == ("5", "arc")
         until(page, "document.querySelectorAll('#waypoints button').length === 2")
-        page.evaluate("location.hash = '#code=AAAA&path=%3Cb%3E&seed=-3&path-kind=spiral&path-steps=999'")
+        assert page.input_value("#map-colour") == ""
+        page.hover("#map-canvas", position={"x": 9, "y": 9})
+        difference = np.abs(shown(page, "#map-canvas").astype(int) - plot)
+        assert np.mean(difference > 8) < 1e-3  # the link rounds positions
+        page.evaluate(
+            "location.hash = '#code=AAAA&view=1e99,NaN,-1&path=%3Cb%3E&seed=-3&path-kind=spiral&path-steps=999'"
+        )
         until(page, "document.querySelectorAll('#waypoints button').length === 0")
         assert (page.input_value("#seed"), page.input_value("#path-kind")) == ("5", "arc")
         wait_for_image(page)
@@ -273,16 +286,17 @@ def test_scripts_from_elsewhere_and_connections_are_refused(pages, browser):
         assert page.evaluate("window.broken") is None
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400, 2560])
-def test_the_page_fits_its_window_and_every_control_has_a_name(width, scheme, pages, browser):
-    for name in pages:
-        window = {"width": width, "height": 900}
-        with opened(browser, pages[name], viewport=window, color_scheme=scheme) as page:
-            page.click("#draw")
-            until(page, "document.querySelectorAll('#samples button').length === 64")
+@pytest.mark.parametrize("name", ["digits", "colours", "classes"])
+def test_the_page_fits_its_window_and_every_control_has_a_name(name, pages, browser):
+    with opened(browser, pages[name], viewport={"width": 360, "height": 900}) as page:
+        page.click("#draw")
+        until(page, "document.querySelectorAll('#samples button').length === 64")
+        for width in (360, 1400, 2560):
+            page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate(NAMED) == []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
             paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (sum(map(int, re.findall(r"\d+", paper))) > 3 * 128) == (scheme == "light")
 

@@ -34,3 +34,10 @@ def test_a_flag_that_names_an_output_switches_the_default_tasks_off(flag):
 def test_runs_are_compared_without_any_other_task(flag):
     with pytest.raises(UserError, match="drop --checkpoint and the other tasks"):
         EvalSettings(compare=("train_dir",), **{flag: value(flag)}).check()
+
+
+def test_figures_are_measured_on_more_held_out_images_than_pictures_need():
+    assert EvalSettings().most_fitted == EvalSettings(reconstruct=True, generate=True).most_fitted == 128
+    for flag in ("metrics", "encode", "directions", "projector"):
+        assert EvalSettings(**{flag: True}).most_fitted == 1000
+    assert EvalSettings(metrics=True, num_fit=7).most_fitted == EvalSettings(num_fit=7).most_fitted == 7

@@ -10,7 +10,8 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from glo.samplers import SAMPLERS, flow, gmm, imle, network
+from glo.runtime.errors import UserError
+from glo.samplers import SAMPLERS, flow, gmm, imle, leading, network
 from glo.samplers.held_out import energy_distance, split
 from glo.settings import SAMPLERS as NAMES
 
@@ -37,7 +38,7 @@ def clustered(n, seed=0):
 @pytest.fixture
 def short(monkeypatch):
     """Networks that train in a second."""
-    for module, width in ((flow, 48), (imle, 48)):
+    for module, width in ((flow, 48), (imle, 48), (leading, 48)):
         monkeypatch.setattr(module, "STEPS", 400)
         monkeypatch.setattr(module, "WIDTH", width)
     for size in ("POOL", "MATCHED"):
@@ -137,6 +138,44 @@ def test_kde_density_against_scikit_learn_and_draws_around_codes():
     assert gaps.max() < 1e-3
 
 
+def curved(n, seed=0, noise=0.02):
+    """Codes float32 [n, 4]: two coordinates of clusters, and two smaller ones that are functions of them with noise."""
+    leading_codes = clustered(n, seed).astype(np.float64)
+    others = 0.1 * np.stack([leading_codes[:, 0] ** 2, leading_codes[:, 0] * leading_codes[:, 1]], axis=1)
+    others += noise * np.random.default_rng(seed + 100).standard_normal((n, 2))
+    return np.concatenate([leading_codes, others], axis=1).astype(np.float32)
+
+
+def test_leading_predicts_the_other_directions_from_a_mixture_of_the_leading_ones(monkeypatch):
+    codes, new = curved(3000), curved(1000, seed=1)
+    monkeypatch.setattr(leading, "WIDTH", 48)
+    fitted = SAMPLERS["leading"].fit(codes, 0, components=3)
+    principal = (codes - codes.mean(axis=0, dtype=float)) @ fitted.axes.T
+    np.testing.assert_allclose(fitted.axes @ fitted.axes.T, np.eye(4), atol=1e-9)
+    assert (np.diff(principal.var(axis=0)) < 0).all()
+    mixture = SAMPLERS["gmm"].fit(principal[:, :2].astype(np.float32), 0, components=3)
+    np.testing.assert_array_equal(fitted.covariances, mixture.covariances)
+    # What is drawn lies on the curved surface of the noise-free codes, in whose axes the coordinates are exact.
+    drawn = fitted.draw(5000, np.random.default_rng(2)).astype(np.float64)
+    surface = 0.1 * np.stack([drawn[:, 0] ** 2, drawn[:, 0] * drawn[:, 1]], axis=1)
+    assert np.sqrt(np.square(drawn[:, 2:] - surface).mean()) < 0.005
+    # Noise along directions that the mixture does not describe costs likelihood as in the true model.
+    truth = sum(
+        w * multivariate_normal(m, c).pdf(new[:, :2]) for w, m, c in zip(WEIGHTS, MEANS, COVARIANCES, strict=True)
+    )
+    expected = (
+        np.log(truth).mean()
+        + norm.logpdf(0.02 * np.random.default_rng(101).standard_normal((1000, 2)), scale=0.02).sum(axis=1).mean()
+    )
+    assert fitted.log_likelihood(new) == pytest.approx(expected, abs=0.1)
+
+
+def test_leading_has_a_component_for_every_200_codes_and_needs_two_dimensions(short):
+    assert len(SAMPLERS["leading"].fit(learned(1000), 0).weights) == 5
+    with pytest.raises(UserError, match="--sampler leading needs codes of at least 2 dimensions: use --sampler gmm"):
+        SAMPLERS["leading"].fit(np.zeros((10, 1), np.float32), 0)
+
+
 @pytest.mark.parametrize(("name", "factor"), [("imle", 1.3), ("flow", 4), ("gmm", 10), ("kde", 10)])
 def test_the_energy_distance_to_clusters_is_lower_than_that_of_a_gaussian(name, factor, short):
     codes, new = clustered(3000), clustered(2000, seed=1)
@@ -151,6 +190,7 @@ def test_the_energy_distance_to_clusters_is_lower_than_that_of_a_gaussian(name, 
 def test_fits_and_draws_repeat_and_follow_the_seed(name, short, monkeypatch):
     monkeypatch.setattr(flow, "STEPS", 20)
     monkeypatch.setattr(imle, "STEPS", 20)
+    monkeypatch.setattr(leading, "STEPS", 20)
     codes = learned(600)
     one, two = SAMPLERS[name].fit(codes, 3), SAMPLERS[name].fit(codes, 3)
     for field in one.SHAPES:
@@ -177,7 +217,7 @@ def test_few_codes_take_few_training_steps(name, n, expected, monkeypatch):
     assert steps_of_fits == [expected]
 
 
-@pytest.mark.parametrize("name", ["imle", "flow", "gmm", "kde"])
+@pytest.mark.parametrize("name", ["imle", "flow", "gmm", "leading", "kde"])
 def test_fits_show_their_progress_on_a_terminal(name, short, monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
@@ -192,6 +232,7 @@ def test_fits_show_their_progress_on_a_terminal(name, short, monkeypatch):
 def test_fewer_codes_than_dimensions(name, n, short, monkeypatch):
     monkeypatch.setattr(flow, "STEPS", 5)
     monkeypatch.setattr(imle, "STEPS", 5)
+    monkeypatch.setattr(leading, "STEPS", 5)
     codes = np.random.default_rng(0).standard_normal((n, 8)).astype(np.float32)
     drawn = SAMPLERS[name].fit(codes, 0).draw(20, np.random.default_rng(0))
     assert np.isfinite(drawn).all()
@@ -220,7 +261,7 @@ def test_the_split_holds_out_a_seeded_tenth():
     assert [len(rows) for rows in split(2, 0)] == [1, 1]
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name not in ("imle", "flow", "unit")])
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name not in ("imle", "flow", "leading", "unit")])
 def test_temperature_scales_the_noise(name):
     codes = clustered(300)
     fitted = SAMPLERS[name].fit(codes, 0)
@@ -229,7 +270,7 @@ def test_temperature_scales_the_noise(name):
     assert np.abs(full - without).max() > 0.01
 
 
-@pytest.mark.parametrize("name", ["imle", "flow", "unit"])
+@pytest.mark.parametrize("name", ["imle", "flow", "leading", "unit"])
 def test_samples_vary_less_at_a_lower_temperature(name, short):
     fitted = SAMPLERS[name].fit(clustered(300), 0)
     cold, warm = (fitted.draw(400, np.random.default_rng(3), t).var(axis=0).sum() for t in (0.3, 1.0))

@@ -84,7 +84,7 @@ function addSlider(parent, name, range, act) {
   parent.append(label);
   const set = (value) => {
     if (document.activeElement !== input) input.value = value;
-    output.textContent = value.toFixed(1);
+    output.textContent = (Math.round(10 * value) / 10 || 0).toFixed(1); // never -0.0
   };
   set(0);
   return { set };

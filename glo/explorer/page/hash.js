@@ -1,8 +1,9 @@
-// The state of the page in the hash of its address: the code, the waypoints of the path, and controls marked by
-// `data-kept`. Anyone may have written a link, so that everything in it is checked.
+// The state of the page in the hash of its address: the code, the waypoints of the path, the view of the map, and
+// controls marked by `data-kept`. Anyone may have written a link, so that everything in it is checked.
 
 import { content } from "./content.js";
 import { current, onChange, take } from "./state.js";
+import { onView, setView, view, whole } from "./view.js";
 import { onWaypoints, setWaypoints, waypoints } from "./waypoints.js";
 
 const PAUSE = 300; // milliseconds without a change before the address is replaced
@@ -36,11 +37,19 @@ function condition(text) {
   return valid ? values : current.condition;
 }
 
+// The view in a text such as "0.1,-0.2,4", which is x, y and zoom; the whole map if it is no view.
+function mapView(text) {
+  const values = text.split(",").map(Number);
+  if (values.length !== 3 || !values.every(Number.isFinite)) return whole;
+  return { x: values[0], y: values[1], zoom: values[2] };
+}
+
 // The address of the page in its present state.
 export function link() {
   const hash = new URLSearchParams({ code: encode([current.code]) });
   if (current.condition) hash.set("condition", Array.from(current.condition));
   if (waypoints.length) hash.set("path", encode(waypoints));
+  hash.set("view", [view.x, view.y, view.zoom].map((value) => Number(value.toFixed(5))));
   for (const control of controls) hash.set(control.id, control.type === "checkbox" ? control.checked : control.value);
   return `${location.href.split("#")[0]}#${hash}`;
 }
@@ -51,13 +60,17 @@ function restore() {
   for (const control of controls) {
     const value = hash.get(control.id);
     if (value === null) continue;
-    const before = control.value;
-    if (control.type === "checkbox") control.checked = value === "true";
-    else control.value = value;
-    if (!control.checkValidity() || control.value === "") control.value = before;
+    if (control.type === "checkbox") {
+      control.checked = value === "true";
+    } else {
+      const before = control.value;
+      control.value = value;
+      if (control.value !== value || !control.checkValidity()) control.value = before;
+    }
     control.dispatchEvent(new Event("change"));
   }
   setWaypoints(decode(hash.get("path") ?? ""));
+  setView(mapView(hash.get("view") ?? ""));
   const [code] = decode(hash.get("code") ?? "");
   if (code) take(code, "the link", condition(hash.get("condition") ?? ""));
   return Boolean(code);
@@ -74,6 +87,7 @@ export function keepHash() {
   addEventListener("hashchange", restore);
   onChange(update);
   onWaypoints(update);
+  onView(update);
   controls.forEach((control) => control.addEventListener("change", update));
   return restored;
 }

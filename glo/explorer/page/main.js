@@ -6,7 +6,6 @@ import { start as startImage, update as updateImage } from "./current.js";
 import { fit } from "./fit.js";
 import { keepHash, link } from "./hash.js";
 import { start as startMap } from "./map.js";
-import { loss } from "./losses.js";
 import { decode, project } from "./model.js";
 import { start as startPath } from "./path.js";
 import { start as startPicture } from "./picture.js";
@@ -35,5 +34,5 @@ document.body.dataset.ready = "";
 
 // For the browser's console: what the page computes, of codes Float32Array [d] and images Float32Array in [-1, 1].
 globalThis.explorer = {
-  codes, content, current, decode, draw, fit, loss, prepare, project, take, takeRow, transform,
+  codes, content, current, decode, draw, fit, prepare, project, take, takeRow, transform,
 };

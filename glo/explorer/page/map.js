@@ -6,11 +6,11 @@ import { decode, latest, project } from "./model.js";
 import { show } from "./pixels.js";
 import { codes, columns, describe, drawThumbnail, positions, side } from "./points.js";
 import { announce, conditions, take, takeRow } from "./state.js";
+import { limited, onView, setView, view, whole } from "./view.js";
 
 const LEAST = 18; // pixels of a thumbnail on the screen; the map magnifies it when it is zoomed in
 const MOST = Math.max(side, 56);
 const HIT = 14; // pixels around a point within which it is under the pointer
-const ZOOM = { least: 0.5, most: 60 };
 const LEGEND = 20; // values of a column that get their own colour
 
 const canvas = document.getElementById("map-canvas");
@@ -21,7 +21,6 @@ const nearestImage = document.getElementById("map-nearest");
 const caption = document.getElementById("map-caption");
 const legend = document.getElementById("map-legend");
 
-const view = { x: 0, y: 0, zoom: 1 };
 let marked = -1; // row of the point under the pointer or the keyboard
 let colours = codes.map(() => null);
 
@@ -32,6 +31,7 @@ export function start() {
   column.value = columns.length ? "0" : "";
   column.addEventListener("change", colour);
   new ResizeObserver(draw).observe(canvas);
+  onView(draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   canvas.addEventListener("pointermove", moved);
   canvas.addEventListener("pointerdown", pressed);
@@ -44,7 +44,7 @@ export function start() {
   canvas.addEventListener("keydown", key);
   document.getElementById("map-in").addEventListener("click", () => zoom(1.5));
   document.getElementById("map-out").addEventListener("click", () => zoom(1 / 1.5));
-  document.getElementById("map-whole").addEventListener("click", whole);
+  document.getElementById("map-whole").addEventListener("click", () => setView(whole));
   colour();
   const { row } = nearestPoints(0, 0, 1)[0];
   mark(row);
@@ -129,18 +129,11 @@ function colour() {
   draw();
 }
 
+// Zoom by a factor; the place at (x, y) on the screen stays there.
 function zoom(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
-  const before = toMap(x, y);
-  view.zoom = Math.min(Math.max(view.zoom * factor, ZOOM.least), ZOOM.most);
-  const after = toMap(x, y);
-  view.x += before[0] - after[0];
-  view.y += before[1] - after[1];
-  draw();
-}
-
-function whole() {
-  Object.assign(view, { x: 0, y: 0, zoom: 1 });
-  draw();
+  const [left, top] = toMap(x, y);
+  const kept = view.zoom / limited(view.zoom * factor);
+  setView({ x: left + (view.x - left) * kept, y: top + (view.y - top) * kept, zoom: view.zoom / kept });
 }
 
 const pointers = new Map(); // pressed ones, by id, with their positions
@@ -163,9 +156,7 @@ function moved(event) {
     const distance = (point) => Math.hypot(point[0] - other[0], point[1] - other[1]);
     zoom(distance([x, y]) / Math.max(distance(before), 1), (x + other[0]) / 2, (y + other[1]) / 2);
   } else if (travelled > 4) {
-    view.x -= (x - before[0]) / scale();
-    view.y += (y - before[1]) / scale();
-    draw();
+    setView({ x: view.x - (x - before[0]) / scale(), y: view.y + (y - before[1]) / scale() });
   }
 }
 
@@ -214,7 +205,7 @@ function key(event) {
   else if (event.key === "Enter" || event.key === " ") takeRow(marked);
   else if (event.key === "+" || event.key === "=") zoom(1.5);
   else if (event.key === "-") zoom(1 / 1.5);
-  else if (event.key === "0") whole();
+  else if (event.key === "0") setView(whole);
   else return;
   event.preventDefault();
 }
@@ -234,7 +225,7 @@ function step([dx, dy]) {
   if (best < 0) return;
   const [screenX, screenY] = toScreen(positions[best]);
   if (screenX < 0 || screenY < 0 || screenX > canvas.clientWidth || screenY > canvas.clientHeight) {
-    [view.x, view.y] = positions[best];
+    setView({ x: positions[best][0], y: positions[best][1] });
   }
   mark(best);
   decodeUnder(codes[best], conditions?.[best]);

@@ -1,9 +1,10 @@
 // Decoding of codes, Float32Array [d], to images, Float32Array [H * W * C] in [-1, 1].
 
-import { content } from "./content.js";
+import { content, height, width } from "./content.js";
 import { generate } from "./network.js";
 
-const AT_ONCE = 8; // images; between batches, the page reacts
+// Codes of a batch, fewer of larger images: between batches, the page reacts.
+export const AT_ONCE = Math.min(Math.max(Math.round(8192 / (height * width)), 1), 64);
 
 // Mean milliseconds of the latest decoded images.
 export const speed = { milliseconds: NaN };
@@ -16,14 +17,14 @@ export function project(code) {
   return code.map((value) => value / divisor);
 }
 
-// Codes as a tensor [n, d].
-export function matrix(codes) {
-  return tf.tensor2d(codes.map((code) => Array.from(code)));
+// Vectors of equal length, such as codes, as the rows of a tensor.
+export function matrix(vectors) {
+  return tf.tensor2d(vectors.map((vector) => Array.from(vector)));
 }
 
-// The inputs of the generator for a tensor of codes [n, d].
-export function inputs(codes, condition) {
-  return condition ? { code: codes, condition: tf.tile(tf.tensor2d([condition]), [codes.shape[0], 1]) } : { code: codes };
+// The inputs of the generator for a tensor of codes [n, d] and n conditions, which are null without any.
+export function inputs(codes, conditions) {
+  return conditions[0] ? { code: codes, condition: matrix(conditions) } : { code: codes };
 }
 
 // Images of codes, which are not projected. condition: numbers that all of them share, or null.
@@ -33,7 +34,7 @@ export async function decode(codes, condition = null) {
     if (start) await pause();
     const batch = codes.slice(start, start + AT_ONCE);
     const before = performance.now();
-    const output = tf.tidy(() => generate(inputs(matrix(batch), condition)));
+    const output = tf.tidy(() => generate(inputs(matrix(batch), batch.map(() => condition))));
     const values = await output.data();
     output.dispose();
     const size = values.length / batch.length;

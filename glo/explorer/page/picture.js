@@ -1,8 +1,8 @@
 // The panel "Your picture": a drawing or a picture of the user, to which a code is fitted.
 
-import { channels, height, width } from "./content.js";
-import { fit } from "./fit.js";
-import { decode, project } from "./model.js";
+import { channels, content, height, width } from "./content.js";
+import { candidates, fit } from "./fit.js";
+import { decode } from "./model.js";
 import { psnr, show } from "./pixels.js";
 import { prepare } from "./resize.js";
 import { announce, current, take } from "./state.js";
@@ -19,6 +19,7 @@ const fitted = document.getElementById("fitted");
 const bar = document.getElementById("fit-progress");
 const result = document.getElementById("fit-result");
 const button = document.getElementById("fit");
+const anyCondition = document.getElementById("any-condition");
 const panel = document.getElementById("picture");
 const chosen = document.getElementById("file");
 
@@ -29,6 +30,7 @@ export function start() {
   const scale = SIDE / Math.max(height, width);
   [drawing.width, drawing.height] = [Math.round(width * scale), Math.round(height * scale)];
   document.getElementById("pen-colour").hidden = channels === 1;
+  anyCondition.parentElement.hidden = !content.condition;
   clear();
   drawing.addEventListener("pointerdown", (event) => {
     drawing.setPointerCapture(event.pointerId);
@@ -126,16 +128,16 @@ async function run() {
   bar.hidden = false;
   try {
     let last = 0;
-    const code = await fit(image, current.condition, (share, best) => {
+    const best = await fit(image, anyCondition.checked ? candidates : [current.condition], (share, best) => {
       bar.value = share;
-      if (share - last > 0.05) {
+      if (share - last > 0.1) {
         last = share;
         preview(best);
       }
       return fitting;
     });
-    await preview(code);
-    take(code, "your picture, fitted");
+    await preview(best);
+    take(best.code, "your picture, fitted", best.condition);
     announce(`Fitted: ${result.textContent}`);
   } finally {
     fitting = false;
@@ -144,8 +146,9 @@ async function run() {
   }
 }
 
-async function preview(code) {
-  const [decoded] = await decode([project(code)], current.condition);
+async function preview({ code, condition }) {
+  const [decoded] = await decode([code], condition);
   show(fitted, decoded);
-  result.textContent = `PSNR ${psnr(decoded, image).toFixed(1)} dB`;
+  const names = content.condition?.names.filter((_, i) => condition[i]) ?? [];
+  result.textContent = [`PSNR ${psnr(decoded, image).toFixed(1)} dB`, ...names].join(", ");
 }
