@@ -292,7 +292,7 @@ class EvalSettings:
     @property
     def most_fitted(self) -> int:
         """At most this many held-out images are fitted: --num_fit, or its default for the tasks."""
-        figures = self.metrics or self.encode or self.directions or self.projector
+        figures = self.metrics or self.rivals or self.encode or self.directions or self.projector
         return self.num_fit or (1000 if figures else 128)
 
     def sampler_of(self, trained: TrainSettings) -> str:
