@@ -5,6 +5,8 @@ python evaler.py --dataset MNIST
 python evaler.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --prefix mnist --reconstruct
 python evaler.py --dataset MNIST --metrics
 python evaler.py --compare train_dir
+python evaler.py --dataset MNIST --rivals
+python evaler.py --compare train_dir --table rivals
 python evaler.py --dataset MNIST --images photos --inpaint mask.png
 python evaler.py --dataset MNIST --generate --label 3
 python evaler.py --dataset MNIST --encode --images photos
@@ -47,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     saved = manifest.read(prefix)
     trained = saved.resolved(prefix)
     requirements.check_sampler(settings, trained)
-    requirements.check_encoder(settings, prefix)
+    requirements.check_encoder(settings, trained, prefix)
     requirements.check_condition(settings, trained)
     location = {"dataset": settings.dataset or trained.dataset, "data_dir": settings.data_dir or trained.data_dir}
     dataset = load_dataset(dataclasses.replace(trained, **location, memory_limit=settings.memory_limit))
@@ -98,12 +100,12 @@ def main(argv: list[str] | None = None) -> None:
 
 def compare(settings: "EvalSettings") -> None:
     """Write and print a table of runs, with the metrics that earlier evaluations measured."""
-    from glo.evaluation import compare
+    from glo.evaluation import compare, rival_table
     from glo.runtime.log import logger
 
     runs = compare.read(settings.compare)
     written = compare.write(runs, Path(settings.output_dir or settings.train_dir), settings.prefix, settings.force)
-    terminal.show(compare.table(runs))
+    terminal.show(rival_table.table(runs) if settings.table == "rivals" else compare.table(runs))
     logger.info("written to %s and %s", *written)
 
 

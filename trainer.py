@@ -5,6 +5,7 @@ python trainer.py --dataset MNIST
 python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000
 python trainer.py --checkpoint train_dir/default-MNIST_lr_0.005-20260101-120000 --encoder
 python trainer.py --dataset CELEBA --workers 4
+python trainer.py --dataset MNIST --method vae --minutes 5
 """
 
 import contextlib
@@ -65,13 +66,16 @@ def train(flags: "Layer", crew: "Crew") -> int:
         terminal.show(summary.describe(settings, dataset, length))
         return 0
     from glo.model import precision
-    from glo.training import loop
+    from glo.training import budget, loop
     from glo.training.state import prepare
 
     crew.connect()
     sizes = dataset.dimension, len(dataset.train_rows), dataset.conditions.shape[1]
     settings = precision.decide(settings, dataset.image_shape, *sizes, crew.decide)
     log.logger.info("building the model ...")
+    if settings.minutes and settings.epochs is None:
+        settings = budget.decide(settings, prepare(settings, dataset, plan, crew), length)
+        length = resume.length(settings, dataset)
     training = prepare(settings, dataset, plan, crew)
     with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings, crew) as run:
         if crew.first:
@@ -100,6 +104,8 @@ def train_encoder(settings: "TrainSettings", given: set[str]) -> int:
     prefix, _ = manifest.locate(settings.checkpoint)
     saved = manifest.read(prefix)
     trained = saved.resolved(prefix)
+    if trained.has_encoder:
+        raise errors.UserError(f"{prefix} has an encoder, which --method {trained.method} has trained: drop --encoder")
     location = {name: getattr(settings, name) for name in ("data_dir", "memory_limit") if name in given}
     dataset = load_dataset(dataclasses.replace(trained, **location))
     manifest.check_dataset(saved, dataset, prefix)

@@ -285,7 +285,7 @@ class Run(RestoredRun):
         conditions = None if label is None else self.conditions.of(label, len(images))
         if not fast:
             return self.fitter.fit(images, steps=steps, conditions=conditions)
-        manifest.require_encoder(self.prefix)
+        manifest.require_encoder(self.prefix, self.settings)
         return self.fitter.fit_fast(images, conditions=conditions)
 
     def _validate_codes(self, codes: np.ndarray) -> np.ndarray:

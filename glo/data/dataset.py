@@ -17,6 +17,7 @@ from glo.runtime import memory, paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 from glo.settings import TrainSettings
+from glo.settings.train import CODED
 
 PART_BYTES = 1 << 26
 
@@ -30,6 +31,8 @@ class Dataset:
     attributes: int8 [N, A], 0 or 1, or None. attribute_names: of the A columns.
     split: uint8 [N], 0 train, 1 test, 2 validation. Validation images are neither trained on nor used in evaluation.
     train_rows, test_rows: int64, ascending. With `max_samples`, `train_rows` holds only some of the training images.
+    seen_rows: int64, ascending, the rows that the generator learns from. They are `train_rows`, but for a GAN, of which
+        `train_rows` are those that get codes.
     fingerprint: SHA-256 of the image shape and the pixels in row order, in hexadecimal.
     conditions: of all N images, as the setting `conditional` names them.
     """
@@ -44,6 +47,7 @@ class Dataset:
     split: np.ndarray
     train_rows: np.ndarray
     test_rows: np.ndarray
+    seen_rows: np.ndarray
     fingerprint: str
     conditions: Conditions
 
@@ -65,6 +69,11 @@ class Dataset:
     def train_images(self) -> Rows:
         """uint8 [n, H, W, C], in the order of the code table."""
         return Rows(self.images, self.train_rows)
+
+    @property
+    def seen_images(self) -> Rows:
+        """uint8 [m, H, W, C], the images that the generator learns from."""
+        return Rows(self.images, self.seen_rows)
 
     @property
     def train_codes(self) -> Rows:
@@ -103,6 +112,10 @@ def load_dataset(settings: TrainSettings, rows_only: bool = False) -> Dataset:
     if settings.max_samples is not None:
         order = permutation(len(train_rows), settings.seed, Stream.SUBSET)
         train_rows = np.sort(train_rows[order[: settings.max_samples]])
+    seen_rows = train_rows
+    if settings.method == "gan":
+        order = permutation(len(train_rows), settings.seed, Stream.CODED_IMAGES)
+        train_rows = np.sort(train_rows[order[:CODED]])
     codes = block.codes
     if settings.dimension is not None:
         if settings.dimension > codes.shape[1]:
@@ -120,8 +133,8 @@ def load_dataset(settings: TrainSettings, rows_only: bool = False) -> Dataset:
         )
     return Dataset(
         path, block.images, codes, block.labels, label_names, block.attributes, attribute_names, split,
-        train_rows, test_rows, fingerprint,
-        conditions.of_block(settings.conditional, path, block, label_names, attribute_names, train_rows),
+        train_rows, test_rows, seen_rows, fingerprint,
+        conditions.of_block(settings.conditional, path, block, label_names, attribute_names, seen_rows),
     )  # fmt: skip
 
 

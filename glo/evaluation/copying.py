@@ -49,8 +49,9 @@ def memberships(session: Session, sets: Mapping[str, np.ndarray]) -> dict[str, d
     logger.info("fitting the sampler to half of the codes, for membership")
     sampler, half = session.sampler.fit_half(session.run.codes, session.settings.seed)
     images = session.run.decoder.images(*session.draw(sampler, n, None))
-    in_half = np.isin(session.compared_rows, half)
-    features = session.train_features[in_half], session.train_features[~in_half]
+    in_half = np.isin(session.compared_rows, session.coded_rows[half])
+    in_other = np.isin(session.compared_rows, session.coded_rows) & ~in_half
+    features = session.train_features[in_half], session.train_features[in_other]
     sets = {**sets, "samples": extractors.features(session.extractor, images)}
     return {name: _interval("membership", membership(values, *features)) for name, values in sets.items()}
 
@@ -64,13 +65,13 @@ def worst(session: Session, test: CopyingTest, images: np.ndarray, features: np.
     distances, rows = test.train.nearest(features)
     order = np.argsort(ratios(distances, test.train.spacings(rows)), kind="stable")[:SHOWN]
     by_pixels, by_spectra = (
-        nearest(images[order], session.images, **options)[1][:, 0] for options in ({}, {"features": spectra})
+        nearest(images[order], session.seen_images, **options)[1][:, 0] for options in ({}, {"features": spectra})
     )
     panels = {
         f"the {len(order)} samples that are most like copies": images[order],
-        f"nearest training images by {session.extractor.name}": session.images[session.compared_rows[rows[order]]],
-        "by pixels": session.images[by_pixels],
-        "by pixels, wherever they are": session.images[by_spectra],
+        f"nearest training images by {session.extractor.name}": session.seen_images[session.compared_rows[rows[order]]],
+        "by pixels": session.seen_images[by_pixels],
+        "by pixels, wherever they are": session.seen_images[by_spectra],
     }
     return pictures.below(
         *(pictures.captioned(text, pictures.grid(shown, len(shown))) for text, shown in panels.items())

@@ -37,7 +37,7 @@ def run(session: Session) -> dict[str, Any]:
     codes, images = codes[: settings.num_samples], images[: settings.num_samples]
     title = describe(session, session.image_class) + ", near-memorising" * bool(copied.get("near_memorising"))
     some = images[:NEIGHBORS]
-    neighbors = session.images[nearest(some, session.images)[1][:, 0]]
+    neighbors = session.seen_images[nearest(some, session.seen_images)[1][:, 0]]
     picture = pictures.below(
         pictures.captioned(f"samples, {title}", pictures.grid(images[:SHOWN], pictures.columns(len(images[:SHOWN])))),
         pictures.captioned("some of these samples", pictures.grid(some, len(some))),
@@ -113,12 +113,12 @@ def _copying(session: Session, images: np.ndarray) -> dict[str, Any]:
     rows = session.dataset.test_rows
     if session.image_class:
         rows = rows[session.image_class.among(rows)]
-    if min(len(rows), len(session.images)) < 2:
+    if min(len(rows), len(session.seen_images)) < 2:
         logger.info("copying: not measured: there are no two held-out images")
         return {"memorisation_share": None, "copying": None, "near_memorising": None}
     held_out = session.dataset.images[session.choose(rows, 2 * COMPARED, Stream.MEMORIZATION_IMAGES)]
     step = math.ceil(len(held_out) / COMPARED)
-    share, control = memorization.share_and_control(images, session.images, held_out[::step])
+    share, control = memorization.share_and_control(images, session.seen_images, held_out[::step])
     logger.info(
         "memorisation: %.1f %% of samples are near copies by pixels, and %.1f %% of held-out images",
         100 * share, 100 * control,

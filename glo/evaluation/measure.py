@@ -39,9 +39,9 @@ def run(session: Session) -> dict[str, Any]:
     are most like copies. Results depend only on the checkpoint, the dataset and the settings.
     """
     dataset, settings, decoder = session.dataset, session.settings, session.run.decoder
-    n = min(settings.num_metric_samples, len(dataset.test_rows), len(session.images))
+    n = min(settings.num_metric_samples, len(dataset.test_rows), len(session.seen_images))
     real = dataset.images[session.choose(dataset.test_rows, n, Stream.MEASURED_HELD_OUT)]
-    training = session.images[session.choose(np.arange(len(session.images)), n, Stream.MEASURED_TRAINING)]
+    training = dataset.images[session.choose(dataset.seen_rows, n, Stream.MEASURED_TRAINING)]
     generated = decoder.images(*session.draw(session.sampler, n, None))
     extractor = session.extractor
     real_features, training_features, generated_features = (
@@ -57,7 +57,7 @@ def run(session: Session) -> dict[str, Any]:
     logger.info("comparing samples with their nearest training images")
     some = slice(None, None, math.ceil(n / SEARCHED))  # spread evenly: the held-out images are in the file's order
     for name, features in (("memorisation_share", pixels), ("memorisation_share_shifted", spectra)):
-        shares = memorization.share_and_control(generated[some], session.images, real[some], features)
+        shares = memorization.share_and_control(generated[some], session.seen_images, real[some], features)
         sampled[name], floor[name] = shares
     held_out, fit = session.held_out_fit
     fits = extractors.features(extractor, decoder.images(fit.codes, fit.conditions))
@@ -70,7 +70,7 @@ def run(session: Session) -> dict[str, Any]:
     warn_of_overfitting(session.sampler)
     pictures.save(session.path("copying", "png"), copying.worst(session, test, generated, generated_features))
     linear = pca_psnr(
-        session.images, {"train": session.images, "test": held_out}, session.run.model.dimension, settings.seed
+        session.seen_images, {"train": session.images, "test": held_out}, session.run.model.dimension, settings.seed
     )
     return {
         "metrics": {

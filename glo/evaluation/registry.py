@@ -52,6 +52,7 @@ TASKS = {
     "projector": Task("projector", ("projector",)),
     "neighbors": Task("neighbors", ("neighbors",)),
     "metrics": Task("measure", ("metrics",)),
+    "rivals": Task("rivals", ("rivals",)),
     "export": Task("export", ("export",)),
     "explore": Task("explore", ("explore",)),
     "decode": Task("decode", ("decode",)),

@@ -17,7 +17,17 @@ from glo.settings import EXTRACTORS, MIXTURES, EvalSettings, TrainSettings
 from glo.training import manifest
 
 # Tasks that fit codes.
-FITTING = {"reconstruct", "restore", "encode", "attributes", "directions", "metrics", "projector", "neighbors"}
+FITTING = {
+    "reconstruct",
+    "restore",
+    "encode",
+    "attributes",
+    "directions",
+    "metrics",
+    "projector",
+    "neighbors",
+    "rivals",
+}
 MIN_IMAGES = 10  # of each split; metrics of fewer images are meaningless
 PROJECTED = 10_000  # training images of --projector, at most
 
@@ -34,10 +44,10 @@ def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
         raise UserError("the sampler unit is the same for all classes: choose another, such as --sampler gaussian")
 
 
-def check_encoder(settings: EvalSettings, prefix: Path) -> None:
+def check_encoder(settings: EvalSettings, trained: TrainSettings, prefix: Path) -> None:
     """Raise `UserError` if the settings need the encoder of a checkpoint and there is none."""
     if settings.encode or settings.start in ("encoder", "both"):
-        manifest.require_encoder(prefix)
+        manifest.require_encoder(prefix, trained)
 
 
 def check_content(settings: EvalSettings, pictures: tuple[np.ndarray, list[str]] | None) -> None:
@@ -66,7 +76,7 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
             raise UserError(f"--pairs {pair}: training images are numbered 0 to {n - 1}")
     if settings.analogy_rows and max(settings.analogy_rows) >= n:
         raise UserError(f"--analogy {','.join(settings.analogy)}: training images are numbered 0 to {n - 1}")
-    if settings.metrics:
+    if settings.metrics or settings.rivals:
         _check_metrics(settings, dataset)
     if settings.per_class:
         labels.every(dataset)
@@ -128,9 +138,10 @@ def _check_points(settings: EvalSettings, dataset: Dataset) -> None:
 
 def _check_metrics(settings: EvalSettings, dataset: Dataset) -> None:
     train, held_out = len(dataset.train_rows), len(dataset.test_rows)
+    flag = "--metrics" if settings.metrics else "--rivals"
     if min(train, held_out) < MIN_IMAGES:
         raise UserError(
-            f"--metrics needs {MIN_IMAGES} training images and {MIN_IMAGES} held-out images; {dataset.path} has "
+            f"{flag} needs {MIN_IMAGES} training images and {MIN_IMAGES} held-out images; {dataset.path} has "
             f"{train} and {held_out}"
         )
     if settings.extractor not in EXTRACTORS:

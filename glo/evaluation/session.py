@@ -51,6 +51,11 @@ class Session:
         return self.dataset.train_images
 
     @property
+    def seen_images(self) -> Rows:
+        """The images that the generator learned from, uint8 [m, H, W, C]. Of a GAN, `images` are some of them."""
+        return self.dataset.seen_images
+
+    @property
     def sampler_name(self) -> str:
         """The sampler of --sampler, by default that of the run's settings."""
         return self.settings.sampler_of(self.run.settings)
@@ -101,14 +106,19 @@ class Session:
         return extractors.make(self.settings, self.dataset)
 
     @cached_property
+    def coded_rows(self) -> np.ndarray:
+        """The rows of `seen_images` that have codes, int64 [n], in the order of the code table: all but with a GAN."""
+        return np.searchsorted(self.dataset.seen_rows, self.dataset.train_rows)
+
+    @cached_property
     def compared_rows(self) -> np.ndarray:
-        """The training images whose features are compared, int64 [n], ascending: all, or at most `COMPARED` of them."""
-        return self.choose(np.arange(len(self.images)), COMPARED, Stream.COPYING_TRAINING)
+        """The rows of `seen_images` whose features are compared, int64 [n], ascending: all, or `COMPARED` of them."""
+        return self.choose(np.arange(len(self.seen_images)), COMPARED, Stream.COPYING_TRAINING)
 
     @cached_property
     def train_features(self) -> np.ndarray:
         """Features float32 [n, d] of the training images `compared_rows`."""
-        return extractors.features(self.extractor, Rows(self.images, self.compared_rows))
+        return extractors.features(self.extractor, Rows(self.seen_images, self.compared_rows))
 
     @cached_property
     def held_out(self) -> np.ndarray:

@@ -24,7 +24,8 @@ class Encoder:
             ]
         )
         def encode(images: tf.Tensor, conditions: tf.Tensor) -> tf.Tensor:
-            return project(predict(network, normalize_pixels(images), conditions), projection)
+            outputs = predict(network, normalize_pixels(images), conditions)
+            return project(outputs[:, : model.dimension], projection)  # variances of a vae follow the means
 
         self._encode = encode
 

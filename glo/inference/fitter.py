@@ -89,7 +89,7 @@ class Fitter:
         starts, of_starts = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
         return fitting.fit(
             self._model, loss or self._loss, self._settings.projection, images, starts, steps,
-            self._decoder.batch_size, GaussianPrior(gaussian, prior) if prior else None, hole, of_starts,
+            self._decoder.batch_size, GaussianPrior(gaussian, prior) if prior else None, hole, of_starts, self._scale,
         )  # fmt: skip
 
     def fit_fast(
@@ -136,6 +136,11 @@ class Fitter:
         """Take steps of L-BFGS from codes float32 [n, d]; the losses of the fit are squared errors."""
         codes = self._minimize(codes, images, steps, conditions)
         return fitting.Fit(codes, self._decoder.losses(codes, images, mse, conditions), conditions)
+
+    @property
+    def _scale(self) -> float:
+        """The norm of a typical code: that of GLO's codes is about 1, and other methods have larger ones."""
+        return 1.0 if self._settings.method == "glo" else fitting.spread(self._codes)
 
     @cached_property
     def _loss(self) -> Loss:

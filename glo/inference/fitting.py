@@ -91,17 +91,18 @@ def fit(
     prior: GaussianPrior | None = None,
     hole: np.ndarray | None = None,
     conditions: np.ndarray | None = None,
+    scale: float = 1.0,
 ) -> Fit:
     """Fit codes to images uint8 [n, H, W, C], starting from codes float32 [n, s, d].
 
     conditions: of the starts, float32 [n, s, k]; None for an unconditional model. Each start keeps its own.
     steps: number of updates of each code, at most; images that have converged earlier are not updated further.
-    batch_size: images at once. hole: bool [H, W, 1], pixels that are unknown in all images.
+    batch_size: images at once. hole: bool [H, W, 1], pixels that are unknown in all images. scale: see `make_descent`.
     The result is deterministic.
     """
     if conditions is None:
         conditions = np.empty((*starts.shape[:2], 0), np.float32)
-    descend = make_descent(model, loss if hole is None else _outside(hole, loss), projection, prior)
+    descend = make_descent(model, loss if hole is None else _outside(hole, loss), projection, prior, scale)
     n, s, d = starts.shape
     race = max(1, round(RACE * steps))
     winners, winner_losses = np.empty((n, d), np.float32), np.empty(n, np.float32)
@@ -144,6 +145,11 @@ def _outside(hole: np.ndarray, loss: Loss) -> Loss:
     return lambda prediction, target: loss(known * prediction + (1 - known) * target, target)
 
 
+def spread(codes: np.ndarray) -> float:
+    """The root of the mean squared distance of codes float32 [n, d] from their mean, or 1 if it is 0."""
+    return float(np.sqrt(np.var(codes, axis=0, dtype=np.float64).sum())) or 1.0
+
+
 def begin(codes: np.ndarray) -> list[np.ndarray]:
     """The state of a descent that starts from codes float32 [B, d]: arrays with one row per image.
 
@@ -155,12 +161,13 @@ def begin(codes: np.ndarray) -> list[np.ndarray]:
 
 
 def make_descent(
-    model: GloModel, loss: Loss, projection: str, prior: GaussianPrior | None = None
+    model: GloModel, loss: Loss, projection: str, prior: GaussianPrior | None = None, scale: float = 1.0
 ) -> Callable[[list[np.ndarray], np.ndarray, np.ndarray, int, int, int], list[np.ndarray]]:
     """Compile the descent (state, images, conditions, done, count, steps) -> state after `count` more updates.
 
     images: uint8 [B, H, W, C]. conditions: float32 [B, k]. state: see `begin`. steps: planned number of updates, over
-    which the step size falls to 0. done: how many of them are reflected in the state.
+    which the step size falls to 0. done: how many of them are reflected in the state. scale: factor on the step size,
+    the norm of a typical code.
     """
 
     rows = tf.TensorSpec([None, model.dimension], tf.float32)
@@ -190,7 +197,7 @@ def make_descent(
             best, best_losses = tf.where(better[:, None], codes, best), tf.where(better, losses, best_losses)
             visits = tf.fill(tf.shape(losses), step + 1)
             update, first, second = adam(first, second, visits, tape.gradient(losses, codes))
-            codes = project(codes - ALPHA * descent_factor(step, steps) * update, projection)
+            codes = project(codes - ALPHA * scale * descent_factor(step, steps) * update, projection)
         return [codes, first, second, best, best_losses]
 
     def run(

@@ -1,6 +1,7 @@
 """The encoder: image -> code, a small convolutional Keras network for images of any size.
 
-It predicts the code that fitting would find, so that fitting can start near its end. GLO itself needs no encoder.
+It predicts the code that fitting would find, so that fitting can start near its end. GLO itself needs no encoder;
+autoencoders learn one along with the generator.
 """
 
 import keras
@@ -22,15 +23,15 @@ def build(image_shape: tuple[int, int, int], dimension: int, seed: int, conditio
     """
     seeds = iter(np.random.SeedSequence(seed).generate_state(32).tolist())
     x = image = keras.Input(image_shape, name="image")
-    for *_, channels in geometry.encoder_maps(image_shape)[1:]:
-        x = Convolution(channels, 3, 2, padding="same", kernel_initializer=_he(next(seeds)))(x)
-        x = layers.LeakyReLU(0.2)(BatchNormalization()(x))
+    for i, (*_, channels) in enumerate(geometry.encoder_maps(image_shape)[1:]):
+        x = Convolution(channels, 3, 2, padding="same", kernel_initializer=_he(next(seeds)), name=f"down{i}")(x)
+        x = layers.LeakyReLU(0.2)(BatchNormalization(name=f"down{i}_norm")(x))
     inputs, x = image, layers.Flatten()(x)
     if condition_size:
         condition = keras.Input((condition_size,), name="condition")
         inputs, x = [image, condition], layers.Concatenate()([x, condition])
-    x = layers.Dense(geometry.ENCODER_UNITS, use_bias=False, kernel_initializer=_he(next(seeds)))(x)
-    x = layers.LeakyReLU(0.2)(BatchNormalization()(x))
+    x = layers.Dense(geometry.ENCODER_UNITS, use_bias=False, kernel_initializer=_he(next(seeds)), name="hidden")(x)
+    x = layers.LeakyReLU(0.2)(BatchNormalization(name="hidden_norm")(x))
     code = layers.Dense(dimension, kernel_initializer=keras.initializers.GlorotUniform(next(seeds)), name="code")(x)
     return keras.Model(inputs, code, name="encoder")
 

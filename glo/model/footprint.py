@@ -39,6 +39,7 @@ def training(
 
     condition_size: k, of a conditional model.
     """
+    companion = _companion(settings, image_shape, dimension, condition_size)
     copies, n = n * settings.copies(n) // workers, n // workers
     rows, adam = n + copies, settings.code_optimizer == "adam"
     codes = rows * (FLOAT * dimension * (3 if adam else 1) + FLOAT * adam + 8)  # 8: the order of the rows
@@ -61,6 +62,7 @@ def training(
             "--batch_size",
             host=False,
         ),
+        *([Part("the encoder or discriminator", FLOAT * values * companion, host=False)] if companion else []),
     ]
 
 
@@ -136,6 +138,12 @@ def require(parts: Iterable[Part], purpose: str, gpu: bool) -> None:
 def describe(parts: Iterable[Part]) -> str:
     """All parts in megabytes, for --dry_run."""
     return ", ".join(f"{part.size / 1e6:,.1f} MB {part.name}" for part in parts)
+
+
+def _companion(settings: TrainSettings, image_shape: tuple[int, int, int], dimension: int, condition_size: int) -> int:
+    """Number of values of the network with which the generator of a method learns."""
+    outputs = {"glo": 0, "pca": 0, "autoencoder": dimension, "vae": 2 * dimension, "gan": 1}[settings.method]
+    return geometry.encoder_parameters(image_shape, outputs, condition_size) if outputs else 0
 
 
 def _activations(image_shape: tuple[int, int, int], settings: TrainSettings) -> int:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from glo.model import linear
 from glo.model.batch_norm import BatchNormalization
 from glo.model.deconv import Convolution, Deconvolution
 from glo.model.film import modulation
@@ -20,7 +21,7 @@ class Projection(layers.Dense):
 def build(
     image_shape: tuple[int, int, int], dimension: int, settings: TrainSettings, condition_size: int = 0
 ) -> keras.Model:
-    """Build the model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1].
+    """Build the model from codes float32 [B, d] to images float32 [B, H, W, C] in [-1, 1]. With PCA, it is linear.
 
     image_shape: (H, W, C). dimension: d. condition_size: k; if positive, the model takes codes and conditions
     float32 [B, k], and a linear embedding of the condition is appended to the code everywhere.
@@ -29,6 +30,8 @@ def build(
     Activations are leaky ReLUs, as in DCGAN's discriminator: at the learning rates that suit GLO, many plain ReLUs die,
     which costs 1 dB. The initial weights depend on `seed` alone.
     """
+    if settings.method == "pca":
+        return linear.generator(image_shape, dimension)
     height, width, channels = image_shape
     (rows, columns, first), *outputs = maps(image_shape, settings)
     blocks = len(outputs) if outputs[0][0] > rows else 0

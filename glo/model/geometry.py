@@ -50,6 +50,8 @@ def parameters(
 
     condition_size: k, of a conditional generator, which appends an embedding of the condition to the code.
     """
+    if settings.method == "pca":
+        return (dimension + 1) * math.prod(image_shape), 0
     embedding = EMBEDDING * condition_size
     dimension += EMBEDDING * (condition_size > 0)
     shapes = maps(image_shape, settings)

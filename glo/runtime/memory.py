@@ -1,6 +1,8 @@
 """Free memory, which is checked before large arrays are read: even a small file can declare a huge array."""
 
 import os
+import resource
+import sys
 from pathlib import Path
 
 from glo.runtime.errors import UserError
@@ -30,6 +32,12 @@ def available() -> int:
     except (OSError, ValueError):  # no container, or a container without a limit, whose file says "max"
         return free
     return min(free, max(0, limit - used))
+
+
+def peak() -> int:
+    """The most memory, in bytes, that this process has had resident so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
 
 
 def parse_size(text: str) -> int:

@@ -102,6 +102,9 @@ class EvalSettings:
     metrics: bool = task_setting(
         False, "measure reconstructions, how samples differ from held-out images, and whether they copy training images"
     )
+    rivals: bool = task_setting(
+        False, "measure what --compare --table rivals shows of a run, in the same way for every --method"
+    )
     projector: bool = task_setting(
         False,
         "write codes of training images, held-out images and samples, with thumbnails, for the embedding projector of "
@@ -248,6 +251,11 @@ class EvalSettings:
         None, "tf.es2017.min.js of TensorFlow.js 4.22.0 (default: downloaded once into a cache folder)", metavar="FILE"
     )
     # output
+    table: str = output_setting(
+        "all",
+        "what --compare prints: all figures of each run, or the methods side by side, means over seeds",
+        choices=("all", "rivals"),
+    )
     prefix: str = output_setting("default", "last word of the names of the files that are written", **NAME)
     output_dir: str | None = output_setting(
         None, "folder to write to (default: <run>/eval-<step>; --train_dir with --compare)", metavar="DIR"
@@ -284,7 +292,7 @@ class EvalSettings:
     @property
     def most_fitted(self) -> int:
         """At most this many held-out images are fitted: --num_fit, or its default for the tasks."""
-        figures = self.metrics or self.encode or self.directions or self.projector
+        figures = self.metrics or self.rivals or self.encode or self.directions or self.projector
         return self.num_fit or (1000 if figures else 128)
 
     def sampler_of(self, trained: TrainSettings) -> str:
@@ -313,6 +321,8 @@ class EvalSettings:
         tasks = [field.name for field in dataclasses.fields(self) if field.metadata["group"] == "tasks"]
         if self.compare and (self.checkpoint or any(self.requests(name) for name in tasks if name != "compare")):
             raise UserError("--compare reads the results of earlier evaluations: drop --checkpoint and the other tasks")
+        if self.table != "all" and not self.compare:
+            raise UserError(f"--table {self.table} is a table of --compare: add --compare with run folders")
         if self.label is not None and self.per_class:
             raise UserError("--label generates one class and --per_class all of them: drop one")
         if self.label is not None and self.metrics:

@@ -25,6 +25,8 @@ PROJECTIONS = ("ball", "sphere", "none")
 # Names of `glo.model.generator.UPSAMPLING`, repeated here because settings must not import TensorFlow; a test compares
 # them.
 GENERATORS = ("deconv", "resize_conv")
+METHODS = ("glo", "pca", "autoencoder", "vae", "gan")  # of `glo.training.methods`
+CODED = 1000  # training images, at most, to which a GAN is inverted
 CONDITIONAL_PRIOR = 0.15  # see `TrainSettings.fitting_prior`
 
 
@@ -66,6 +68,13 @@ class TrainSettings:
     )
     seed: int = data_setting(0, "seed of the weights, the batches, and the split of files without one", **SEED)
     # model
+    method: str = model_setting(
+        "glo",
+        "how the generator learns: glo (a code for each image), or a rival on the same generator: pca (which is "
+        "linear), autoencoder, vae or gan",
+        choices=METHODS,
+        architecture=True,
+    )
     generator: str = model_setting(
         "deconv",
         "upsampling by transposed convolutions, or by bilinear resizing and convolutions",
@@ -144,6 +153,12 @@ class TrainSettings:
         low=1,
         resume=True,
     )
+    minutes: float | None = training_setting(
+        None,
+        "choose the number of epochs so that training takes this many minutes, by timing some steps at the start",
+        above=0,
+        high=10**5,
+    )
     max_steps: int | None = training_setting(
         None, "stop after this many steps in total, even if more are planned", low=1, resume=True
     )
@@ -164,6 +179,15 @@ class TrainSettings:
         "joint: one pass computes the gradients of the generator and the codes; alternate: a second pass computes "
         "those of the codes after the generator step",
         choices=("joint", "alternate"),
+    )
+    beta: float = training_setting(
+        0.02, "weight of the Kullback-Leibler divergence of a vae, in nats a pixel value", low=0
+    )
+    gradient_penalty: float = training_setting(
+        0.0,
+        "weight of the squared gradient: with gan, of the discriminator at training images (R1, default 1); with "
+        "autoencoder, of the generator at codes (RAE)",
+        low=0,
     )
     # codes
     alpha: float = code_setting(5.0, "step size of the codes, each on the loss of its own image", low=0)
@@ -247,6 +271,16 @@ class TrainSettings:
     def fitting_prior(self) -> float:
         """Weight of the prior with which new images are fitted. Without it, fitted codes hold more than style."""
         return 0.0 if self.conditional is None else CONDITIONAL_PRIOR
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether the method learns an encoder along with the generator."""
+        return self.method in ("pca", "autoencoder", "vae")
+
+    @property
+    def single_sampler(self) -> str:
+        """The distribution that the codes follow if it is N(0, I), otherwise one Gaussian that is fitted to them."""
+        return "unit" if self.method in ("vae", "gan") else "gaussian"
 
     def copies(self, n: int) -> int:
         """Number of altered copies of each of n training images that --augment_to requires."""

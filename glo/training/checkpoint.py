@@ -30,6 +30,7 @@ from glo.workers.crew import ALONE, Crew
 # What a new run can start without, by the first letters of its names in a checkpoint.
 RESTARTABLE = {
     "the state of the generator's optimizer": "optimizer/",
+    "the state of the companion's optimizer": "companion_optimizer/",
     "the average of the generator's weights": "average/",
     "the state of the codes' optimizer": ("table/first_moment", "table/second_moment", "table/visits"),
 }
@@ -45,6 +46,11 @@ def variables(model: GloModel) -> dict[str, tf.Variable]:
     if model.average:
         named |= {f"average/{variable.path}": variable.value for variable in model.average.variables}
     named |= {f"optimizer/{variable.path}": variable.value for variable in model.optimizer.variables}
+    if model.companion:
+        named |= {f"companion/{variable.path}": variable.value for variable in model.companion.variables}
+        optimizer = model.companion_optimizer
+        named |= {f"companion_optimizer/{variable.path}": variable.value for variable in optimizer.variables}
+    named |= {f"state/{name}": variable for name, variable in model.state.items()}
     return named
 
 

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from glo.runtime import memory
 from glo.training import history
 from glo.training.state import Training
 
@@ -17,7 +18,11 @@ class Clock:
         self._started = time.perf_counter()
 
     def at(self, step: int) -> dict[str, float]:
-        """Return `seconds` of training until now and the number of `images` seen in the first `step` steps."""
+        """Return `seconds` of training until now, the number of `images` seen in the first `step` steps, and memory.
+
+        `peak_memory` is the most host memory that the process has used so far, in MB.
+        """
         epochs, steps = divmod(step, self._training.steps_per_epoch)
         images = epochs * self._training.size + steps * self._training.settings.batch_size
-        return {"seconds": self._before + time.perf_counter() - self._started, "images": images}
+        seconds = self._before + time.perf_counter() - self._started
+        return {"seconds": seconds, "images": images, "peak_memory": memory.peak() / 1e6}

@@ -28,16 +28,16 @@ class Figures:
 
     def observe(self, step: int, rows: np.ndarray) -> None:
         """Log averages since the last call. Raises `files.WriteError`."""
-        loss, images = self._losses.pop_mean(self._training.crew)
+        losses, images = self._losses.pop_means(self._training.crew)
         if self._records is None:
             return
         now = time.perf_counter()
         speed, self._last_time = images / (now - self._last_time), now
-        self._bar.set_postfix(loss=f"{loss:.4f}", images_per_second=f"{speed:.0f}", refresh=False)
+        self._bar.set_postfix(loss=f"{losses['loss']:.4f}", images_per_second=f"{speed:.0f}", refresh=False)
         self._records.scalars(
             step,
             epoch=step / self._training.steps_per_epoch,
-            loss=loss,
+            **losses,
             learning_rate=float(self._training.model.optimizer.learning_rate),
             images_per_second=speed,
             **self._clock.at(step),

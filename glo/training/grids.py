@@ -65,16 +65,19 @@ class Grids:
         if self._records is None:
             return
         epoch = math.ceil(step / self._training.steps_per_epoch)
-        images = self._decoder.images(self._sample.codes(self._rows), self._sample.conditions(self._rows))
-        grid = pictures.grid(images, pictures.columns(len(images)))
-        picture = pictures.beside(self._originals, pictures.captioned(f"reconstructions, epoch {epoch}", grid))
+        # A GAN is inverted at the end of its run.
+        has_codes = self._training.settings.method != "gan" or step >= self._length.planned
+        title = "reconstructions" if has_codes else "samples"
+        grid = pictures.grid(self._reconstructions() if has_codes else self._samples(), pictures.columns(GRID))
+        picture = pictures.beside(self._originals, pictures.captioned(f"{title}, epoch {epoch}", grid))
         pictures.save(paths.grid(self._run, epoch), picture)
-        psnr = self._progress.measure(last=step == self._length.end)
+        psnr = self._progress.measure(last=step == self._length.end) if has_codes else {}
         self._records.scalars(step, epoch=epoch, **psnr, **self._clock.at(step))
         if time.monotonic() - self._logged > LOG_SECONDS:
-            self._records.picture(step, "reconstructions", picture)
+            self._records.picture(step, title, picture)
             self._records.picture(step, "samples", pictures.grid(self._samples(), pictures.columns(GRID)))
-            logger.info("epoch %d, step %d: %s dB", epoch, step, ", ".join(f"{k} {v:.2f}" for k, v in psnr.items()))
+            quality = ", ".join(f"{name} {value:.2f} dB" for name, value in psnr.items()) or "samples drawn"
+            logger.info("epoch %d, step %d: %s", epoch, step, quality)
             self._logged = time.monotonic()
 
     def finish(self) -> None:
@@ -105,6 +108,9 @@ class Grids:
                 "training.gif lacks %d grids that cannot be read, such as %s", len(unreadable), unreadable[0]
             )
         return frames
+
+    def _reconstructions(self) -> np.ndarray:
+        return self._decoder.images(self._sample.codes(self._rows), self._sample.conditions(self._rows))
 
     def _samples(self) -> np.ndarray:
         """Draw images uint8 [GRID, H, W, C] with the Gaussian sampler, which is the fastest to fit."""

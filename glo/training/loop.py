@@ -9,6 +9,7 @@ from tqdm import tqdm
 from glo.inference.decoder import Decoder
 from glo.runtime.interrupt import Interrupt
 from glo.runtime.log import logger
+from glo.training import methods
 from glo.training.clock import Clock
 from glo.training.divergence import LossWindow, finite, stop
 from glo.training.dumps import Dumps
@@ -18,7 +19,6 @@ from glo.training.records import Records
 from glo.training.resume import Length
 from glo.training.saves import Saves
 from glo.training.state import Training
-from glo.training.step import make_refinement, make_step
 from glo.training.tolerance import Tolerance
 
 ANNOUNCEMENT = "interrupted: saving; press Ctrl-C again to stop without saving"
@@ -35,8 +35,7 @@ def train(run: Path, training: Training, length: Length) -> int:
     """
     model, settings, crew = training.model, training.settings, training.crew
     step = first = int(model.step)
-    learn = make_step(model, settings, length.learned, crew, training.rows if crew.count > 1 else None)
-    refine = make_refinement(model, settings)
+    learn, refine = methods.make_steps(training, length.learned)  # with GLO, those of training/step.py
     losses, decoder, clock = LossWindow(), Decoder(model), Clock(run, training)
     saves = Saves(run, training, length)
     dumps = Dumps(run, training, decoder, saves)

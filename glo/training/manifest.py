@@ -7,6 +7,7 @@ the very images, in order, that the codes were learned for.
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -164,9 +165,9 @@ def locate(path: str) -> tuple[Path, bool]:
     raise UserError(f"no checkpoint {prefix}: give a run folder, or <run folder>/model-<step>")
 
 
-def require_encoder(prefix: Path) -> None:
-    """Raise `UserError` if a checkpoint has no encoder."""
-    if not paths.encoder(prefix).exists():
+def require_encoder(prefix: Path, settings: TrainSettings) -> None:
+    """Raise `UserError` if a checkpoint has no encoder. settings: of its run."""
+    if not (settings.has_encoder or paths.encoder(prefix).exists()):
         raise UserError(f"{prefix} has no encoder: type python trainer.py --checkpoint {prefix} --encoder")
 
 
@@ -262,6 +263,10 @@ def _check_contents(manifest: Manifest, settings: TrainSettings, prefix: Path) -
         rows = shards.length(n, i, manifest.shards) * (1 + settings.copies(n))
         if codes is None or codes.shape != (rows, manifest.dimension):
             raise ValueError("it holds other codes than its manifest states")
+    if settings.method == "pca":  # whose networks have as many inputs as an image has values
+        basis = entries.get("state/basis")
+        if basis is None or basis.shape[:1] != (math.prod(manifest.image_shape),):
+            raise ValueError("it holds a basis of other images than its manifest states")
     expected, conditions = manifest.conditions(), entries.get("conditions")
     shape = expected.values.shape if expected.names else None
     if shape != (conditions and conditions.shape) or (shape is None) != (settings.conditional is None):

@@ -1,5 +1,6 @@
 """PSNR of a few fixed training images and held-out images, measured quickly during training."""
 
+import math
 import time
 
 import numpy as np
@@ -34,7 +35,10 @@ class Progress:
         self._held_out, self._held_out_conditions = dataset.images[held_out], dataset.conditions[held_out]
         if len(self._held_out):
             self._neighbors = nearest(self._held_out, sample.all_images)[1][:, 0]
-        self._descend = fitting.make_descent(training.model, build_loss(settings.loss), settings.projection)
+        scale = 1.0 if settings.method == "glo" else math.sqrt(training.model.dimension)
+        self._descend = fitting.make_descent(
+            training.model, build_loss(settings.loss), settings.projection, scale=scale
+        )
         self._started, self._fitting_seconds = time.perf_counter(), 0.0
 
     def measure(self, last: bool) -> dict[str, float]:

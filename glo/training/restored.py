@@ -111,6 +111,8 @@ class RestoredRun:
     @cached_property
     def encoder(self) -> Encoder | None:
         """The encoder of the checkpoint, or None if there is none. Raises `UserError` for another checkpoint's."""
+        if self.model.encoder:
+            return Encoder(self.model.encoder, self.model, self.settings.projection, self._batch_size)
         if not paths.encoder(self.prefix).exists():
             return None
         network = encoder_file.restore(self.prefix, self._manifest, self.model)

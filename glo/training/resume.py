@@ -11,7 +11,7 @@ from glo.model import footprint, geometry
 from glo.runtime import paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
-from glo.settings import TrainSettings, fields
+from glo.settings import TrainSettings, fields, methods
 from glo.settings.fields import Layer
 from glo.training import manifest
 from glo.training.manifest import Manifest
@@ -45,7 +45,7 @@ def plan(flags: Layer) -> Plan:
         if requested.dataset is None:
             raise UserError("--dataset is missing: give the name of a dataset, such as --dataset MNIST")
         file = Path(requested.config) if requested.config else paths.config_file(requested.dataset)
-        return Plan(fields.resolve(TrainSettings, fields.read_yaml(file), flags))
+        return Plan(methods.resolve(fields.read_yaml(file), flags))
     start, resume = manifest.locate(requested.checkpoint)
     saved = manifest.read(start)
     before = saved.resolved(start)
@@ -53,9 +53,14 @@ def plan(flags: Layer) -> Plan:
     changes = [flags]
     if requested.config:
         changes.insert(0, fields.read_yaml(Path(requested.config)))
-    if any("epochs" in layer.values for layer in changes):
+    given = {name for layer in changes for name in layer.values}
+    if {"epochs", "minutes"} & given:
         del saved_settings["max_steps"]  # it would end the run before the new number of epochs
-    settings = fields.resolve(TrainSettings, Layer(str(start), saved_settings), *changes)
+    if "minutes" in given and not resume:
+        del saved_settings["epochs"]  # the steps of the new run are timed
+    for layer in changes:
+        methods.check(before.method, layer)
+    settings = fields.resolve(TrainSettings, Layer(str(start), saved_settings), *methods.budgeted(*changes))
     if resume and settings.precision == "auto":  # a run keeps the precision that was chosen when it began
         settings = dataclasses.replace(settings, precision=before.precision)
     for field in dataclasses.fields(TrainSettings):
@@ -85,13 +90,13 @@ class Length(NamedTuple):
 
 def length(settings: TrainSettings, dataset: Dataset) -> Length:
     """Compute the number of steps from --epochs, --refine_steps and --max_steps."""
-    n = len(dataset.train_rows)
-    per_epoch = steps_per_epoch(n * (1 + settings.copies(n)), settings.batch_size)
+    n, seen = len(dataset.train_rows), len(dataset.seen_rows)
+    per_epoch = steps_per_epoch(seen * (1 + settings.copies(seen)), settings.batch_size)
     if settings.epochs is not None:
         learned = settings.epochs * per_epoch
     else:
         learned = max(DEFAULT_EPOCHS * per_epoch, DEFAULT_STEPS)
-    refined = steps_per_epoch(n, settings.batch_size) if settings.refine_steps else 0
+    refined = steps_per_epoch(n, settings.batch_size) if settings.refine_steps or settings.method != "glo" else 0
     end = learned + refined if settings.max_steps is None else settings.max_steps
     learned = max(learned, end - refined)
     return Length(learned, learned + refined, end)
@@ -104,6 +109,8 @@ def check(plan: Plan, dataset: Dataset, end: int, workers: int = 1) -> None:
         raise UserError(f"there are {workers} workers and {len(dataset.train_rows)} training images: use fewer workers")
     if workers > 1 and plan.settings.jit == "on" and plan.settings.batch_norm == "synced":
         raise UserError("--jit on cannot compile --batch_norm synced with several workers: drop one of them")
+    if workers > 1 and plan.settings.method != "glo":
+        raise UserError(f"--method {plan.settings.method} trains with one worker only: drop --workers")
     if workers > 1 and plan.settings.conditional:  # initial codes are made independent of it by looking at all of them
         raise UserError("--conditional trains with one worker only: drop --workers")
     check_memory(

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from glo.data.batches import Share, batches, steps_per_epoch
 from glo.data.dataset import Dataset, load_rows
 from glo.data.independent_codes import independent
 from glo.data.lazy_array import Rows
+from glo.data.randomness import Stream, random_generator
+from glo.inference.encoder import Encoder
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
 from glo.runtime import device
@@ -30,28 +33,25 @@ from glo.workers.crew import ALONE, Crew
 class Training:
     """A run's settings, data and model, as one worker sees them. With one worker, its own rows are all rows.
 
-    images: uint8 [m, H, W, C], in the order of this worker's code table: its n training images, then their altered
-    copies. rows: int64 [m] ascending, the rows of these images in the code table of all workers.
+    images: uint8 [m, H, W, C], from which the generator learns, in the order of this worker's code table: its n
+    training images, then their altered copies. originals: its n images without copies, uint8 [n, H, W, C]; of a GAN,
+    those that get codes. rows: int64 [m] ascending, the rows of the images in the code table of all workers.
     start: the prefix of the checkpoint that training starts from, or None.
     """
 
     settings: TrainSettings
     dataset: Dataset
     images: Rows | Augmented
+    originals: Rows
     rows: np.ndarray
     model: GloModel
     start: Path | None
     crew: Crew = ALONE
 
     @property
-    def originals(self) -> Rows:
-        """This worker's training images without altered copies, uint8 [n, H, W, C]."""
-        return self.images.originals if isinstance(self.images, Augmented) else self.images
-
-    @property
     def size(self) -> int:
-        """Number of images of all workers, copies included."""
-        n = len(self.dataset.train_rows)
+        """Number of images of all workers that the generator learns from, copies included."""
+        n = len(self.dataset.seen_rows)
         return n * (1 + self.settings.copies(n))
 
     @property
@@ -67,7 +67,7 @@ class Training:
         batch_size, seed = self.settings.batch_size, self.settings.seed
         n, index, workers = len(self.dataset.train_rows), self.crew.index, self.crew.count
         if step < learned:
-            share = Share(self.size, self.size // n, index, workers)
+            share = Share(self.size, 1 + self.settings.copies(n), index, workers)
             with contextlib.closing(batches(self.images, batch_size, seed, step, share)) as all_images:
                 yield from itertools.islice(all_images, learned - step)
             step = learned
@@ -83,9 +83,16 @@ class Training:
 
     def codes_of_all(self, rows: np.ndarray) -> np.ndarray:
         """Return the codes float32 [n, d] in rows int64 [n] of the code table of all workers. All must call this."""
+        if self._encoder:  # whose codes in the table are those of the last epoch
+            return self._encoder.codes(self.originals[rows], self.conditions(rows))
         if self.crew.count == 1:
             return self.model.table.gather(rows).numpy()
         return self._gather(rows, self.model.table.codes, np.float32)
+
+    @cached_property
+    def _encoder(self) -> Encoder | None:
+        model = self.model
+        return Encoder(model.encoder, model, self.settings.projection) if model.encoder else None
 
     def _gather(self, rows: np.ndarray, own: Rows | tf.Variable, dtype: type) -> np.ndarray:
         """Collect values from the workers that own them: each contributes its own rows, and zeros elsewhere."""
@@ -112,14 +119,19 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan, crew: Crew = 
         # Only these rows are read. The codes of others are not checked.
         images, codes = (Rows(array.source, array.rows[shard]) for array in (images, codes))
         images = load_rows(images, settings, crew.local_count)
+    originals = images
     if copies:
         images = Augmented(images, settings, shard, n)
-    if plan.start:
+    if plan.start or settings.has_encoder:
         codes = unset(len(images), dataset.dimension)
+    elif settings.method == "gan":
+        random = random_generator(settings.seed, Stream.UNFITTED_CODES)
+        codes = random.standard_normal((n, dataset.dimension), np.float32)
     elif isinstance(images, Augmented):
         codes = images.codes(codes, crew.sum)
     conditions = dataset.train_conditions
-    if settings.conditional and not plan.start:  # codes need not hold what the condition tells
+    if settings.conditional and settings.method == "glo" and not plan.start:
+        # Codes need not hold what the condition tells.
         groups = conditions.groups()[np.arange(len(codes)) % len(conditions)]
         codes = independent(codes[:], groups, settings.seed)
     rows = shards.table_rows(settings.seed, n, copies, crew.index, crew.count)
@@ -134,4 +146,5 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan, crew: Crew = 
     if crew.count > 1:  # weights may depend on the kind of CPU in their last bits
         for variable in model.generator.variables:
             variable.assign(crew.sum(variable.numpy() if crew.first else np.zeros(variable.shape, np.float32)))
-    return Training(settings, dataset, images, rows, model, plan.start, crew)
+    seen = dataset.seen_images if settings.method == "gan" else images
+    return Training(settings, dataset, seen, originals, rows, model, plan.start, crew)

@@ -6,10 +6,9 @@ A step consists of three functions: `gradients` of a batch, `reduce` over worker
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -39,10 +38,12 @@ class Gradients(NamedTuple):
 
     generator: gradients of the mean loss for the trainable weights; empty if the generator is not updated.
     codes: gradient of each sample's own loss for its code, float32 [B, d]; None if codes are not updated.
+    companion: those of the encoder or the discriminator of other methods; empty with GLO.
     """
 
     generator: list[tf.Tensor]
-    codes: tf.Tensor | None
+    codes: tf.Tensor | None = None
+    companion: Sequence[tf.Tensor] = ()
 
 
 class Rates(NamedTuple):
@@ -105,10 +106,18 @@ def reduce(model: GloModel, grads: Gradients, size: tf.Tensor, count: tf.Tensor,
 
 
 def apply(model: GloModel, rows: tf.Tensor, codes: tf.Tensor, grads: Gradients, rates: Rates) -> None:
-    """Update the generator and the codes float32 [B, d] of rows int64 [B] by their gradients, and project the codes."""
-    if grads.generator:
-        model.optimizer.learning_rate.assign(rates.learning_rate)
-        model.optimizer.apply(grads.generator, model.generator.trainable_variables)
+    """Update the generator and the codes float32 [B, d] of rows int64 [B] by their gradients, and project the codes.
+
+    A companion is updated like the generator.
+    """
+    networks = (
+        (model.generator, model.optimizer, grads.generator),
+        (model.companion, model.companion_optimizer, grads.companion),
+    )
+    for network, optimizer, gradient in networks:
+        if gradient:
+            optimizer.learning_rate.assign(rates.learning_rate)
+            optimizer.apply(gradient, network.trainable_variables)
     if grads.codes is not None:
         model.table.update(rows, codes, grads.codes, rates.alpha)
 
@@ -143,14 +152,14 @@ def make_step(
                 statistics.enter_context(frozen_statistics(model.generator))
             return gradients(model, loss, settings.precision, inputs, condition, images, size, present, parts)
 
-    @tf.function(input_signature=_batch(model))
+    @tf.function(input_signature=batch_signature(model))
     def step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         own, present = tf.shape(rows)[0], None
         if crew.count > 1:
             rows, images, present = _never_empty(rows, images)
         codes, condition = model.table.gather(rows), model.condition(rows)
         noise = _noise(model, settings, learned, rows if rows_of_all is None else tf.gather(rows_of_all, rows))
-        rates = _rates(model, settings, learned)
+        rates = step_sizes(model, settings, learned)
         inputs = codes if noise is None else codes + noise
         count = tf.cast(own, tf.float32)
         # Several workers must divide by the same number, for gradients that pass through synced statistics.
@@ -162,10 +171,8 @@ def make_step(
             if grads.codes is not None:
                 grads = grads._replace(codes=(grads.codes + 2 * settings.code_decay * codes)[:own])
             apply(model, rows[:own], codes[:own], reduce(model, grads, size, count, crew), rates)
-        if model.average:
-            _update_average(model.average, model.generator, settings.ema, model.step)
-        model.step.assign_add(1)
-        return _nan_where_not_finite(initial_losses[:own], model.table.gather(rows[:own]))
+        count_step(model, settings)
+        return nan_where_not_finite(initial_losses[:own], model.table.gather(rows[:own]))
 
     return step
 
@@ -186,7 +193,7 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
                 losses = loss(model.decode(codes, condition), target)
         return losses, tape.gradient(losses, codes)
 
-    @tf.function(input_signature=_batch(model))
+    @tf.function(input_signature=batch_signature(model))
     def compiled_step(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         target, codes, condition = normalize_pixels(images), model.table.gather(rows), model.condition(rows)
         first = second = tf.zeros_like(codes)
@@ -200,7 +207,7 @@ def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
             codes = project(codes - alpha * direction, settings.projection)
         model.table.assign(rows, codes)
         model.step.assign_add(1)
-        return _nan_where_not_finite(initial_losses, codes)
+        return nan_where_not_finite(initial_losses, codes)
 
     def step(rows: np.ndarray, images: np.ndarray) -> tf.Tensor:
         if len(rows):
@@ -223,11 +230,12 @@ def _never_empty(rows: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     return tf.pad(rows, ends[None]), tf.ensure_shape(padded, images.shape), present
 
 
-def _batch(model: GloModel) -> list[tf.TensorSpec]:
+def batch_signature(model: GloModel) -> list[tf.TensorSpec]:
+    """The arguments of a step, see `Step`."""
     return [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, *model.image_shape], tf.uint8)]
 
 
-def _rates(model: GloModel, settings: TrainSettings, learned: int) -> Rates:
+def step_sizes(model: GloModel, settings: TrainSettings, learned: int) -> Rates:
     """Both step sizes at the model's step."""
     factor = rate_factor(model.step, learned, settings.schedule)
     rate = settings.learning_rate * factor
@@ -248,15 +256,20 @@ def _noise(model: GloModel, settings: TrainSettings, learned: int, rows: tf.Tens
     return settings.code_noise * noise_factor(model.step, learned, settings.noise_schedule) * noise
 
 
-def _nan_where_not_finite(losses: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
+def nan_where_not_finite(losses: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
     """Replace losses [B] by NaN where codes [B, d] are not finite, since divergence is detected by losses."""
     finite = tf.reduce_all(tf.math.is_finite(codes), axis=1)
     return tf.where(finite, losses, tf.fill(tf.shape(losses), tf.constant(float("nan"))))
 
 
-def _update_average(average: keras.Model, generator: keras.Model, decay: float, step: tf.Tensor) -> None:
-    """Update the moving average of weights and batch statistics. In early steps, the decay is smaller."""
-    steps = tf.cast(step, tf.float32)
-    share = 1 - tf.minimum(decay, (1 + steps) / (10 + steps))
-    for mean, value in zip(average.variables, generator.variables, strict=True):
-        mean.assign_add(share * (value - mean))
+def count_step(model: GloModel, settings: TrainSettings) -> None:
+    """Count a step of training, after which the moving average of weights and batch statistics follows the generator.
+
+    In early steps, the decay of the average is smaller.
+    """
+    if model.average:
+        steps = tf.cast(model.step, tf.float32)
+        share = 1 - tf.minimum(settings.ema, (1 + steps) / (10 + steps))
+        for mean, value in zip(model.average.variables, model.generator.variables, strict=True):
+            mean.assign_add(share * (value - mean))
+    model.step.assign_add(1)

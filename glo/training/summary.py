@@ -23,7 +23,12 @@ def describe(settings: TrainSettings, dataset: Dataset, length: Length) -> str:
         *layers,
         f"parameters   {network.count_params():,} in the generator, {n:,} codes of {dataset.dimension}",
         f"memory       {originals * math.prod(dataset.image_shape) / 1e6:,.1f} MB images, {footprint.describe(parts)}",
+        *([f"epochs       chosen at the start for {settings.minutes:g} minutes"] if _timed(settings) else []),
         f"steps        {steps_per_epoch(n, settings.batch_size):,} per epoch, {length.end:,} in total, "
         f"schedule over {length.learned:,}, {length.planned - length.learned:,} more for codes only",
     ]
     return "\n".join(lines)
+
+
+def _timed(settings: TrainSettings) -> bool:
+    return settings.minutes is not None and settings.epochs is None

@@ -20,7 +20,7 @@ from tests.support import ROOT, assert_ok, call, samples, write_flat, write_grou
 # In reading order: the guides use the datasets and runs of the README.
 GUIDES = [
     ROOT / "README.md",
-    *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS", "EXPLORER", "LATENT")),
+    *(ROOT / f"docs/{name}.md" for name in ("RESTORING", "RESULTS", "FORMATS", "EXPLORER", "LATENT", "METHODS")),
 ]
 PAGES = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 BLOCKS = [block for path in GUIDES for block in re.findall(r"```sh\n(.*?)```", PAGES[path], re.DOTALL)]

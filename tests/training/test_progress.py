@@ -39,7 +39,7 @@ def test_only_a_sample_of_the_training_images_is_read(monkeypatch):
         images=images, train_rows=np.arange(50), test_rows=np.arange(50, 60), conditions=unconditional(60)
     )
     model = GloModel((8, 8, 1), codes[:50], settings)
-    training = Training(settings, dataset, train_images, np.arange(50), model, None)
+    training = Training(settings, dataset, train_images, train_images, np.arange(50), model, None)
     chosen = sample.Sample(training)
     values = progress.Progress(training, Decoder(model), chosen).measure(last=True)
     assert np.isfinite([values["train_psnr"], values["heldout_psnr"]]).all()

@@ -10,6 +10,7 @@ const KINDS = {
   affine: (layer, x) => x.mul(layer.scale).add(layer.shift),
   leaky_relu: (layer, x) => tf.leakyRelu(x, layer.slope),
   tanh: (layer, x) => x.tanh(),
+  hard_tanh: (layer, x) => x.clipByValue(-1, 1),
   concatenate: (layer, ...inputs) => tf.concat(inputs, 1),
   convolution: (layer, x) => biased(layer, tf.conv2d(x, layer.kernel, 1, "same")),
   deconvolution: (layer, x) => {

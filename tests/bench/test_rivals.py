@@ -1,0 +1,64 @@
+"""The bench of rivals: which runs it makes, and that it goes on where it stopped. The commands are replaced."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import rivals
+from glo.runtime.errors import UserError
+
+MEASURED = {
+    "train_psnr": 30.0, "heldout_psnr": 29.0, "encoder_psnr": None,
+    "copying": {"samples": {"c_t": None, "nearer": 0.5, "authentic": 0.6}},
+    "frechet": dict.fromkeys(("training", "training_few", "reconstructions", "gaussian", "mixture", "midpoints"), 2.0),
+}  # fmt: skip
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """The calls of commands, which write what the bench reads of a run."""
+    made = []
+
+    def call(script, *args, check=True):
+        args = [str(arg) for arg in args]
+        made.append([script, *args])
+        if script == "trainer.py":
+            flags = dict(zip(args[::2], args[1::2], strict=True))
+            run = tmp_path / f"{flags['--prefix']}-MNIST_lr_0.1-20260101-{len(made):06d}"
+            run.mkdir()
+            penalty = {"gan": "gradient_penalty: 1.0\n"}.get(flags["--method"], "")
+            (run / "config.yaml").write_text(f"dataset: MNIST\nmethod: {flags['--method']}\nbatch_size: 8\n{penalty}")
+            record = {"step": 9, "loss": 1.0, "seconds": 60.0, "images": 72, "peak_memory": 700.0}
+            (run / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+        else:
+            folder = tmp_path / args[1] / "eval-9"
+            folder.mkdir()
+            (folder / "metrics.json").write_text(json.dumps({"checkpoint": "x", "rivals": MEASURED}))
+            np.savez(folder / "generate_default.npz", image=np.zeros((4, 8, 8, 1), np.uint8))
+        return 0
+
+    monkeypatch.setattr(rivals, "_call", call)
+    return made
+
+
+def test_runs_are_made_once_and_partial_tables_are_written(tmp_path, calls):
+    args = ["--out", str(tmp_path), "--methods", "glo", "gan", "--seeds", "0", "1", "--minutes", "2"]
+    rivals.main([*args, "--runs", "1"])
+    assert [call[0] for call in calls] == ["trainer.py", "evaler.py"]
+    assert calls[0][-4:] == ["--minutes", "2", "--method", "glo"]
+    assert "| MNIST | glo | 1 | 30.0 | 29.0 | - |" in (tmp_path / "rivals.md").read_text()
+    rivals.main(args)
+    assert len(calls) == 8
+    table = (tmp_path / "rivals.md").read_text()
+    assert "| MNIST | glo | 2 | 30.0 ± 0.0 |" in table
+    assert "| MNIST | gan | 2 |" in table
+    assert (tmp_path / "rivals_mnist.png").is_file()
+    rivals.main(args)
+    assert len(calls) == 8
+
+
+def test_a_command_that_fails_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(rivals.subprocess, "run", lambda command: type("Result", (), {"returncode": 2}))
+    with pytest.raises(UserError, match=r"trainer.py --dataset MNIST.*exit code 2"):
+        rivals.main(["--out", str(tmp_path), "--methods", "pca"])
