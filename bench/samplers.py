@@ -8,6 +8,7 @@ the choice on the other half: use it once, at the end.
 
 import argparse
 import io
+import itertools
 import json
 import sys
 import tempfile
@@ -89,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
     judge, controls = judges[0], judges[0].controls()
     print(f"{judge.n} held-out images for validation, {settings.num} samples of each candidate\n{_line(None)}")
     rows = []
-    for row in [*controls, *judge.rows(candidates)]:
+    for row in itertools.chain(controls, judge.rows(candidates)):
         rows.append(row)
         print(_line(row), flush=True)
     passed = [row for row in rows[len(controls) :] if row.within_limits(controls[0])]
