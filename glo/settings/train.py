@@ -181,7 +181,7 @@ class TrainSettings:
         choices=("joint", "alternate"),
     )
     beta: float = training_setting(
-        0.02, "weight of the Kullback-Leibler divergence of a vae, in nats a pixel value", low=0
+        1.0, "weight of the Kullback-Leibler divergence of a vae, in nats a pixel value", low=0
     )
     gradient_penalty: float = training_setting(
         0.0,
