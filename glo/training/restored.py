@@ -82,11 +82,11 @@ class RestoredRun:
     ) -> Fitted:
         """Fit a sampler to the learned codes, or to `style_codes` of a class, and save it in the run folder.
 
-        components: number of components of `gmm` or `leading`. By default that of the run's settings, or fewer for a
-            class.
+        components: number of components of `gmm` or `leading`. By default that of the run's settings if the
+            sampler is theirs, and fewer for a class.
         """
         codes = self.style_codes(image_class)
-        if self.settings.components and not components:
+        if self.settings.components and not components and name == self.settings.sampler:
             components = components_for(len(codes), len(self.codes), self.settings.components)
         options = {"components": components} if components and name in MIXTURES else {}
         key = image_class.key if image_class and len(codes) < len(self.codes) else None
