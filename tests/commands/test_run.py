@@ -12,7 +12,7 @@ from PIL import Image
 
 import glo
 from glo.runtime.errors import UserError
-from glo.samplers import SAMPLERS, flow, imle
+from glo.samplers import SAMPLERS, flow, imle, leading
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, update_checksums
 
 
@@ -130,6 +130,7 @@ def test_samples_as_numbered_pngs(folder, tmp_path):
 def test_saved_models_run_without_this_toolkit(folder, tmp_path, monkeypatch):
     for module, name, value in (
         *((flow, "STEPS", 50), (flow, "WIDTH", 48)),
+        *((leading, "STEPS", 50), (leading, "WIDTH", 48)),
         *((imle, "STEPS", 50), (imle, "WIDTH", 48), (imle, "POOL", 512), (imle, "MATCHED", 512)),
     ):
         monkeypatch.setattr(module, name, value)

@@ -9,7 +9,7 @@ from glo.explorer import sampling
 from glo.samplers import SAMPLERS
 from tests.explorer.test_network import unpack
 
-LINEAR = [name for name in SAMPLERS if name not in ("imle", "flow")]
+LINEAR = [name for name in SAMPLERS if name not in ("imle", "flow", "leading")]
 
 
 @pytest.fixture

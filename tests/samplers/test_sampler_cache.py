@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from glo.samplers import SAMPLERS, cache, flow, imle, kde
+from glo.samplers import SAMPLERS, cache, flow, imle, kde, leading
 from glo.samplers.cache import fitted
 from glo.samplers.held_out import split
 
@@ -21,7 +21,7 @@ def fits(monkeypatch):
     names = []
     fit = cache._fit
     monkeypatch.setattr(cache, "_fit", lambda name, *args: names.append(name) or fit(name, *args))
-    for module in (flow, imle):
+    for module in (flow, imle, leading):
         monkeypatch.setattr(module, "STEPS", 5)
         monkeypatch.setattr(module, "WIDTH", 16)
     return names
