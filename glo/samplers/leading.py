@@ -21,7 +21,9 @@ LEADING = 32  # dimensions of the mixture, at most half of all
 CODES = 400  # for each component, by default
 WIDTH = 512
 STEPS, BATCH = 2000, 256  # of training the network
+PREDICTED = 1 << 14  # codes that are predicted at once
 LEAST_VARIANCE = 1e-12  # of a direction, relative to the first one
+LEAST_ERROR = 1e-6  # added to the variances of what the network cannot predict
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,16 @@ class Leading:
             raise UserError("--sampler leading needs codes of at least 2 dimensions: use --sampler gmm")
         mean = codes.mean(axis=0, dtype=np.float64)
         variances, axes = np.linalg.eigh(np.cov(codes, rowvar=False, bias=True).reshape(d, d))
-        axes, l = axes[:, ::-1].T, min(LEADING, d // 2)  # noqa: E741 - the letter of `SHAPES`
+        axes, count = axes[:, ::-1].T, min(LEADING, d // 2)
         principal = (codes - mean) @ axes.T
         floor = max(LEAST_VARIANCE * variances[-1], np.finfo(np.float32).tiny)
-        deviations = np.sqrt(np.maximum(variances[::-1][l:], floor))
-        mixture = Mixture.fit(principal[:, :l].astype(np.float32), seed, components or max(1, n // CODES))
-        inputs, targets = mixture.whiten(principal[:, :l]), (principal[:, l:] / deviations).astype(np.float32)
+        deviations = np.sqrt(np.maximum(variances[::-1][count:], floor))
+        mixture = Mixture.fit(principal[:, :count].astype(np.float32), seed, components or max(1, n // CODES))
+        inputs, targets = mixture.whiten(principal[:, :count]), (principal[:, count:] / deviations).astype(np.float32)
         parameters = _regression(inputs, targets, seed)
         errors = targets - _predict(inputs, parameters)
-        residual = np.linalg.cholesky(np.atleast_2d(np.cov(errors, rowvar=False, bias=True)) + 1e-6 * np.eye(d - l))
+        covariance = np.atleast_2d(np.cov(errors, rowvar=False, bias=True))
+        residual = np.linalg.cholesky(covariance + LEAST_ERROR * np.eye(d - count))
         return cls(
             mean, axes, mixture.mean, mixture.root, mixture.weights, mixture.means, mixture.covariances,
             deviations, residual, *parameters,
@@ -97,8 +100,8 @@ class Leading:
 
     def log_likelihood(self, codes: np.ndarray) -> float:
         """Mean log density if `others` are normally distributed around their predictions, in nats per code."""
-        principal, l = (codes - self.mean) @ self.axes.T, len(self.base)  # noqa: E741
-        leading, others = principal[:, :l].astype(np.float32), principal[:, l:] / self.deviations
+        principal, count = (codes - self.mean) @ self.axes.T, len(self.base)
+        leading, others = principal[:, :count].astype(np.float32), principal[:, count:] / self.deviations
         errors = others - _predict(self._mixture.whiten(leading), self._parameters)
         standardized = np.linalg.solve(self.residual.astype(np.float64), errors.T)
         volume = np.log(np.diag(self.residual)).sum() + np.log(self.deviations).sum()
@@ -131,4 +134,6 @@ def _regression(inputs: np.ndarray, targets: np.ndarray, seed: int) -> network.P
 
 def _predict(inputs: np.ndarray, parameters: network.Parameters) -> np.ndarray:
     """Outputs of the network, float32 [n, r], for inputs float32 [n, l]."""
-    return network.apply(tf.constant(inputs), *map(tf.constant, parameters)).numpy()
+    constants = [tf.constant(array) for array in parameters]
+    blocks = (inputs[start : start + PREDICTED] for start in range(0, len(inputs), PREDICTED))
+    return np.concatenate([network.apply(tf.constant(block), *constants).numpy() for block in blocks])
