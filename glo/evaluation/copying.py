@@ -71,7 +71,7 @@ def worst(session: Session, test: CopyingTest, images: np.ndarray, features: np.
         f"the {len(order)} samples that are most like copies": images[order],
         f"nearest training images by {session.extractor.name}": session.seen_images[session.compared_rows[rows[order]]],
         "by pixels": session.seen_images[by_pixels],
-        "by pixels, wherever they are": session.seen_images[by_spectra],
+        "by pixels, allowing for shifts": session.seen_images[by_spectra],
     }
     return pictures.below(
         *(pictures.captioned(text, pictures.grid(shown, len(shown))) for text, shown in panels.items())

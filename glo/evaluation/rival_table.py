@@ -66,11 +66,12 @@ def table(runs: Sequence[Compared]) -> str:
 
     Raises `UserError` if no run was measured with --rivals.
     """
+    measured = lines(runs)
     rows = [["dataset", "method", "seeds", *COLUMNS], ["---"] * (3 + len(COLUMNS))]
-    for line in lines(runs):
+    for line in measured:
         seeds = len(line["train PSNR"])
         rows.append([line["dataset"], line["method"], str(seeds), *(_cell(name, line.get(name)) for name in COLUMNS)])
-    floors = {line["dataset"]: (line["floor"][0], line["floor of reconstructions"][0]) for line in lines(runs)}
+    floors = {line["dataset"]: (line["floor"][0], line["floor of reconstructions"][0]) for line in measured}
     notes = [
         f"{dataset}: training images in place of samples {floor:.2f}, of reconstructions {few:.2f}"
         for dataset, (floor, few) in floors.items()
