@@ -151,8 +151,8 @@ class EvalSettings:
     # fitting
     num_fit: int | None = fitting_setting(
         None,
-        "fit at most this many held-out images (default: 1,000 for --metrics, --encode, --directions and --projector, "
-        "128 for pictures)",
+        "fit at most this many held-out images (default: 1,000 for --metrics, --rivals, --encode, --directions and "
+        "--projector, 128 for pictures)",
         low=1,
     )
     fit_steps: int = fitting_setting(200, "code updates for each fitted image", low=1)

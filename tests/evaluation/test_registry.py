@@ -38,6 +38,6 @@ def test_runs_are_compared_without_any_other_task(flag):
 
 def test_figures_are_measured_on_more_held_out_images_than_pictures_need():
     assert EvalSettings().most_fitted == EvalSettings(reconstruct=True, generate=True).most_fitted == 128
-    for flag in ("metrics", "encode", "directions", "projector"):
+    for flag in ("metrics", "rivals", "encode", "directions", "projector"):
         assert EvalSettings(**{flag: True}).most_fitted == 1000
     assert EvalSettings(metrics=True, num_fit=7).most_fitted == EvalSettings(num_fit=7).most_fitted == 7
