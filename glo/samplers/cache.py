@@ -22,9 +22,8 @@ from glo.samplers.held_out import energy_distance, split
 from glo.samplers.kde import Kernel
 from glo.settings import MIXTURES
 
-FORMAT = 5  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
+FORMAT = 6  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
 COMPARED = 2000  # the energy distance compares at most this many drawn and held-out codes
-PARTS = ("sampler", "scored")  # the two samplers of a file
 # A file may take MAX_RATIO times as much as the codes, of which a sampler keeps no more than a few copies, and further
 # bytes: for networks, and for the covariances of as many Gaussians as --components allows for codes of that dimension.
 MAX_RATIO, MAX_FURTHER = 8, 1 << 28
@@ -34,19 +33,16 @@ DRAWN = 100  # number of codes drawn from a saved sampler to check it
 
 @dataclass(frozen=True)
 class Fitted:
-    """A sampler fitted to all codes, and scores of the same sampler fitted to nine tenths of them.
+    """A sampler fitted to nine tenths of the codes, and its scores on the last tenth.
 
-    name: of the sampler, a key of `SAMPLERS`. sampler: fitted to all codes.
-    scored: fitted with the same options to nine tenths of the codes; the last tenth is held out for scores.
-    held_out: held-out codes, float32 [m, d], at most `COMPARED`.
-    log_likelihood: mean log density of all held-out codes under `scored`, in nats per code; None if not available.
-    fitted_log_likelihood: the same of codes that `scored` was fitted to, of at most `COMPARED`.
-    seconds: time that both fits took. n: number of codes that `sampler` was fitted to.
+    name: of the sampler, a key of `SAMPLERS`. held_out: held-out codes, float32 [m, d], at most `COMPARED`.
+    log_likelihood: mean log density of all held-out codes, in nats per code; None if not available.
+    fitted_log_likelihood: the same of codes that the sampler was fitted to, of at most `COMPARED`.
+    seconds: time that the fit took. n: number of codes that the sampler was fitted to.
     """
 
     name: str
     sampler: Sampler
-    scored: Sampler
     held_out: np.ndarray
     log_likelihood: float | None
     fitted_log_likelihood: float | None
@@ -58,8 +54,8 @@ class Fitted:
         return project(self.sampler.draw(n, random_generator(seed, Stream.SAMPLES), temperature), projection)
 
     def energy_distance(self, seed: int, projection: str, temperature: float = 1.0) -> float | None:
-        """Energy distance between projected codes drawn from `scored` and held-out codes; None for too few codes."""
-        drawn = self.scored.draw(COMPARED, random_generator(seed, Stream.SAMPLER_SCORES), temperature)
+        """Energy distance between projected codes that are drawn and held-out codes; None for too few codes."""
+        drawn = self.sampler.draw(COMPARED, random_generator(seed, Stream.SAMPLER_SCORES), temperature)
         return _finite(energy_distance(project(drawn, projection), self.held_out))
 
     @property
@@ -82,18 +78,18 @@ class Fitted:
     def fit_half(self, codes: np.ndarray, seed: int) -> tuple["Fitted", np.ndarray]:
         """Fit the same kind of sampler to a random half of the codes float32 [N, d], N > 1.
 
-        A mixture has half as many components, so that each describes as many codes. Returns the sampler and the rows of
+        A mixture has fewer components, so that each describes as many codes. Returns the sampler and the rows of
         the half, int64 [N // 2], ascending.
         """
         rows = np.sort(permutation(len(codes), seed, Stream.MEMBERSHIP)[: len(codes) // 2])
-        options = {"components": components_for(len(rows), len(codes), self.components)} if self.components else {}
+        options = {"components": components_for(len(rows), self.n, self.components)} if self.components else {}
         return replace(self, sampler=SAMPLERS[self.name].fit(codes[rows], seed, **options), n=len(rows)), rows
 
 
 def fitted(
     file: Path, name: str, codes: np.ndarray, seed: int, projection: str, options: dict[str, Any] | None = None
 ) -> Fitted:
-    """Fit the sampler `name` to learned codes float32 [N, d], or read it from `file` if it was saved there.
+    """Fit the sampler `name` to nine tenths of the codes float32 [N, d], or read it from `file` if it was saved there.
 
     A file that holds another sampler, or is damaged, is replaced. A warning is logged about a damaged file, and if the
     new one cannot be written.
@@ -103,9 +99,9 @@ def fitted(
     fingerprint = _fingerprint(name, codes, seed, projection, options)
     train_rows, held_out_rows = split(len(codes), seed)
     compared = codes[random_generator(seed, Stream.SAMPLER_SCORES).permutation(held_out_rows)[:COMPARED]]
-    further = MAX_FURTHER + 8 * len(PARTS) * options.get("components", 0) * codes.shape[1] ** 2
+    further = MAX_FURTHER + 8 * options.get("components", 0) * codes.shape[1] ** 2
     try:
-        if saved := _read(file, name, fingerprint, compared, len(codes), MAX_RATIO * codes.nbytes + further):
+        if saved := _read(file, name, fingerprint, compared, len(train_rows), MAX_RATIO * codes.nbytes + further):
             return saved
     except FileNotFoundError:
         pass
@@ -130,18 +126,14 @@ def _fit(
     seed: int,
     options: dict[str, Any],
 ) -> Fitted:
-    logger.info("fitting the sampler %s to %d codes", name, len(codes))
+    logger.info("fitting the sampler %s to %d codes", name, len(train_rows))
     start = time.perf_counter()
-    kind = SAMPLERS[name]
-    scored = kind.fit(codes[train_rows], seed, **options)
-    if name in MIXTURES:
-        options = {"components": len(scored.weights)}  # the number that was chosen by held-out likelihood
-    sampler = kind.fit(codes, seed, **options) if len(held_out_rows) else scored
+    sampler = SAMPLERS[name].fit(codes[train_rows], seed, **options)
     seconds = time.perf_counter() - start
-    likelihood = scored.log_likelihood(codes[held_out_rows]) if len(held_out_rows) else None
+    likelihood = sampler.log_likelihood(codes[held_out_rows]) if len(held_out_rows) else None
     some = train_rows[permutation(len(train_rows), seed, Stream.SAMPLER_SCORES)[:COMPARED]]
-    fitted_likelihood = _finite(scored.log_likelihood(codes[some]))
-    return Fitted(name, sampler, scored, compared, _finite(likelihood), fitted_likelihood, seconds, len(codes))
+    fitted_likelihood = _finite(sampler.log_likelihood(codes[some]))
+    return Fitted(name, sampler, compared, _finite(likelihood), fitted_likelihood, seconds, len(train_rows))
 
 
 def _fingerprint(name: str, codes: np.ndarray, seed: int, projection: str, options: dict[str, Any]) -> str:
@@ -152,9 +144,7 @@ def _fingerprint(name: str, codes: np.ndarray, seed: int, projection: str, optio
 
 def _write(file: Path, fingerprint: str, result: Fitted) -> None:
     scores = np.array([result.log_likelihood, result.fitted_log_likelihood, result.seconds], np.float64)
-    arrays = {
-        f"{part}.{array}": getattr(getattr(result, part), array) for part in PARTS for array in result.sampler.SHAPES
-    }
+    arrays = {array: getattr(result.sampler, array) for array in result.sampler.SHAPES}
     safe_npz.write(file, {"fingerprint": np.array(fingerprint), "scores": scores, **arrays})
 
 
@@ -170,7 +160,7 @@ def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray, n: int,
 
     Raises `ValueError`, with the reason, if the file is damaged, and `OSError` if it cannot be read.
     """
-    kind, samplers = SAMPLERS[name], []
+    kind = SAMPLERS[name]
     arrays = safe_npz.read(file, max_bytes)
     stored = arrays.pop("fingerprint", np.zeros(()))
     if stored.shape or stored.dtype.kind != "U":
@@ -180,15 +170,13 @@ def _read(file: Path, name: str, fingerprint: str, held_out: np.ndarray, n: int,
     scores = arrays.pop("scores", np.zeros(()))
     if scores.shape != (3,) or scores.dtype != np.float64 or not scores[2] >= 0:
         raise ValueError("its scores are damaged")
-    if arrays.keys() != {f"{part}.{array}" for part in PARTS for array in kind.SHAPES}:
+    if arrays.keys() != kind.SHAPES.keys():
         raise ValueError(f"it does not hold the arrays of {name}")
-    for part in PARTS:
-        parameters = {array: arrays[f"{part}.{array}"] for array in kind.SHAPES}
-        _check(parameters, kind.SHAPES, held_out.shape[1])
-        samplers.append(kind(**parameters))
-        _check_draws(samplers[-1])
+    _check(arrays, kind.SHAPES, held_out.shape[1])
+    sampler = kind(**arrays)
+    _check_draws(sampler)
     likelihood, fitted_likelihood, seconds = scores.tolist()
-    return Fitted(name, *samplers, held_out, _finite(likelihood), _finite(fitted_likelihood), seconds, n)
+    return Fitted(name, sampler, held_out, _finite(likelihood), _finite(fitted_likelihood), seconds, n)
 
 
 def _check(arrays: dict[str, np.ndarray], shapes: dict[str, str], dimension: int) -> None:

@@ -46,7 +46,7 @@ def test_copies_of_learned_codes_are_found_out(trained, tmp_path):
         measured.stdout
     )
     assert "the sampler kde overfits" in measured.stderr
-    assert results["fitted_to"] == "1617 learned codes"
+    assert results["fitted_to"] == "1455 learned codes"
     assert results["bandwidth"] == pytest.approx(1e-3)
     assert np.asarray(Image.open(tmp_path / "copying_default.png")).std() > 20
     after = evaluate(*args, "--generate", "--output_dir", tmp_path / "after")
@@ -78,7 +78,7 @@ def test_runs_are_compared_by_copying_and_by_the_options_of_their_samplers(train
         assert lines[f"{name}_held_out"] == [f"{copied['held_out'][name]:.4f}"]
         assert lines[f"{name}_fits"] == [f"{copied['fits'][name]:.4f}"]
     assert lines["components"] == ["3"]
-    assert lines["fitted_to"] == ["1617", "learned", "codes"]
+    assert lines["fitted_to"] == ["1455", "learned", "codes"]
     assert {"train_psnr_pca", "heldout_psnr_pca", "train_psnr_image_mean", "kid_spread_classifier"} < set(lines)
 
 

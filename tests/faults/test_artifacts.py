@@ -291,7 +291,7 @@ def test_a_damaged_sampler_is_fitted_again_or_reads_the_same(tmp_path, caplog, m
         caplog.clear()
         second = cache.fitted(file, "gaussian", codes, 0, "ball")
         np.testing.assert_array_equal(second.sampler.covariance, first.sampler.covariance)
-        np.testing.assert_array_equal(second.scored.mean, first.scored.mean)
+        np.testing.assert_array_equal(second.sampler.mean, first.sampler.mean)
         assert (second.log_likelihood, second.seconds) == (first.log_likelihood, first.seconds)
         assert len(warnings(caplog)) == len(refits) - before  # one line for each file that is not used
     assert len(refits) > len(family) // 2
