@@ -74,7 +74,7 @@ def train(flags: "Layer", crew: "Crew") -> int:
     settings = precision.decide(settings, dataset.image_shape, *sizes, crew.decide)
     log.logger.info("building the model ...")
     if settings.minutes and settings.epochs is None:
-        settings = budget.decide(settings, prepare(settings, dataset, plan, crew), length)
+        settings = budget.decide(settings, lambda sized: prepare(sized, dataset, plan, crew), length)
         length = resume.length(settings, dataset)
     training = prepare(settings, dataset, plan, crew)
     with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings, crew) as run:

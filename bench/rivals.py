@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from glo import pictures
+from glo.data.dataset import load_dataset
 from glo.evaluation import compare, results, rival_table
+from glo.model import geometry
 from glo.runtime import errors, files, log, paths
 from glo.runtime.errors import UserError
+from glo.settings import TrainSettings
 from glo.settings.train import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +51,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def measure(options: argparse.Namespace, dataset: str, seed: int, name: str) -> None:
-    """Train a run, or continue to, and measure it. Raises `UserError` if a command fails."""
+    """Train a run, or continue to, and measure it. Raises `UserError` if a command fails.
+
+    All entrants have the generator that suits the size of the images; otherwise --minutes would choose one for each.
+    """
     out = Path(options.out)
     run = _run(out, dataset, seed, name)
     if run and paths.steps(run):
@@ -56,8 +62,9 @@ def measure(options: argparse.Namespace, dataset: str, seed: int, name: str) -> 
         if result not in (0, 2):
             raise UserError(f"{run} could not be continued: read its log.txt")
     else:
+        width = [] if name == "pca" else ["--channels", _channels(dataset, options.data_dir)]
         _call("trainer.py", "--dataset", dataset, "--data_dir", options.data_dir, "--train_dir", out, "--seed", seed,
-              "--prefix", _prefix(seed, name), "--minutes", options.minutes, *ENTRANTS[name])  # fmt: skip
+              "--prefix", _prefix(seed, name), "--minutes", options.minutes, *width, *ENTRANTS[name])  # fmt: skip
         run = _run(out, dataset, seed, name)
     sampler = ["--sampler", "gmm", "--components", "50"] if name not in ("vae", "gan") else []
     _call("evaler.py", "--checkpoint", run, "--rivals", "--generate", "--temperature", "1", *sampler)
@@ -96,6 +103,12 @@ def _run(out: Path, dataset: str, seed: int, name: str) -> Path | None:
     """The newest run folder of a dataset, seed and entrant."""
     start = f"{_prefix(seed, name)}-{dataset}_lr_"
     return next((run for run in paths.runs(str(out)) if run.name.startswith(start)), None)
+
+
+def _channels(dataset: str, data_dir: str) -> int:
+    """Channels of the finest hidden map."""
+    settings = TrainSettings(dataset=dataset, data_dir=data_dir)
+    return geometry.maps(load_dataset(settings, rows_only=True).image_shape, settings)[-2][2]
 
 
 def _measured(run: Path | None) -> bool:

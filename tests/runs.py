@@ -1,14 +1,13 @@
 """Short training runs and evaluations, and the contents of their files."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 
 from tests.support import assert_ok, call
 
-# Settings that numbers depend on. `--precision auto`, the default of the recipes, measures the speed of both precisions
-# and may choose differently from run to run.
-SAME = ["--precision", "float32", "--channels", "4", "--batch_size", "8"]
+SAME = ["--config", Path(__file__).with_name("small.yaml")]
 FAST = [*SAME, "--log_every", 5, "--save_every", 20]
 FAST_FIT = ["--fit_steps", 20, "--num_fit", 30]
 

@@ -6,7 +6,10 @@ import math
 from glo.runtime.errors import UserError
 from glo.settings import TrainSettings
 
-COARSE_SIDE = 4  # approximate shorter side of the first map, unless the setting `blocks` is given
+COARSE_SIDE = 4  # least shorter side of the first map, unless the setting `blocks` is given
+# Channels of the first map of grey and of other images, and a divisor of all channels, unless `channels` is given.
+# CPUs and GPUs multiply matrices in blocks of 16.
+GREY_CHANNELS, COLOR_CHANNELS, MULTIPLE = 96, 320, 16
 ENCODER_WIDTH, ENCODER_MAX_WIDTH = 32, 256  # channels of the first map of the encoder, and of its last ones
 ENCODER_UNITS = 512  # of its dense layer
 EMBEDDING = 32  # dimension of the embedding of a condition
@@ -20,16 +23,23 @@ def maps(image_shape: tuple[int, int, int], settings: TrainSettings) -> list[tup
     """
     height, width, channels = image_shape
     blocks = upsampling_blocks(height, width) if settings.blocks is None else settings.blocks
+    finest = settings.channels or finest_channels(channels, blocks)
     rows, columns = math.ceil(height / 2**blocks), math.ceil(width / 2**blocks)
-    widths = [min(settings.channels << i, settings.max_channels) for i in reversed(range(max(blocks, 1)))]
+    widths = [min(finest << i, settings.max_channels) for i in reversed(range(max(blocks, 1)))]
     if blocks == 0:
         return [(rows, columns, widths[0]), (rows, columns, channels)]
     return [(rows << i, columns << i, c) for i, c in enumerate([*widths, channels])]
 
 
 def upsampling_blocks(height: int, width: int) -> int:
-    """The number of doublings for which the shorter side of the first map is about `COARSE_SIDE`."""
-    return max(0, round(math.log2(min(height, width) / COARSE_SIDE)))
+    """The largest number of doublings for which the shorter side of the first map is at least `COARSE_SIDE`."""
+    return max(0, math.floor(math.log2(min(height, width) / COARSE_SIDE)))
+
+
+def finest_channels(image_channels: int, blocks: int) -> int:
+    """Channels of the finest hidden map, so that the first map has about `GREY_CHANNELS` or `COLOR_CHANNELS`."""
+    first = GREY_CHANNELS if image_channels == 1 else COLOR_CHANNELS
+    return MULTIPLE * max(1, round(first / 2 ** max(blocks - 1, 0) / MULTIPLE))
 
 
 def check_blocks(image_shape: tuple[int, int, int], settings: TrainSettings) -> None:

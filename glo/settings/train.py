@@ -83,15 +83,16 @@ class TrainSettings:
     )
     blocks: int | None = model_setting(
         None,
-        "number of upsampling blocks, each of which doubles the sides of a map (default: chosen so that the shorter "
-        "side of the first map has about 4 pixels)",
+        "number of upsampling blocks, each of which doubles the sides of a map (default: as many as leave a first map "
+        "of at least 4 pixels a side)",
         low=0,
         high=10,
         architecture=True,
     )
-    channels: int = model_setting(
-        32,
-        "channels of the finest hidden map; every coarser one has twice as many",
+    channels: int | None = model_setting(
+        None,
+        "channels of the finest hidden map; every coarser one has twice as many (default: chosen so that the first "
+        "map has about 96 for grey images and 320 for others; with --minutes, to suit the time)",
         low=1,
         high=4096,
         architecture=True,
@@ -148,14 +149,15 @@ class TrainSettings:
     batch_size: int = training_setting(128, "images per step", low=1)
     epochs: int | None = training_setting(
         None,
-        "planned number of epochs, over which the schedule runs (default: 30, or more if those are fewer than 4,000 "
-        "steps)",
+        "planned number of epochs, over which the schedule runs (default: 12 to 150, so that 1.2 million images are "
+        "seen, or fewer if they are larger than 28x28; and at least 4,000 steps)",
         low=1,
         resume=True,
     )
     minutes: float | None = training_setting(
         None,
-        "choose the number of epochs so that training takes this many minutes, by timing some steps at the start",
+        "choose the number of epochs, and of channels unless it is given, so that training takes this many minutes, by "
+        "timing some steps at the start",
         above=0,
         high=10**5,
     )

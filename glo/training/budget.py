@@ -1,6 +1,6 @@
-"""The number of epochs of a run with --minutes, chosen by timing some steps at the start.
+"""The size of a run with --minutes: its number of channels and epochs, chosen by timing some steps at the start.
 
-It is stored with the run, so that a resumed run trains as long as an uninterrupted one, without another timing.
+They are stored with the run, so that a resumed run trains as long as an uninterrupted one, without another timing.
 """
 
 import contextlib
@@ -9,7 +9,9 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
+from glo.model import geometry
 from glo.runtime.log import logger
 from glo.settings import TrainSettings, methods
 from glo.training import methods as training_methods
@@ -18,33 +20,66 @@ from glo.training.state import Training
 
 LEARNED, REFINED = 20, 2  # steps that are timed, after the first one, which is compiled
 SHARE = 0.95  # of the minutes that steps take; the rest is for pictures, figures and checkpoints
+LEAST_CHANNELS, MOST_CHANNELS = 1 / 2, 2  # relative to those of a run without --minutes
+# Channels are in proportion to this power of the time. The time of a step grows by at most the square of the channels,
+# so that a longer run has both a larger generator and more epochs.
+EXPONENT = 1 / 3
 
 
-def decide(settings: TrainSettings, training: Training, length: Length) -> TrainSettings:
-    """Return the settings with the number of epochs that take `minutes`.
+class Timing(NamedTuple):
+    """Seconds that an epoch takes, and those that finding the codes at the end takes."""
 
-    training: of a new run; it is trained for some steps and must not be used afterwards. length: of the run as far as
-    it is known. With several workers, all call this, and the first one decides.
+    epoch: float
+    refinement: float
+
+
+def decide(settings: TrainSettings, prepare: Callable[[TrainSettings], Training], length: Length) -> TrainSettings:
+    """Return the settings with the numbers of channels and epochs that suit `minutes`.
+
+    prepare: builds the model of a new run with the settings that it is called with. length: of the run without
+    --minutes. With several workers, all call this, and the first one decides.
     """
-    learn, refine = training_methods.make_steps(training, length.learned)
     logger.info("--minutes %g: timing some steps ...", settings.minutes)
-    learned = _seconds(training, learn, 0, length.learned, LEARNED)
-    per_epoch, refinement = training.steps_per_epoch, 0.0
-    if refined := length.planned - length.learned:
-        refinement = refined * _seconds(training, refine, length.learned, length.learned, REFINED)
-    chosen = affordable(60 * settings.minutes, per_epoch * learned, refinement)
-    chosen = min(chosen, methods.DEFAULTS[settings.method].get("epochs", chosen))
-    chosen = training.crew.decide("epochs", lambda: chosen)
+    seconds = 60 * settings.minutes
+    training = prepare(settings)
+    crew, timing = training.crew, _time(training, length)
+    if settings.channels is None and training.start is None and settings.method != "pca":
+        ratio = seconds / (length.learned / training.steps_per_epoch * timing.epoch + timing.refinement)
+        channels = channels_for(ratio, training.dataset.image_shape, settings)
+        channels = crew.decide("channels", lambda: channels)
+        logger.info("%d channels in the finest hidden map", channels)
+        settings = dataclasses.replace(settings, channels=channels)
+        training = prepare(settings)
+        timing = _time(training, length)
+    epochs = affordable(seconds, *timing)
+    epochs = min(epochs, methods.DEFAULTS[settings.method].get("epochs", epochs))
+    epochs = crew.decide("epochs", lambda: epochs)
     logger.info(
-        "%d epochs of %d steps: a step takes %.0f ms, and finding the codes at the end %.0f s",
-        chosen, per_epoch, 1000 * learned, refinement,
-    )  # fmt: skip
-    return dataclasses.replace(settings, epochs=chosen)
+        "%d epochs of %.1f s each, and %.0f s to find the codes at the end", epochs, timing.epoch, timing.refinement
+    )
+    return dataclasses.replace(settings, epochs=epochs)
 
 
 def affordable(seconds: float, epoch: float, refinement: float) -> int:
     """The number of epochs, at least 1, that fit into some seconds, of which the refinement takes a part."""
     return max(1, int((SHARE * seconds - refinement) // epoch))
+
+
+def channels_for(ratio: float, image_shape: tuple[int, int, int], settings: TrainSettings) -> int:
+    """Channels of the finest hidden map for `ratio` times the time of a run without --minutes."""
+    usual = geometry.maps(image_shape, settings)[-2][2]
+    factor = min(max(ratio**EXPONENT, LEAST_CHANNELS), MOST_CHANNELS)
+    return geometry.MULTIPLE * max(1, round(factor * usual / geometry.MULTIPLE))
+
+
+def _time(training: Training, length: Length) -> Timing:
+    """Time some steps of a new run. It is trained by them, and must not be used afterwards."""
+    learn, refine = training_methods.make_steps(training, length.learned)
+    learned = _seconds(training, learn, 0, length.learned, LEARNED)
+    refinement = 0.0
+    if refined := length.planned - length.learned:
+        refinement = refined * _seconds(training, refine, length.learned, length.learned, REFINED)
+    return Timing(training.steps_per_epoch * learned, refinement)
 
 
 def _seconds(training: Training, step: Callable, start: int, learned: int, count: int) -> float:

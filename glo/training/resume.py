@@ -16,8 +16,9 @@ from glo.settings.fields import Layer
 from glo.training import manifest
 from glo.training.manifest import Manifest
 
-# Without --epochs, training takes this many epochs, but at least this many steps.
-DEFAULT_EPOCHS, DEFAULT_STEPS = 30, 4000
+# Without --epochs, training sees this many images of `SEEN_SIDE` pixels, or fewer of larger sides, within some limits.
+SEEN, SEEN_SIDE = 1_200_000, 28
+LEAST_EPOCHS, MOST_EPOCHS, LEAST_STEPS = 12, 150, 4000
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def length(settings: TrainSettings, dataset: Dataset) -> Length:
     if settings.epochs is not None:
         learned = settings.epochs * per_epoch
     else:
-        learned = max(DEFAULT_EPOCHS * per_epoch, DEFAULT_STEPS)
+        images = SEEN * min(1, SEEN_SIDE / max(dataset.image_shape[:2]))
+        epochs = round(images / (seen * (1 + settings.copies(seen))))
+        learned = max(min(max(epochs, LEAST_EPOCHS), MOST_EPOCHS) * per_epoch, LEAST_STEPS)
     refined = steps_per_epoch(n, settings.batch_size) if settings.refine_steps or settings.method != "glo" else 0
     end = learned + refined if settings.max_steps is None else settings.max_steps
     learned = max(learned, end - refined)

@@ -7,6 +7,7 @@ import pytest
 
 from bench import rivals
 from glo.runtime.errors import UserError
+from tests.support import samples, write_flat
 
 MEASURED = {
     "train_psnr": 30.0, "heldout_psnr": 29.0, "encoder_psnr": None,
@@ -43,10 +44,12 @@ def calls(tmp_path, monkeypatch):
 
 
 def test_runs_are_made_once_and_partial_tables_are_written(tmp_path, calls):
-    args = ["--out", str(tmp_path), "--methods", "glo", "gan", "--seeds", "0", "1", "--minutes", "2"]
+    write_flat(tmp_path / "datasets/MNIST", *samples(4, (8, 8, 1), 2))
+    folders = ["--data_dir", str(tmp_path / "datasets"), "--out", str(tmp_path)]
+    args = [*folders, "--methods", "glo", "gan", "--seeds", "0", "1", "--minutes", "2"]
     rivals.main([*args, "--runs", "1"])
     assert [call[0] for call in calls] == ["trainer.py", "evaler.py"]
-    assert calls[0][-4:] == ["--minutes", "2", "--method", "glo"]
+    assert calls[0][-6:] == ["--minutes", "2", "--channels", "96", "--method", "glo"]
     assert "| MNIST | glo | 1 | 30.0 | 29.0 | - |" in (tmp_path / "rivals.md").read_text()
     rivals.main(args)
     assert len(calls) == 8

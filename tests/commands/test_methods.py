@@ -17,12 +17,7 @@ TASKS = ["--reconstruct", "--generate", "--interpolate", "--style_sweep", "--ana
 
 
 def start(method, prefix, *args):
-    """Train a run of a method, without the settings of `FAST` that PCA does not have."""
-    short = ["--precision", "float32", "--batch_size", 8, "--log_every", 5, "--save_every", 20]
-    channels = [] if method == "pca" else ["--channels", 4]
-    result = call("trainer.py", "--dataset", "TOY", "--method", method, "--prefix", prefix, *short, *channels,
-                  *EXTRA.get(method, []), *args)  # fmt: skip
-    return assert_ok(result)
+    train("--dataset", "TOY", "--method", method, "--prefix", prefix, *EXTRA.get(method, []), *args)
 
 
 @pytest.mark.parametrize("method", RIVALS)
@@ -102,7 +97,10 @@ def test_refusals(home):
 
 
 def test_a_budget_chooses_epochs_once(home, monkeypatch):
-    """The timing is replaced, since it depends on the machine: a step takes a second, finding codes nothing."""
+    """The timing is replaced, since it depends on the machine: a step takes a second, finding codes nothing.
+
+    4,000 steps are usual, so that 17 seconds are enough for half the channels, and for 4 epochs of 4 steps.
+    """
     from glo.training import budget
 
     def seconds(training, step, start, learned, count):
@@ -111,10 +109,12 @@ def test_a_budget_chooses_epochs_once(home, monkeypatch):
         return 1.0
 
     monkeypatch.setattr(budget, "_seconds", seconds)
-    train("--dataset", "TOY", "--prefix", "timed", "--minutes", 0.3, "--max_steps", 3)  # 17 s: 4 epochs of 4 steps
+    (home / "sized.yaml").write_text("batch_size: 8\nprecision: float32\n")
+    train("--config", home / "sized.yaml", "--dataset", "TOY", "--prefix", "timed", "--minutes", 0.3, "--max_steps", 3)
     run = newest(home, "timed")
-    assert yaml.safe_load((run / "config.yaml").read_text())["epochs"] == 4
-    train("--dataset", "TOY", "--prefix", "untimed", "--epochs", 4)
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    assert (settings["epochs"], settings["channels"]) == (4, 48)
+    train("--dataset", "TOY", "--prefix", "untimed", "--epochs", 4, "--channels", 48)
     monkeypatch.setattr(budget, "_seconds", lambda *_: pytest.fail("timed again"))
     assert_ok(call("trainer.py", "--checkpoint", run, "--max_steps", 16))
     timed, untimed = tensors(run / "model-16"), tensors(newest(home, "untimed") / "model-16")

@@ -1,6 +1,7 @@
 """The steps of methods other than GLO, against computations by hand."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from glo.settings import TrainSettings, fields, methods
 from glo.settings.fields import FLAGS, Layer
 from glo.training import methods as training_methods
 from glo.training import resume
-from glo.training.budget import SHARE, affordable
+from glo.training.budget import SHARE, affordable, channels_for
 from glo.training.methods import autoencoder, gan, vae
 from glo.training.resume import Plan
 from glo.training.state import prepare
@@ -232,6 +233,27 @@ def test_every_method_has_settings_and_steps():
 def test_the_epochs_of_a_budget(seconds, epoch, refinement, epochs):
     assert SHARE == 0.95
     assert affordable(seconds, epoch, refinement) == epochs
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shape", "channels"),
+    [(1, (28, 28, 1), 48), (1, (8, 8, 1), 96), (1, (32, 32, 3), 80), (1, (64, 64, 3), 32), (1, (512, 256, 3), 16),
+     (0.3, (32, 32, 3), 48), (8, (32, 32, 3), 160), (1000, (32, 32, 3), 160), (0.001, (32, 32, 3), 32)],
+)  # fmt: skip
+def test_the_channels_of_a_budget(ratio, shape, channels):
+    assert channels_for(ratio, shape, TrainSettings()) == channels
+
+
+@pytest.mark.parametrize(
+    ("n", "side", "copies", "epochs"),
+    [(60_000, 28, 0, 20), (50_000, 32, 0, 21), (8000, 64, 40_000, 13), (10**6, 64, 0, 12), (5000, 8, 0, 150)],
+)
+def test_the_usual_number_of_epochs(n, side, copies, epochs):
+    settings = TrainSettings(augment_to=copies, batch_size=100)
+    data = SimpleNamespace(train_rows=range(n), seen_rows=range(n), image_shape=(side, side, 3))
+    assert resume.length(settings, data).learned == epochs * max(n, copies) // 100
+    few = SimpleNamespace(train_rows=range(50), seen_rows=range(50), image_shape=(side, side, 3))
+    assert resume.length(TrainSettings(batch_size=100), few).learned == 4000
 
 
 def test_the_last_steps_find_codes_with_every_method(tmp_path):
