@@ -26,7 +26,8 @@ from glo.runtime.errors import UserError
 from glo.settings import MIXTURES, SAMPLERS, numbers
 
 COMPONENTS = (10, 25, 50, 100, 200, 400, 800, 1200)
-MIN_C_T, MAX_NEARER, MIN_AUTHENTIC = -0.5, 0.515, -0.02  # limits of copying; the last one is relative to the control
+# Limits of copying; the last two are relative to the control.
+MIN_C_T, MAX_NEARER, MIN_AUTHENTIC, MAX_MEMBERSHIP = -0.5, 0.515, -0.02, 0.02
 T = TypeVar("T")
 
 
@@ -52,6 +53,7 @@ class Row:
     c_t: float | None
     nearer: float | None
     authentic: float
+    membership: float
     log_likelihood: float | None = None
     fitted_log_likelihood: float | None = None
 
@@ -60,7 +62,8 @@ class Row:
         if self.c_t is None or self.nearer is None:
             return False
         authentic = self.authentic >= control.authentic + MIN_AUTHENTIC
-        return self.c_t >= MIN_C_T and self.nearer <= MAX_NEARER and authentic
+        member = self.membership <= control.membership + MAX_MEMBERSHIP
+        return self.c_t >= MIN_C_T and self.nearer <= MAX_NEARER and authentic and member
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -115,12 +118,15 @@ class Judge:
         """train: features of all training images. rows: held-out rows of the dataset in random order, int64 [n]."""
         from glo.features import extractors
         from glo.metrics.copying import CopyingTest
+        from glo.samplers import cache
 
         self._features = lambda images: extractors.features(extractor, images)
         self._run, self._train, self._num, self._seed, self.n = run, train, num, seed, len(rows)
         self._real = self._features(run.dataset.images[rows])
         self._control = self._real[self.n // 2 :]
         self._test = CopyingTest(train, self._real[: self.n // 2], seed)
+        half = np.isin(np.arange(len(train)), cache.half(len(train), seed))
+        self._halves = train[half], train[~half]
 
     @classmethod
     def of_halves(cls, run: Run, num: int, seed: int) -> tuple["Judge", "Judge"]:
@@ -136,33 +142,51 @@ class Judge:
         return validation, test
 
     def controls(self) -> list[Row]:
-        """Held-out images in the place of samples, for copying, and training images, for the Frechet distance."""
+        """Held-out images in the place of samples, for copying, and training images, for the Frechet distance.
+
+        Membership of training images is measured with images of the first half.
+        """
         random = np.random.default_rng(self._seed)
-        training = self._train[random.permutation(len(self._train))[: self._num]]
-        return [self._row("held-out images", self._control), self._row("training images", training)]
+        training, members = (
+            features[random.permutation(len(features))[: self._num]] for features in (self._train, self._halves[0])
+        )
+        return [
+            self._row("held-out images", self._control, self._control),
+            self._row("training images", training, members),
+        ]
 
     def rows(self, candidates: list[Candidate]) -> Iterator[Row]:
-        """The row of each candidate. Samplers are fitted once for all temperatures."""
+        """The row of each candidate. Samplers are fitted once for all temperatures, and again to half of the codes."""
         from glo.samplers.cache import fitted
 
         run = self._run
         projection, conditions = run.settings.projection, run.draw_conditions(self._num, self._seed)
+        halves = {}
         with tempfile.TemporaryDirectory() as folder:
             for candidate in candidates:
                 file = Path(folder, "samplers", f"{candidate.sampler}_{candidate.components}.npz")
                 options = {"components": candidate.components} if candidate.components else {}
                 sampler = fitted(file, candidate.sampler, run.codes, self._seed, projection, options)
-                codes = sampler.draw(self._num, self._seed, projection, candidate.temperature)
-                features = self._features(run.decoder.images(codes, conditions))
+                if file not in halves:
+                    halves = {file: sampler.fit_half(run.codes, self._seed)[0]}
+                drawn = (
+                    source.draw(self._num, self._seed, projection, candidate.temperature)
+                    for source in (sampler, halves[file])
+                )
+                features, members = (self._features(run.decoder.images(codes, conditions)) for codes in drawn)
                 likelihoods = sampler.log_likelihood, sampler.fitted_log_likelihood
-                yield self._row(str(candidate), features, *likelihoods)
+                yield self._row(str(candidate), features, members, *likelihoods)
 
-    def _row(self, name: str, features: np.ndarray, *likelihoods: float | None) -> Row:
+    def _row(self, name: str, features: np.ndarray, members: np.ndarray, *likelihoods: float | None) -> Row:
+        """members: features of samples of a sampler that is fitted to half of the codes."""
+        from glo.metrics.copying import membership
         from glo.metrics.distances import frechet
 
         measured = self._test.measure(features)
         nearer = measured.nearer and measured.nearer.value
-        return Row(name, frechet(self._real, features), measured.c_t, nearer, measured.authentic, *likelihoods)
+        member = membership(members, *self._halves).value
+        distance = frechet(self._real, features)
+        return Row(name, distance, measured.c_t, nearer, measured.authentic, member, *likelihoods)
 
 
 def plot(rows: list[Row], control: Row, chosen: Row | None) -> bytes:
@@ -212,9 +236,9 @@ def _numbers(flag: str, text: str, kind: type[T]) -> list[T]:
 def _line(row: Row | None) -> str:
     """A line of the table; its header for None."""
     if row is None:
-        names = ("Frechet", "C_T", "nearer", "authentic", "log-lik.", "of fitted")
+        names = ("Frechet", "C_T", "nearer", "authentic", "membership", "log-lik.", "of fitted")
         return f"{'':20}" + "".join(f"{name:>11}" for name in names)
-    values = (row.frechet, row.c_t, row.nearer, row.authentic, row.log_likelihood, row.fitted_log_likelihood)
+    _, *values = asdict(row).values()
     return f"{row.name:20}" + "".join("          -" if value is None else f"{value:11.4g}" for value in values)
 
 

@@ -79,11 +79,16 @@ class Fitted:
         """Fit the same kind of sampler to a random half of the codes float32 [N, d], N > 1.
 
         A mixture has fewer components, so that each describes as many codes. Returns the sampler and the rows of
-        the half, int64 [N // 2], ascending.
+        the half, see `half`.
         """
-        rows = np.sort(permutation(len(codes), seed, Stream.MEMBERSHIP)[: len(codes) // 2])
+        rows = half(len(codes), seed)
         options = {"components": components_for(len(rows), self.n, self.components)} if self.components else {}
         return replace(self, sampler=SAMPLERS[self.name].fit(codes[rows], seed, **options), n=len(rows)), rows
+
+
+def half(n: int, seed: int) -> np.ndarray:
+    """The rows of a random half of n codes, int64 [n // 2], ascending."""
+    return np.sort(permutation(n, seed, Stream.MEMBERSHIP)[: n // 2])
 
 
 def fitted(

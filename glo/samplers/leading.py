@@ -19,7 +19,7 @@ from glo.samplers.gmm import Mixture
 
 LEADING = 32  # dimensions of the mixture, at most half of all
 CODES = 400  # for each component, by default
-WIDTH = 512
+WIDTH = 320
 STEPS, BATCH = 2000, 256  # of training the network
 PREDICTED = 1 << 14  # codes that are predicted at once
 LEAST_VARIANCE = 1e-12  # of a direction, relative to the first one

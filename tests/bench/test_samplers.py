@@ -12,7 +12,7 @@ from bench.samplers import Row
 from tests.runs import newest, train
 from tests.support import assert_one_line_error, call, write_flat
 
-CONTROL = Row("held-out images", 0.2, 0.1, 0.5, 0.6)
+CONTROL = Row("held-out images", 0.2, 0.1, 0.5, 0.6, 0.49)
 
 
 @pytest.fixture
@@ -40,6 +40,8 @@ def test_table_plot_and_choice(run, tmp_path, capsys):
     held_out, training = results["controls"]
     assert training["nearer"] == 1
     assert training["authentic"] == 0
+    assert training["membership"] > 0.95
+    assert abs(held_out["membership"] - 0.5) < 0.15
     assert 0.2 < held_out["nearer"] < 0.8
     assert training["frechet"] < min(row["frechet"] for row in results["rows"])
     assert all(np.isfinite([row["c_t"], row["log_likelihood"]]).all() for row in results["rows"])
@@ -54,11 +56,12 @@ def test_table_plot_and_choice(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("figures", "passes"),
     [
-        ((-0.5, 0.515, 0.58), True),
-        ((-0.6, 0.5, 0.6), False),
-        ((0, 0.52, 0.6), False),
-        ((0, 0.5, 0.57), False),
-        ((None, None, 0.6), False),
+        ((-0.5, 0.515, 0.58, 0.51), True),
+        ((-0.6, 0.5, 0.6, 0.5), False),
+        ((0, 0.52, 0.6, 0.5), False),
+        ((0, 0.5, 0.57, 0.5), False),
+        ((0, 0.5, 0.6, 0.52), False),
+        ((None, None, 0.6, 0.5), False),
     ],
 )
 def test_limits(figures, passes):

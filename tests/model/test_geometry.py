@@ -8,8 +8,7 @@ from glo.runtime import memory, paths
 from glo.runtime.errors import UserError
 from glo.settings import TrainSettings, fields
 
-SHAPES = {"celeba": (64, 64, 3), "celeba_128": (128, 128, 3), "lsun_bedroom": (64, 64, 3), "digits": (8, 8, 1)}
-SHAPES |= {"cifar10": (32, 32, 3), "svhn": (32, 32, 3), "default": (32, 32, 3)}  # all others have 28x28x1
+SHAPES = {"default": (128, 128, 3), "svhn": (32, 32, 3), "digits": (8, 8, 1)}  # all others have 28x28x1
 CONFIGS = sorted(path.stem for path in paths.CONFIG_FOLDER.glob("*.yaml"))
 LARGEST = 202_599  # images of CELEBA, the largest dataset that configs name with a known size
 
@@ -43,7 +42,7 @@ def test_shipped_configs_fit_in_four_gigabytes_at_full_size(name, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 4 << 30)
     settings = fields.resolve(TrainSettings, fields.read_yaml(paths.CONFIG_FOLDER / f"{name}.yaml"))
     shape = SHAPES.get(name, (28, 28, 1))
-    dimension = 256 if name == "celeba_128" else settings.dimension or 128
+    dimension = settings.dimension or (256 if name == "default" else 128)
     footprint.require(footprint.training(settings, shape, dimension, LARGEST), "training", gpu=False)
     geometry.check_blocks(shape, settings)
     assert yaml.safe_load((paths.CONFIG_FOLDER / f"{name}.yaml").read_text())
