@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--minutes", default="5", help="of training for each run (default 5)")
     parser.add_argument("--data_dir", default="datasets", help="folder of all datasets")
     parser.add_argument("--out", default="rivals", help="folder of runs, tables and pictures (default rivals)")
+    parser.add_argument("--num_fit", default="1000", help="held-out images to which codes are fitted (default 1000)")
     parser.add_argument("--runs", type=int, help="train or continue at most this many runs in this call")
     options = parser.parse_args(argv)
     log.setup()
@@ -67,7 +68,8 @@ def measure(options: argparse.Namespace, dataset: str, seed: int, name: str) -> 
               "--prefix", _prefix(seed, name), "--minutes", options.minutes, *width, *ENTRANTS[name])  # fmt: skip
         run = _run(out, dataset, seed, name)
     sampler = ["--sampler", "gmm", "--components", "50"] if name not in ("vae", "gan") else []
-    _call("evaler.py", "--checkpoint", run, "--rivals", "--generate", "--temperature", "1", *sampler)
+    _call("evaler.py", "--checkpoint", run, "--rivals", "--generate", "--temperature", "1", "--num_fit",
+          options.num_fit, *sampler)  # fmt: skip
 
 
 def write(options: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ COLUMNS: dict[str, Column] = {
     "reconstructions": lambda measured, _: measured["frechet"]["reconstructions"],
     "one Gaussian": lambda measured, _: measured["frechet"]["gaussian"],
     "mixture": lambda measured, _: measured["frechet"]["mixture"],
+    "leading": lambda measured, _: measured["frechet"].get("leading"),
     "midpoints": lambda measured, _: measured["frechet"]["midpoints"],
     "C_T": lambda measured, _: measured["copying"]["samples"]["c_t"],
     "nearer": lambda measured, _: measured["copying"]["samples"]["nearer"],

@@ -24,7 +24,7 @@ PER_COMPONENT = 20  # codes, at least
 
 
 def run(session: Session) -> dict[str, Any]:
-    """Measure reconstructions, samples of one Gaussian and of a mixture, midpoints between codes, and copying.
+    """Measure reconstructions, samples of three samplers, midpoints between codes, and copying.
 
     Copying is that of the samples of the mixture, beside held-out images and decoded fits of them.
 
@@ -44,6 +44,7 @@ def run(session: Session) -> dict[str, Any]:
         "reconstructions": decoder.images(session.run.codes[rows], session.run.conditions[rows]),
         "gaussian": _samples(session, session.run.settings.single_sampler, n),
         "mixture": _samples(session, "gmm", n),
+        **({"leading": _samples(session, "leading", n)} if session.dataset.dimension > 1 else {}),
         "midpoints": _midpoints(session, n),
     }
     of_real, frechet, features = extractors.features(extractor, real), {}, {}
