@@ -10,6 +10,7 @@ from PIL import Image
 
 from bench import attributes as bench
 from glo.runtime import errors
+from tests.runs import SAME
 from tests.support import assert_ok, call, samples, write_flat
 
 # A decoder that shows codes as they are, and a network that finds attribute k in coordinate k.
@@ -65,7 +66,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     split = (np.arange(60) >= 40).astype(np.uint8)
     write_flat(tmp_path / "datasets/TOY", images, codes, split=split, attribute=attributes, attributes=names)
     folders = ["--data_dir", tmp_path / "datasets", "--train_dir", tmp_path / "train_dir"]
-    assert_ok(call("trainer.py", "--dataset", "TOY", "--channels", 4, "--max_steps", 2, *folders))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "TOY", "--channels", 4, "--max_steps", 2, *folders))
     (folder,) = tmp_path.glob("train_dir/*")
     command = [str(folder), "--num", "8", "--epochs", "1", "--network", str(tmp_path / "network.npz")]
     monkeypatch.setattr(bench, "MIN_BALANCED", 1.1)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.datasets import load_digits
 
+from tests.runs import SAME
 from tests.support import assert_ok, call, samples, write_flat
 
 HOSTILE = "</script><img src=x onerror=\"document.title='broken'\"><b>"
@@ -15,7 +16,9 @@ def train(home, name, images, codes, *settings, **arrays):
     """Train a model of a few steps; returns the run folder."""
     write_flat(home / "datasets" / name, images, codes, **arrays)
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
-    assert_ok(call("trainer.py", "--dataset", name, "--batch_size", 32, "--precision", "float32", *settings, *folders))
+    assert_ok(
+        call("trainer.py", *SAME, "--dataset", name, "--batch_size", 32, "--precision", "float32", *settings, *folders)
+    )
     (run,) = home.glob(f"train_dir/*-{name}_lr_*")
     return run
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.runs import SAME
 from tests.support import assert_ok, call, samples, write_flat
 
 pytestmark = pytest.mark.browser
@@ -34,7 +35,7 @@ def run(tmp_path_factory):
     write_flat(folder, images, codes, ids=ids, attributes=names, split=split, label=label, attribute=attribute)
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
     train = ["--max_steps", 2, "--channels", 4, "--sampler", "gaussian"]
-    assert_ok(call("trainer.py", "--dataset", "COLOURS", *train, *folders))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "COLOURS", *train, *folders))
     (run,) = home.glob("train_dir/*")
     assert_ok(call("evaler.py", "--checkpoint", run, "--projector", "--fit_steps", 2, "--num_samples", SAMPLES))
     return run

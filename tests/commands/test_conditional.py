@@ -13,7 +13,7 @@ from glo.inference.prior import GaussianPrior
 from glo.inference.verdict import LIKE
 from glo.samplers.gaussian import Gaussian
 from glo.settings.train import CONDITIONAL_PRIOR
-from tests.runs import assert_same, newest, tensors, train
+from tests.runs import SAME, assert_same, newest, tensors, train
 from tests.support import assert_ok, assert_one_line_error, call, write_flat
 
 N, D = 120, 4
@@ -288,7 +288,7 @@ def test_bad_conditions_are_refused_in_one_line(tmp_path, changed, value, fragme
     if changed.get("attribute", 0) is None:
         with h5py.File(tmp_path / "BARS/data.hdf5", "a") as file:
             del file.attrs["attribute_names"]
-    result = call("trainer.py", "--dataset", "BARS", "--data_dir", tmp_path, "--conditional", *value)
+    result = call("trainer.py", *SAME, "--dataset", "BARS", "--data_dir", tmp_path, "--conditional", *value)
     assert_one_line_error(result, "--conditional", *fragments)
 
 

@@ -14,7 +14,7 @@ import glo
 from glo.inference import fitting, quasi_newton
 from glo.inference.verdict import LIKE, UNLIKE
 from glo.runtime import memory
-from tests.runs import metrics
+from tests.runs import SAME, metrics
 from tests.support import ROOT, assert_ok, assert_one_line_error, call
 
 
@@ -126,7 +126,7 @@ def test_without_an_encoder(home, bare):
 def test_an_encoder_of_another_checkpoint_is_refused(home, folder, bare):
     shutil.copy(folder / "encoder-300.npz", bare)
     other = ["--dataset", "DIGITS", "--channels", 4, "--max_steps", 4, "--prefix", "other", "--train_dir", bare.parent]
-    assert_ok(call("trainer.py", *other))
+    assert_ok(call("trainer.py", *SAME, *other))
     (run,) = bare.parent.glob("other-*")
     shutil.copy(folder / "encoder-300.npz", run / "encoder-4.npz")
     for command in (["evaler.py", "--encode"], ["trainer.py", "--encoder"]):

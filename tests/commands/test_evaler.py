@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
 from glo.settings import TrainSettings
-from tests.runs import FAST_FIT, evaluate, metrics, records
+from tests.runs import FAST_FIT, SAME, evaluate, metrics, records
 from tests.support import assert_ok, assert_one_line_error, call, run, samples, write_flat
 
 
@@ -191,7 +191,7 @@ def test_no_held_out_images(home, trained):
     images, codes = samples(12, (8, 8, 1), 3)
     write_flat(home / "datasets/ALL", images, codes)
     train = ["--dataset", "ALL", "--test_fraction", 0, "--max_steps", 3, "--channels", 4]
-    assert_ok(call("trainer.py", *train))
+    assert_ok(call("trainer.py", *SAME, *train))
     assert "no held-out images" in evaluate("--dataset", "ALL").stderr
     (out,) = home.glob("train_dir/default-ALL_*/eval-3")
     assert metrics(out)["train"]["n"] == 12

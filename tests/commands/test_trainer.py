@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from glo import settings
-from tests.runs import FAST, evaluate, metrics, newest, records, tensors, train
+from tests.runs import FAST, SAME, evaluate, metrics, newest, records, tensors, train
 from tests.support import ROOT, assert_ok, assert_one_line_error, call, run, samples, write_flat, write_grouped
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -58,7 +58,7 @@ def test_a_run_as_a_process_writes_all_files(home):
 def test_fewer_images_than_the_batch(home):
     images, codes = samples(3, (8, 8, 1), 2)
     write_flat(home / "datasets/TINY", images, codes, split=np.zeros(3, np.uint8))
-    assert_ok(call("trainer.py", "--dataset", "TINY", "--channels", 4, "--batch_size", 64, "--max_steps", 3))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "TINY", "--channels", 4, "--batch_size", 64, "--max_steps", 3))
 
 
 @pytest.mark.parametrize(

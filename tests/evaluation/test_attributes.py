@@ -10,7 +10,7 @@ import glo
 from glo.data.projection import project
 from glo.inference.fitting import Fit
 from glo.runtime.errors import UserError
-from tests.runs import evaluate, metrics
+from tests.runs import SAME, evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
 N, D = 180, 6
@@ -42,7 +42,7 @@ def home(tmp_path_factory):
     write(home / "datasets/CATS")
     train = ["--max_steps", 2, "--channels", 4, "--alpha", 0, "--sampler", "gaussian"]
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
-    assert_ok(call("trainer.py", "--dataset", "CATS", *train, *folders))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "CATS", *train, *folders))
     for folder in ("photos", "blank"):
         (home / folder).mkdir()
         for index, image in enumerate(samples(3, (8, 8, 1))[0]):
@@ -221,7 +221,7 @@ def test_without_held_out_images(home, tmp_path, monkeypatch):
     monkeypatch.chdir(home)
     write(tmp_path / "datasets/ALL", split=np.zeros(N, np.uint8))
     folders = ["--data_dir", tmp_path / "datasets", "--train_dir", tmp_path / "train_dir"]
-    assert_ok(call("trainer.py", "--dataset", "ALL", "--max_steps", 2, "--channels", 4, *folders))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "ALL", "--max_steps", 2, "--channels", 4, *folders))
     command = ["evaler.py", "--dataset", "ALL", *folders]
     assert_one_line_error(call(*command, "--directions"), "--directions", "no held-out images")
     assert_one_line_error(call(*command, "--attributes", "dog"), "--attributes", "no held-out images", "--images DIR")

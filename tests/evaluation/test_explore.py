@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import glo
+from tests.runs import SAME
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
 N, D = 40, 4
@@ -23,7 +24,7 @@ def run(tmp_path_factory):
     write_flat(home / "datasets/CATS", images, codes, ids=[f"id {row}" for row in range(N)], **arrays)
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
     settings = ["--max_steps", 2, "--channels", 4, "--sampler", "gaussian"]
-    assert_ok(call("trainer.py", "--dataset", "CATS", *settings, *folders))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "CATS", *settings, *folders))
     (run,) = home.glob("train_dir/*")
     return run
 

@@ -10,7 +10,7 @@ from glo.inference import fitting
 from glo.metrics import distances
 from glo.runtime.errors import UserError
 from glo.settings import EvalSettings
-from tests.runs import evaluate
+from tests.runs import SAME, evaluate
 from tests.runs import metrics as read_metrics
 from tests.support import assert_ok, assert_one_line_error, call, load, write_flat
 
@@ -34,7 +34,9 @@ def home(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(home)
-        assert_ok(call("trainer.py", "--dataset", "BLOBS", "--max_steps", 2, "--channels", 4, "--batch_size", 16))
+        assert_ok(
+            call("trainer.py", *SAME, "--dataset", "BLOBS", "--max_steps", 2, "--channels", 4, "--batch_size", 16)
+        )
     return home
 
 

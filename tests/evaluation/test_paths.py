@@ -10,7 +10,7 @@ import glo
 from bench import paths as bench
 from glo.features import classifier
 from glo.runtime import errors
-from tests.runs import evaluate, metrics
+from tests.runs import SAME, evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
 N = 40  # training images
@@ -24,7 +24,7 @@ def home(tmp_path_factory):
     split, labels = (np.arange(N + 12) >= N).astype(np.uint8), np.arange(N + 12, dtype=np.int32) % 2
     write_flat(home / "datasets/TOY", images, codes, split=split, label=labels)
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
-    assert_ok(call("trainer.py", "--dataset", "TOY", "--channels", 4, "--max_steps", 3, *folders))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "TOY", "--channels", 4, "--max_steps", 3, *folders))
     for name, image in zip("abc", images, strict=False):
         Image.fromarray(image[..., 0]).resize((16, 16), Image.Resampling.NEAREST).save(home / f"{name}.png")
     Image.new("L", (9, 9), 77).save(home / "blank.png")

@@ -10,7 +10,7 @@ from PIL import Image
 from glo.data import labels
 from glo.runtime.errors import UserError
 from glo.samplers import gmm
-from tests.runs import evaluate, metrics
+from tests.runs import SAME, evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, load, samples, write_flat
 
 N, D = 180, 4
@@ -37,7 +37,7 @@ def home(tmp_path_factory):
     write(home / "datasets" / "CATS")
     train = ["--max_steps", 4, "--save_every", 2, "--channels", 4, "--alpha", 0, "--sampler", "gaussian"]
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
-    assert_ok(call("trainer.py", "--dataset", "CATS", *train, *folders))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "CATS", *train, *folders))
     return home
 
 

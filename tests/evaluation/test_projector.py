@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import glo
 from glo.evaluation import neighbors, requirements
+from tests.runs import SAME
 from tests.support import assert_ok, assert_one_line_error, call, load, samples, write_flat
 
 N, D = 90, 4
@@ -38,7 +39,7 @@ def home(tmp_path_factory):
     write(home / "datasets" / "CATS")
     train = ["--max_steps", 2, "--channels", 4, "--alpha", 0, "--sampler", "gaussian"]
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
-    assert_ok(call("trainer.py", "--dataset", "CATS", *train, *folders))
+    assert_ok(call("trainer.py", *SAME, "--dataset", "CATS", *train, *folders))
     return home
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from glo.evaluation import restore
-from tests.runs import FAST_FIT, evaluate, metrics
+from tests.runs import FAST_FIT, SAME, evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
 
@@ -22,7 +22,7 @@ def home(tmp_path_factory):
     write_flat(home / "datasets/WAVES", images, codes)
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
     train = ["--dataset", "WAVES", "--channels", 8, "--max_steps", 150, "--epochs", 100, "--batch_size", 32]
-    assert_ok(call("trainer.py", *train, *folders))
+    assert_ok(call("trainer.py", *SAME, *train, *folders))
     (home / "mine").mkdir()
     for index in (0, 1):
         enlarged = images[index, ..., 0].repeat(4, 0).repeat(5, 1)  # 32x40: a strip on each side is cropped
@@ -152,6 +152,6 @@ def test_no_held_out_images_to_restore(home, monkeypatch):
     images, codes = samples(12, (8, 8, 1), 3)
     write_flat(home / "datasets/ALL", images, codes)
     train = ["--dataset", "ALL", "--test_fraction", 0, "--max_steps", 2, "--channels", 4]
-    assert_ok(call("trainer.py", *train))
+    assert_ok(call("trainer.py", *SAME, *train))
     assert_one_line_error(call("evaler.py", "--dataset", "ALL", "--denoise", 9), "no held-out images", "--images")
     evaluate("--dataset", "ALL", "--images", "mine")

@@ -22,13 +22,13 @@ from PIL import Image
 
 from glo.runtime import paths
 from glo.training import manifest
-from tests.runs import assert_same
+from tests.runs import SAME, assert_same
 from tests.support import ROOT, handles_signals
 
 KILLS = ("KILL", "TERM", "HUP", "INT", "STOP")
 PICTURES, STEPS = 600, 400
 FINISHED = {"build": f"data.hdf5: {PICTURES} images", "train": "done: ", "evaluate": "written to "}  # in the log
-TRAIN = ["--precision", "float32", "--channels", 1, "--batch_size", 8, "--log_every", 1, "--save_every", 3]
+TRAIN = [*SAME, "--channels", 1, "--log_every", 1, "--save_every", 3]
 EVALUATE = ["--generate", "--reconstruct", "--num_fit", 4, "--fit_steps", 5, "--force"]
 
 

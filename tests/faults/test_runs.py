@@ -23,7 +23,7 @@ from PIL import Image
 from glo.runtime import files, log, paths
 from glo.settings import TrainSettings
 from glo.training import checkpoint, loop, manifest, saves
-from tests.runs import assert_same, newest
+from tests.runs import SAME, assert_same, newest
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def train(folder, *args):
     places = ["--data_dir", folder / "datasets", "--train_dir", folder / "train_dir"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = call("trainer.py", *TINY, *places, *args)
+        result = call("trainer.py", *SAME, *TINY, *places, *args)
     for handler in log.logger.handlers:  # log.txt, which a command closes when its process ends
         if isinstance(handler, logging.FileHandler):
             with contextlib.suppress(OSError):
