@@ -20,7 +20,8 @@ from glo.samplers.gmm import Mixture
 LEADING = 32  # dimensions of the mixture, at most half of all
 CODES = 400  # for each component, by default
 WIDTH = 320
-STEPS, BATCH = 2000, 256  # of training the network
+STEPS, BATCH = 2000, 256  # of training the network; few codes take fewer steps
+VISITS = 12  # of each code in training the network, which memorises the codes after more
 PREDICTED = 1 << 14  # codes that are predicted at once
 LEAST_VARIANCE = 1e-12  # of a direction, relative to the first one
 LEAST_ERROR = 1e-6  # added to the variances of what the network cannot predict
@@ -128,8 +129,9 @@ def _regression(inputs: np.ndarray, targets: np.ndarray, seed: int) -> network.P
     def loss(parameters, x, y):
         return tf.reduce_mean(tf.square(network.apply(x, *parameters) - y))
 
+    steps = min(STEPS, max(1, VISITS * len(inputs) // BATCH))
     start = network.initial(inputs.shape[1], WIDTH, targets.shape[1], random)
-    return network.train(start, loss, batches, network.training_steps(len(inputs), STEPS), "leading")
+    return network.train(start, loss, batches, steps, "leading")
 
 
 def _predict(inputs: np.ndarray, parameters: network.Parameters) -> np.ndarray:

@@ -73,7 +73,7 @@ def test_all_metrics_are_written_printed_and_repeatable(home, tmp_path):
         assert measured["samples"][name] > measured["floor"][name] >= 0
     for name, value in measured["samples"].items():
         assert any(line.split()[:2] == [name, f"{value:.4f}"] for line in printed.splitlines())
-    assert "44 samples (unit, temperature 1, fitted to 60 learned codes, log-likelihood of held-out codes" in printed
+    assert "44 samples (unit, temperature 1, fitted to 54 learned codes, log-likelihood of held-out codes" in printed
     for part in ("train", "test"):
         assert {"psnr", "psnr_image_mean", "psnr_pca"} < set(measured[part])
     assert all(text in printed for text in ("psnr, pooled", "psnr, mean of images", "psnr of PCA, same d"))
