@@ -71,6 +71,7 @@ class Stream(IntEnum):
     MIDPOINTS = 2**63 - 117
     UNFITTED_CODES = 2**63 - 118
     LEADING = 2**63 - 121
+    SAMPLER_CHOICE = 2**63 - 130
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

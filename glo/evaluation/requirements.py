@@ -35,7 +35,7 @@ PROJECTED = 10_000  # training images of --projector, at most
 def check_sampler(settings: EvalSettings, trained: TrainSettings) -> None:
     """Raise `UserError` for options that have no effect with the sampler."""
     sampler = settings.sampler_of(trained)
-    if settings.components and sampler not in MIXTURES:
+    if settings.components and sampler not in ("auto", *MIXTURES):
         raise UserError(
             f"--components {settings.components} needs --sampler gmm or leading, but the sampler is {sampler}: change "
             "one of them"

@@ -11,6 +11,7 @@ from glo.model import geometry
 from glo.runtime import memory
 from glo.runtime.errors import UserError
 from glo.settings import EvalSettings, TrainSettings
+from glo.settings.shared import automatic_components
 
 FLOAT = 4  # bytes
 FITTING_STARTS = 4  # the mean code and those of three neighbors
@@ -114,8 +115,10 @@ def evaluation(
             host=False,
         ),
     ]
-    if settings.sampler_of(trained) == "gmm" and {"generate", "per_class", "metrics", "export", "explore"} & set(tasks):
-        components = min(settings.components or trained.components or 1, n)
+    sampler, sampled = settings.sampler_of(trained), {"generate", "per_class", "metrics", "export", "explore"}
+    if sampler in ("auto", "gmm") and sampled & set(tasks):
+        chosen = automatic_components(n) if sampler == "auto" else 1
+        components = min(settings.components or trained.components or chosen, n)
         covariances = 28 * components * dimension**2  # in float64, with roots, their inverses, and these in float32
         parts.append(Part("covariances of the sampler gmm", covariances, "--components"))
     return parts

@@ -215,7 +215,8 @@ class EvalSettings:
     )
     temperature: float | None = sampling_setting(
         None,
-        "factor on the noise from which codes are drawn (default: that of the run with the run's sampler, otherwise 1)",
+        "factor on the noise from which codes are drawn (default: that of the run with the run's sampler; otherwise "
+        "0.95 for leading, and 1 for others)",
         above=0,
         high=10,
     )

@@ -32,7 +32,7 @@ _RIVAL = {"projection": "none", "code_optimizer": "sgd", "components": None, "te
 DEFAULTS: dict[str, dict[str, Any]] = {
     "glo": {},
     "pca": {**_RIVAL, "sampler": "gaussian", "epochs": 7, "precision": "float32"},
-    "autoencoder": {**_RIVAL, "sampler": "gmm", "learning_rate": 0.002},
+    "autoencoder": {**_RIVAL, "sampler": "auto", "learning_rate": 0.002},
     "vae": {**_RIVAL, "sampler": "unit", "learning_rate": 0.002},
     "gan": {**_RIVAL, "sampler": "unit", "learning_rate": 0.0005, "ema": 0.99, "gradient_penalty": 1.0},
 }

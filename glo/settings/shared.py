@@ -26,4 +26,13 @@ MEMORY_HELP = "images that take more than this are read from the file as needed 
 # Names of `glo.samplers.SAMPLERS`, repeated here because settings must not import TensorFlow; a test compares them.
 SAMPLERS = ("gaussian", "diagonal", "unit", "gmm", "leading", "imle", "flow", "kde")
 MIXTURES = ("gmm", "leading")  # samplers with --components
+TEMPERATURES = {"leading": 0.95}  # default temperatures of samplers; 1 for others
 COMPONENTS = {"low": 1, "high": 10000}
+
+
+def automatic_components(n: int) -> int:
+    """The number of components of the gmm that `--sampler auto` fits to n codes.
+
+    One for every 100 codes, at most 1,000. Fewer than 10,000 codes have up to 100 components of at least 50 codes each.
+    """
+    return max(1, min(n // 50, max(100, n // 100), 1000))

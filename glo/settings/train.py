@@ -214,7 +214,11 @@ class TrainSettings:
     )
     # sampling
     sampler: str = sampling_setting(
-        "gmm", "distribution that evaler.py fits to the learned codes", choices=SAMPLERS, resume=True
+        "auto",
+        "distribution that evaler.py fits to the learned codes; auto: leading if the leading directions of codes "
+        "predict the others, otherwise gmm with components in proportion to the number of codes",
+        choices=("auto", *SAMPLERS),
+        resume=True,
     )
     components: int | None = sampling_setting(
         None,
@@ -223,9 +227,10 @@ class TrainSettings:
         resume=True,
         **COMPONENTS,
     )
-    temperature: float = sampling_setting(
-        1.0,
-        "factor on the noise from which codes are drawn; below 1, samples are more likely and less varied",
+    temperature: float | None = sampling_setting(
+        None,
+        "factor on the noise from which codes are drawn; below 1, samples are more likely and less varied (default: "
+        "0.95 for leading, otherwise 1)",
         above=0,
         high=10,
         resume=True,

@@ -17,9 +17,11 @@ from glo.model.codes import unset
 from glo.model.glo_model import GloModel
 from glo.runtime import paths
 from glo.runtime.log import logger
+from glo.samplers import choice
 from glo.samplers.cache import Fitted, fitted
 from glo.samplers.gmm import components_for
 from glo.settings import MIXTURES, TrainSettings
+from glo.settings.shared import TEMPERATURES
 from glo.training import checkpoint, encoder_file, manifest
 from glo.training.manifest import Manifest
 
@@ -30,7 +32,7 @@ class RestoredRun:
     Attributes
     ----------
     prefix : Path of the checkpoint, RUN/model-STEP.
-    settings : TrainSettings of the run.
+    settings : TrainSettings of the run; its sampler is the one that was chosen for `auto`.
     step : number of training steps of the checkpoint.
     image_shape : (H, W, C) of the images, where C is 1 or 3.
     conditions : of the training images, see `glo.data.conditions`.
@@ -51,6 +53,10 @@ class RestoredRun:
         self.conditions: Conditions = conditions
         self.image_shape: tuple[int, int, int] = self.model.image_shape
         self.decoder = Decoder(self.model, batch_size)
+        if self.settings.sampler == "auto":
+            sampler, components = choice.choose(self.codes, self.settings.seed)
+            components = self.settings.components or components
+            self.settings = replace(self.settings, sampler=sampler, components=components)
 
     @cached_property
     def codes(self) -> np.ndarray:
@@ -74,8 +80,9 @@ class RestoredRun:
         return dataset
 
     def temperature(self, sampler: str) -> float:
-        """The default temperature of a sampler: for the sampler of the run's settings, theirs; for any other, 1."""
-        return self.settings.temperature if sampler == self.settings.sampler else 1.0
+        """The default temperature of a sampler: of the run's settings if they name one for it."""
+        given = self.settings.temperature if sampler == self.settings.sampler else None
+        return given or TEMPERATURES.get(sampler, 1.0)
 
     def fit_sampler(
         self, name: str, components: int | None = None, image_class: ImageClass | None = None, seed: int = 0
