@@ -37,9 +37,8 @@ def main(argv: list[str] | None = None) -> None:
 def measure(run: Run, num: int) -> dict[str, float | int]:
     """Shares in [0, 1] and PSNR in dB. Codes of `num` held-out images are fitted under their own class."""
     from glo.features.classifier import Classifier
-    from glo.model.losses import build as build_loss
 
-    dataset, loss = run.dataset, build_loss(run.settings.loss)
+    dataset, loss = run.dataset, run.loss
     rows = np.sort(np.random.default_rng(0).permutation(dataset.test_rows)[:num])
     images, labels, conditions = dataset.images[rows], dataset.labels[rows], dataset.conditions[rows]
     classifier = Classifier(dataset)

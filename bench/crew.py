@@ -63,6 +63,7 @@ def _training(crew: Crew, tiny: bool) -> Iterator[dict[str, float]]:
     """Images/s of all workers in the training step, and milliseconds of a sum over workers by its size in bytes."""
     from glo.data.batches import Share
     from glo.model.glo_model import GloModel
+    from glo.model.losses import build as build_loss
     from glo.training.step import make_step
 
     settings = dataclasses.replace(FACES, channels=1, loss="mse") if tiny else FACES
@@ -71,7 +72,7 @@ def _training(crew: Crew, tiny: bool) -> Iterator[dict[str, float]]:
     random = np.random.default_rng(crew.index)
     images = random.integers(0, 256, (len(rows), *SHAPE), np.uint8)
     model = GloModel(SHAPE, random.standard_normal((len(rows), DIMENSION), np.float32), settings)
-    step = make_step(model, settings, 10**6, crew, rows if crew.count > 1 else None)
+    step = make_step(model, build_loss(settings.loss), settings, 10**6, crew, rows if crew.count > 1 else None)
     size = Share(n, 1, crew.index, crew.count).bound(1, min(settings.batch_size, n))
 
     def run() -> None:

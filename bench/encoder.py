@@ -53,9 +53,8 @@ def measure(run: "glo.Run", images: np.ndarray, conditions: np.ndarray) -> dict[
     from glo.inference import fitting, quasi_newton
     from glo.inference.neighbors import nearest
     from glo.inference.psnr import psnr
-    from glo.model.losses import build as build_loss
 
-    loss, points = build_loss(run.settings.loss), {}
+    loss, points = run.loss, {}
     descend = fitting.make_descent(run.model, loss, run.settings.projection)
     batch_size = run.decoder.batch_size
     minimize = quasi_newton.make_minimizer(run.model, run.settings.projection, batch_size)

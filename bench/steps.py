@@ -6,6 +6,7 @@ import numpy as np
 
 from bench.timing import rate
 from glo.model.glo_model import GloModel
+from glo.model.losses import build as build_loss
 from glo.settings import TrainSettings
 from glo.training.step import make_step
 
@@ -15,7 +16,8 @@ def step_rates(images: np.ndarray, codes: np.ndarray, settings: TrainSettings, s
 
     The loss is read once, after the last step, since training reads it every few steps only.
     """
-    step = make_step(GloModel(images.shape[1:], codes, settings), settings, learned=10**6)
+    model = GloModel(images.shape[1:], codes, settings)
+    step = make_step(model, build_loss(settings.loss), settings, learned=10**6)
     random, batch_size = np.random.default_rng(1), min(settings.batch_size, len(images))
 
     def run() -> None:

@@ -23,7 +23,8 @@ def _fitting_rates(setup: Setup) -> Figures:
 
     dataset, settings = mnist(setup)
     model = GloModel(dataset.image_shape, dataset.train_codes, settings)
-    step, loss, steps = make_step(model, settings, learned=TRAINED), build_loss(settings.loss), setup.steps(STEPS)
+    loss, steps = build_loss(settings.loss), setup.steps(STEPS)
+    step = make_step(model, loss, settings, learned=TRAINED)
     with contextlib.closing(batches(dataset.train_images, settings.batch_size, settings.seed, start=0)) as endless:
         for rows, images in itertools.islice(endless, setup.steps(TRAINED)):
             step(rows, images)

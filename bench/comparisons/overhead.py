@@ -22,12 +22,14 @@ EARLY, LAST = 400, 1600  # steps; a checkpoint is saved between them, since --sa
 def _steps_alone(setup: Setup) -> Figures:
     """Yield the seconds from step EARLY to step LAST, and of all steps."""
     from glo.model.glo_model import GloModel
+    from glo.model.losses import build as build_loss
     from glo.training.step import make_step
 
     dataset, settings = mnist(setup)
     early, last = _range(setup)
     while True:
-        step = make_step(GloModel(dataset.image_shape, dataset.train_codes, settings), settings, learned=last)
+        model = GloModel(dataset.image_shape, dataset.train_codes, settings)
+        step = make_step(model, build_loss(settings.loss), settings, learned=last)
         with contextlib.closing(batches(dataset.train_images, settings.batch_size, settings.seed, start=0)) as endless:
             start = time.perf_counter()
             for number, (rows, images) in enumerate(itertools.islice(endless, last), 1):

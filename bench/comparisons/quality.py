@@ -27,7 +27,7 @@ def _training(setup: Setup) -> Figures:
     dataset, settings = mnist(setup)
     model, loss = GloModel(dataset.image_shape, dataset.train_codes, settings), build_loss(settings.loss)
     planned = setup.steps(resume.length(dataclasses.replace(settings, epochs=EPOCHS), dataset).learned)
-    step, decoder = make_step(model, settings, planned), Decoder(model)
+    step, decoder = make_step(model, loss, settings, planned), Decoder(model)
     rows = permutation(len(dataset.train_rows), settings.seed, Stream.GRID_IMAGES)[:2000]
     originals, psnr, seconds = dataset.train_images[rows], 0.0, 0.0
     with contextlib.closing(batches(dataset.train_images, settings.batch_size, settings.seed, start=0)) as endless:

@@ -16,13 +16,14 @@ from glo.settings import TrainSettings
 def _pauses(setup: Setup) -> Figures:
     """Yield the pause in seconds: that of the copy, plus the delay of the slowest step while the copy is written."""
     from glo.model.glo_model import GloModel
+    from glo.model.losses import build as build_loss
     from glo.training.checkpoint import Saver
     from glo.training.step import make_step
 
     images, codes = random_data(setup.images(200_000), (8, 8, 1), 128)
     settings = setup.settings(TrainSettings(channels=16, keep=1))
     model = GloModel(images.shape[1:], codes, settings)
-    step, random = make_step(model, settings, learned=10**6), np.random.default_rng(1)
+    step, random = make_step(model, build_loss(settings.loss), settings, learned=10**6), np.random.default_rng(1)
     batch_size = min(settings.batch_size, len(images))
 
     def step_seconds() -> float:

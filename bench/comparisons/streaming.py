@@ -18,13 +18,15 @@ from glo.settings import TrainSettings
 
 def _steps(setup: Setup, memory_limit: str) -> Figures:
     from glo.model.glo_model import GloModel
+    from glo.model.losses import build as build_loss
     from glo.training.step import make_step
 
     _write(setup, Path(setup.folder, "random", "data.hdf5"))
     settings = TrainSettings(dataset="random", data_dir=str(setup.folder), memory_limit=memory_limit)
     settings = setup.settings(settings)
     dataset, steps = load_dataset(settings), setup.steps(250)
-    step = make_step(GloModel(dataset.image_shape, dataset.train_codes, settings), settings, learned=10**6)
+    model = GloModel(dataset.image_shape, dataset.train_codes, settings)
+    step = make_step(model, build_loss(settings.loss), settings, learned=10**6)
     with contextlib.closing(batches(dataset.train_images, settings.batch_size, settings.seed, start=0)) as endless:
 
         def run() -> None:

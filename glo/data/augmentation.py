@@ -7,6 +7,7 @@ only their parameters are kept in memory.
 
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,50 @@ CONTRAST = 0.25  # standard deviation of the logarithm of the gain
 BRIGHTNESS, TINT = 0.1, 0.025  # standard deviations of offsets, as shares of white: of all channels, of each channel
 UPSCALING = 2  # moved images are resampled from a version of this many times their size, which keeps them sharp
 PART_BYTES = 1 << 24
+
+
+class Alterations(NamedTuple):
+    """How images are altered, one row for each: see `draw`.
+
+    matrices: float32 [b, 8], the affine maps of `_matrices`. gains: float32 [b], factors on the contrast; negative for
+    inverted images. offsets: float32 [b, C], added to the pixels.
+    """
+
+    matrices: np.ndarray
+    gains: np.ndarray
+    offsets: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Alterations":
+        """Those of rows int64 [k]."""
+        return Alterations(*(array[rows] for array in self))
+
+
+def draw(count: int, image_shape: tuple[int, int, int], names: str, random: np.random.Generator) -> Alterations:
+    """Draw `count` random alterations of images [H, W, C]. names: as in --augment, such as "move,color"."""
+    words, channels = names.split(","), image_shape[2]
+    matrices = _matrices(count, image_shape[:2], "move" in words, "flip" in words, random)
+    gains, offsets = np.ones(count, np.float32), np.zeros((count, channels), np.float32)
+    if "color" in words:
+        gains *= np.exp(CONTRAST * random.standard_normal(count, np.float32))
+        offsets += 255 * BRIGHTNESS * random.standard_normal((count, 1), np.float32)
+        if channels > 1:
+            offsets += 255 * TINT * random.standard_normal((count, channels), np.float32)
+    if "invert" in words:
+        gains *= np.where(random.random(count) < 0.5, np.float32(-1), np.float32(1))
+    return Alterations(matrices, gains, offsets)
+
+
+def make_alter(image_shape: tuple[int, int, int]) -> Callable[[np.ndarray, Alterations], np.ndarray]:
+    """Compile (images uint8 [b, H, W, C], alterations of each) -> altered images uint8 [b, H, W, C], on the CPU."""
+    specs = [tf.TensorSpec([None, *image_shape], tf.uint8)]
+    specs += [tf.TensorSpec([None, *shape]) for shape in ((8,), (), image_shape[2:])]
+    compiled = tf.function(_alter, input_signature=specs)
+
+    def alter(images: np.ndarray, alterations: Alterations) -> np.ndarray:
+        with tf.device("cpu"):
+            return compiled(images, *alterations).numpy()
+
+    return alter
 
 
 class Augmented:
@@ -43,24 +88,12 @@ class Augmented:
         self._total = len(images) if total is None else total
         copies = settings.copies(self._total)
         self.shape = (len(images) * (1 + copies), *images.shape[1:])
-        names = settings.augment.split(",")
         random = random_generator(settings.seed, Stream.ALTERED_COPIES)
-        count, channels = self._total * copies, self.shape[3]
-        self._matrices = _matrices(count, self.shape[1:3], "move" in names, "flip" in names, random)
-        self._gains, self._offsets = np.ones(count, np.float32), np.zeros((count, channels), np.float32)
-        if "color" in names:
-            self._gains *= np.exp(CONTRAST * random.standard_normal(count, np.float32))
-            self._offsets += 255 * BRIGHTNESS * random.standard_normal((count, 1), np.float32)
-            if channels > 1:
-                self._offsets += 255 * TINT * random.standard_normal((count, channels), np.float32)
-        if "invert" in names:
-            self._gains *= np.where(random.random(count) < 0.5, np.float32(-1), np.float32(1))
+        self._alterations = draw(self._total * copies, self.shape[1:], settings.augment, random)
         if shard is not None and len(shard) < self._total:
             own = (shard + self._total * np.arange(copies)[:, None]).ravel()
-            self._matrices, self._gains, self._offsets = self._matrices[own], self._gains[own], self._offsets[own]
-        specs = [tf.TensorSpec([None, *self.shape[1:]], tf.uint8)]
-        specs += [tf.TensorSpec([None, *array.shape[1:]]) for array in (self._matrices, self._gains, self._offsets)]
-        self._alter = tf.function(_alter, input_signature=specs)
+            self._alterations = self._alterations.take(own)
+        self._alter = make_alter(self.shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -74,10 +107,7 @@ class Augmented:
         step = max(1, PART_BYTES // (4 * UPSCALING**2 * math.prod(self.shape[1:])))
         for start in range(0, len(copied), step):
             part = copied[start : start + step]
-            copies = rows[part] - n
-            with tf.device("cpu"):
-                altered = self._alter(images[part], self._matrices[copies], self._gains[copies], self._offsets[copies])
-            images[part] = altered.numpy()
+            images[part] = self._alter(images[part], self._alterations.take(rows[part] - n))
         return images
 
     def load(self, index: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ import numpy as np
 from glo import pictures
 from glo.evaluation.session import Session
 from glo.inference import analogy
-from glo.model.losses import build as build_loss
 
 SIDE = 7  # images on a side of the grid
 NAMES = ("A", "B", "C", "C + B - A")
@@ -25,7 +24,7 @@ def run(session: Session) -> dict[str, Any]:
         images, codes, conditions = session.images[rows], run.codes[rows], run.conditions[rows]
         result = {"rows": rows.tolist()}
     else:
-        images, fit = session.analogy, session.fit(session.analogy, build_loss(run.settings.loss))
+        images, fit = session.analogy, session.fit(session.analogy)
         codes, conditions = fit.codes, fit.conditions
         result = {"pictures": list(settings.analogy)}
     corners, projection = np.vstack([conditions, run.conditions.analogous(conditions)]), run.settings.projection

@@ -11,7 +11,6 @@ from glo.data.randomness import Stream
 from glo.evaluation import results
 from glo.evaluation.session import Session
 from glo.inference.fitting import Fit
-from glo.model.losses import build as build_loss
 from glo.runtime.log import logger
 
 SHOWN = 8  # held-out images, and images in the picture
@@ -33,7 +32,7 @@ def run(session: Session) -> dict[str, Any]:
     else:
         rows = session.choose(session.dataset.test_rows, min(SHOWN, settings.most_fitted), Stream.EDITED_IMAGES)
         images, names = session.dataset.images[rows], list(map(str, rows))
-    fit = session.fit(images, build_loss(run.settings.loss))
+    fit = session.fit(images)
     codes = fit.codes
     strengths = settings.strength_values
     moved = np.stack([[_move(session, codes, each, strength) for strength in strengths] for each in classes])

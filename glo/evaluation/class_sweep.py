@@ -10,7 +10,6 @@ from glo.data.randomness import Stream
 from glo.evaluation.session import Session
 from glo.inference import sweeps
 from glo.inference.interpolation import loop
-from glo.model.losses import build as build_loss
 
 ROWS = 8  # images
 MAX_COLUMNS = 20
@@ -44,4 +43,4 @@ def _images(session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return session.images[rows], run.codes[rows], run.conditions[rows]
     rows = session.choose(dataset.test_rows, ROWS, Stream.SWEPT_IMAGES)
     images, conditions = dataset.images[rows], dataset.conditions[rows]
-    return images, session.fit(images, build_loss(run.settings.loss), conditions=conditions).codes, conditions
+    return images, session.fit(images, conditions=conditions).codes, conditions

@@ -7,7 +7,6 @@ import numpy as np
 from glo import pictures
 from glo.data.randomness import Stream
 from glo.evaluation.session import Session
-from glo.model.losses import build as build_loss
 from glo.runtime.log import logger
 
 SHOWN = 32  # images in a panel
@@ -18,7 +17,7 @@ def run(session: Session) -> dict[str, Any]:
 
     Writes a picture with some of each.
     """
-    decoder, loss = session.run.decoder, build_loss(session.run.settings.loss)
+    decoder, loss = session.run.decoder, session.run.loss
     images, codes = session.images, session.run.codes
     conditions = session.run.conditions
     results = {"train": decoder.measure(codes, images, loss, conditions).result()}

@@ -145,7 +145,7 @@ def _check_metrics(settings: EvalSettings, dataset: Dataset) -> None:
             f"{train} and {held_out}"
         )
     if settings.extractor not in EXTRACTORS:
-        weights.verify(Path(settings.extractor), settings.extractor_sha256)
+        weights.verify(Path(settings.extractor), settings.extractor_sha256, "--extractor", "--extractor_sha256")
     elif settings.extractor == "classifier" and dataset.labels is None:
         raise UserError(
             f"{dataset.path} has no labels to train a classifier on: name another extractor, "

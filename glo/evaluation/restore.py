@@ -13,14 +13,14 @@ from glo.data.randomness import Stream, random_generator
 from glo.evaluation import results
 from glo.evaluation.session import Session
 from glo.inference.psnr import psnr
-from glo.model.losses import build as build_loss
+from glo.model import losses
 from glo.runtime.log import logger
 
 SHOWN = 32  # images in a panel
 UNKNOWN = 128  # the grey value that holes are shown with
 # Clipped noise makes black lighter and white darker on average. The coarse levels of a Laplacian pyramid reproduce
 # this shift; l1 does not, since its minimum is the median.
-DENOISING_LOSS = "l1"
+DENOISING_LOSS = losses.l1
 CAPTIONS = {
     "images": "reconstructions, {:.1f} dB",
     "inpaint": "filled, {:.1f} dB in the hole",
@@ -38,7 +38,7 @@ def run(session: Session) -> dict[str, Any]:
     hole, sigma = session.hole, session.settings.denoise
     task = "inpaint" if hole is not None else "images" if sigma is None else "denoise"
     given = noisy(images, sigma, random_generator(session.settings.seed, Stream.ADDED_NOISE)) if sigma else images
-    loss = build_loss(DENOISING_LOSS if task == "denoise" else session.run.settings.loss)
+    loss = DENOISING_LOSS if task == "denoise" else session.run.loss
     fit = session.fit(given, loss, hole, None if session.pictures else session.dataset.conditions[session.held_out])
     restored = session.run.decoder.images(fit.codes, fit.conditions)
     if hole is not None:

@@ -14,7 +14,6 @@ from glo.features import extractors
 from glo.features.extractors import Extractor
 from glo.inference.fitting import Fit
 from glo.model.losses import Loss
-from glo.model.losses import build as build_loss
 from glo.run import Run
 from glo.samplers.cache import Fitted
 from glo.settings import EvalSettings
@@ -129,14 +128,18 @@ class Session:
     def held_out_fit(self) -> tuple[np.ndarray, Fit]:
         """The held-out images uint8 [n, H, W, C], and the codes fitted to them under their own conditions."""
         images, conditions = self.dataset.images[self.held_out], self.dataset.conditions[self.held_out]
-        return images, self.fit(images, build_loss(self.run.settings.loss), conditions=conditions)
+        return images, self.fit(images, conditions=conditions)
 
     def fit(
-        self, images: np.ndarray, loss: Loss, hole: np.ndarray | None = None, conditions: np.ndarray | None = None
+        self,
+        images: np.ndarray,
+        loss: Loss | None = None,
+        hole: np.ndarray | None = None,
+        conditions: np.ndarray | None = None,
     ) -> Fit:
         """Fit codes to images uint8 [n, H, W, C] but for the hole, bool [H, W, 1].
 
-        conditions: of the images, float32 [n, k]; None if they are unknown.
+        loss: by default that of the run. conditions: of the images, float32 [n, k]; None if they are unknown.
         """
         settings = self.settings
         return self.run.fitter.fit(

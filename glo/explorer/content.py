@@ -107,7 +107,7 @@ def _prior(run: Run, rows: np.ndarray) -> Content | None:
         return None
     rows = rows[:: -(-len(rows) // JUDGED)]
     images, codes, conditions = run.dataset.train_images[rows], run.codes[rows], run.conditions[rows]
-    compared = losses.mse, losses.build(run.settings.loss)
+    compared = losses.mse, run.loss
     error, loss = (run.decoder.losses(codes, images, each, conditions).mean() for each in compared)
     prior = GaussianPrior(Gaussian.fit(run.codes, 0), run.settings.fitting_prior * error / loss)
     return {"mean": pack(prior.mean), "whitening": pack(prior.whitening)}

@@ -1,1 +1,1 @@
-"""Networks that compute features of images: the classifier, networks of keras.applications, and their weights."""
+"""Networks that compute features of images, for metrics and for the loss `perceptual`, and their weights."""

@@ -5,35 +5,26 @@ the dataset do. The classifier is trained once for a dataset, on all training ro
 and is saved beside the dataset as plain arrays.
 """
 
-import contextlib
-import hashlib
 import math
 import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from tqdm import tqdm
 
-from glo.data.batches import batches, steps_per_epoch
 from glo.data.block import TRAIN
 from glo.data.dataset import Dataset
 from glo.data.lazy_array import Rows
-from glo.features import weights
-from glo.model.schedules import rate_factor
-from glo.runtime import files, paths
-from glo.runtime.errors import UserError
+from glo.features import trained, weights
+from glo.runtime import paths
 from glo.runtime.log import logger
 
 FEATURES = 128
-BATCH = 128
-EPOCHS = 3
-MIN_STEPS, MAX_STEPS = 600, 6000  # limits of the training steps that `EPOCHS` gives
 PREDICTED = 512  # images whose labels are predicted at once
-RATE = 2e-3  # initial learning rate
 SEED = 0  # independent of --seed, so that distances of different evaluations use the same features
 COARSE_SIDE = 7  # maps are halved until the shorter side has at most this many pixels
 VERSION = 1  # of the network and its training; distances are comparable only between equal versions
@@ -53,13 +44,16 @@ class Classifier:
         rows = np.flatnonzero(dataset.split == TRAIN)
         self._classes = np.unique(dataset.labels[rows])
         self._network = _build(dataset.image_shape, len(self._classes))
-        self.accuracy = self._load(dataset)
-        if self.accuracy is None:
+        path, key = _saved(dataset)
+        saved = trained.load(path, key, self._network, self.name, _has_accuracy)
+        if saved:
+            self.accuracy: float = saved["accuracy"]
+        else:
             targets = np.searchsorted(self._classes, dataset.labels[rows]).astype(np.int32)
-            _train(self._network, Rows(dataset.images, rows), targets)
+            trained.learn_labels(self._network, Rows(dataset.images, rows), targets, SEED, self.name)
             self.accuracy = self._measure(dataset)
             logger.info("the classifier of %s predicts %.2f %% of held-out labels", dataset.path, 100 * self.accuracy)
-            self._save(dataset)
+            trained.save(path, key, self._network, self.name, dataset, accuracy=self.accuracy)
         self.sha256 = weights.sha256(self._network.get_weights())
         features = keras.Model(self._network.input, self._network.get_layer("features").output)
         signature = [tf.TensorSpec([None, *dataset.image_shape], tf.uint8)]
@@ -68,7 +62,7 @@ class Classifier:
     @staticmethod
     def is_saved(dataset: Dataset) -> bool:
         """Whether the classifier of a dataset with labels has been trained and saved beside it."""
-        return os.path.lexists(paths.classifier(dataset.path.parent, _key(dataset)))
+        return os.path.lexists(_saved(dataset)[0])
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Compute features float32 [B, FEATURES] of images uint8 [B, H, W, C]."""
@@ -84,38 +78,6 @@ class Classifier:
         """The entry in results: name, accuracy and SHA-256 of the weights."""
         return {"name": self.name, "accuracy": self.accuracy, "sha256": self.sha256}
 
-    def _load(self, dataset: Dataset) -> float | None:
-        """Load saved weights and return their accuracy; None if there are none, with a warning if they are unusable."""
-        key = _key(dataset)
-        path = paths.classifier(dataset.path.parent, key)
-        if not os.path.lexists(path):
-            return None
-        try:
-            arrays, description = weights.read(path, [array.shape for array in self._network.get_weights()])
-            accuracy = description.get("accuracy")
-            if description.get("key") != key or description.get("sha256") != weights.sha256(arrays):
-                raise UserError(f"{path} is damaged or belongs to another dataset")
-            if not isinstance(accuracy, float) or not 0 <= accuracy <= 1:
-                raise UserError(f"{path} does not contain the accuracy of the classifier")
-        except UserError as error:
-            logger.warning("%s; the classifier is trained again", error)
-            return None
-        self._network.set_weights(arrays)
-        return accuracy
-
-    def _save(self, dataset: Dataset) -> None:
-        key, arrays = _key(dataset), self._network.get_weights()
-        description = {
-            "key": key,
-            "fingerprint": dataset.fingerprint,
-            "accuracy": self.accuracy,
-            "sha256": weights.sha256(arrays),
-        }
-        try:
-            weights.write(paths.classifier(dataset.path.parent, key), arrays, description)
-        except files.WriteError as error:
-            logger.warning("%s. The next evaluation will train the classifier again", error)
-
     def _measure(self, dataset: Dataset) -> float:
         """Share of held-out images whose label is predicted; 0 without held-out images."""
         correct = 0
@@ -125,12 +87,15 @@ class Classifier:
         return correct / max(1, len(dataset.test_rows))
 
 
-def _key(dataset: Dataset) -> str:
-    """Identify what a classifier depends on: images, labels, split, and the version of its training."""
-    digest = hashlib.sha256(f"{VERSION} {dataset.fingerprint}".encode())
-    digest.update(dataset.split.tobytes())
-    digest.update(np.ascontiguousarray(dataset.labels, "<i4").data)
-    return digest.hexdigest()[:16]
+def _saved(dataset: Dataset) -> tuple[Path, str]:
+    """The file of the classifier of a dataset, and what it depends on, see `trained.key`."""
+    key = trained.key(dataset, str(VERSION))
+    return paths.classifier(dataset.path.parent, key), key
+
+
+def _has_accuracy(description: dict[str, Any]) -> bool:
+    accuracy = description.get("accuracy")
+    return isinstance(accuracy, float) and 0 <= accuracy <= 1
 
 
 def _build(image_shape: tuple[int, int, int], classes: int) -> keras.Model:
@@ -159,24 +124,3 @@ def _convolve(x: keras.KerasTensor, width: int, kernel: int, strides: int, seed:
 
 def _he(seed: int) -> keras.initializers.Initializer:
     return keras.initializers.HeNormal(seed)
-
-
-def _train(network: keras.Model, images: Rows, targets: np.ndarray) -> None:
-    """Minimise the cross-entropy of class indices, int32 [n], by Adam with cosine decay of the learning rate to 0."""
-    steps = int(np.clip(EPOCHS * steps_per_epoch(len(images), BATCH), MIN_STEPS, MAX_STEPS))
-    optimizer = keras.optimizers.Adam(RATE)
-    optimizer.build(network.trainable_variables)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8), tf.TensorSpec([None], tf.int32)])
-    def train_step(batch: tf.Tensor, batch_targets: tf.Tensor) -> None:
-        with tf.GradientTape() as tape:
-            value = loss(batch_targets, network(batch, training=True))
-        variables = network.trainable_variables
-        optimizer.apply(tape.gradient(value, variables), variables)
-
-    with contextlib.closing(batches(images, BATCH, SEED, start=0)) as training_batches:
-        for step in tqdm(range(steps), desc="training the classifier", unit="step", disable=None, leave=False):
-            optimizer.learning_rate.assign(RATE * rate_factor(step, steps, "cosine"))
-            rows, batch = next(training_batches)
-            train_step(batch, targets[rows])

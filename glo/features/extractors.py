@@ -5,9 +5,6 @@ resized without anti-aliasing: `frechet_inception_v3` differs from FID even with
 therefore contain the name of the extractor, and only results of the same name are comparable.
 """
 
-import contextlib
-import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +18,6 @@ from glo.data.dataset import Dataset
 from glo.data.lazy_array import Rows
 from glo.features import weights
 from glo.features.classifier import Classifier
-from glo.runtime.errors import UserError
 from glo.settings import EvalSettings
 
 # Networks of keras.applications: the module of each, which is also its name in results, and the side of its inputs.
@@ -67,12 +63,11 @@ class Application:
         shape = self._side, self._side, 3
         build = partial(getattr(keras.applications, kind), include_top=False, input_shape=shape, pooling="avg")
         if file is None:
-            self._network = _downloaded(kind, build)
+            self._network = weights.downloaded(build, f"--extractor {kind}", "--extractor classifier")
         else:
             self._network = build(weights=None)
             shapes = [array.shape for array in self._network.get_weights()]
-            is_npz = file.suffix == ".npz"
-            self._network.set_weights(weights.read(file, shapes)[0] if is_npz else weights.read_h5(file, shapes))
+            self._network.set_weights(weights.read_file(file, shapes))
             self.name += f"_{sha256[:8]}"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -93,17 +88,6 @@ def make(settings: EvalSettings, dataset: Dataset) -> Extractor:
     if settings.extractor in APPLICATIONS:
         return Application(settings.extractor)
     return Application("InceptionV3", Path(settings.extractor), settings.extractor_sha256 or "")
-
-
-def _downloaded(kind: str, build: Callable[..., keras.Model]) -> keras.Model:
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras writes its progress bar to stdout
-            return build(weights="imagenet")
-    except Exception as error:  # Keras raises `Exception` itself for a failed download
-        raise UserError(
-            f"--extractor {kind}: its weights cannot be downloaded ({str(error)[:200]}): the first use needs network "
-            "access; try again with it, or use --extractor classifier"
-        ) from None
 
 
 def is_cached(settings: EvalSettings, dataset: Dataset) -> bool:

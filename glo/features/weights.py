@@ -1,9 +1,11 @@
 """Weights of networks as plain arrays, read from files that may be damaged or malicious: no pickle, code or links."""
 
+import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from glo.data import safe_hdf5, safe_npz
 from glo.runtime import files
 from glo.runtime.errors import UserError
+from glo.settings.loss_expression import Network
 
 ABOUT = "about"  # name of the JSON text in an .npz file
 MEMBER_SLACK = 4096  # bytes allowed for the header of an array, or for the JSON text
@@ -27,20 +30,44 @@ def sha256(weights: Sequence[np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def verify(path: Path, expected: str | None) -> None:
-    """Raise `UserError` unless the file exists and has the expected SHA-256, by which results name the extractor."""
+def verify(path: Path, expected: str | None, label: str, setting: str) -> None:
+    """Raise `UserError` unless the file exists and has the expected SHA-256, in hexadecimal.
+
+    label: what names the file, such as --extractor. setting: what gives the SHA-256, which errors ask for.
+    """
     try:
         with files.open_regular(path) as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"--extractor {path}: {error.strerror or error}") from None
-    if expected is None:
+        raise UserError(f"{label} {path}: {error.strerror or error}") from None
+    if not expected:
         raise UserError(
-            f"--extractor {path} also needs --extractor_sha256, the SHA-256 that its publisher states; the file has "
-            f"{actual}"
+            f"{label} {path} also needs {setting}, the SHA-256 that its publisher states; the file has {actual}"
         )
     if actual != expected:
-        raise UserError(f"--extractor {path} has the SHA-256 {actual}, not {expected}: it is damaged or another file")
+        raise UserError(f"{label} {path} has the SHA-256 {actual}, not {expected}: it is damaged or another file")
+
+
+def check_network(network: Network) -> None:
+    """Raise `UserError` if the file of a network of the loss `perceptual` is not there or has another SHA-256."""
+    if network.file:
+        verify(network.file, network.sha256, "--loss perceptual: the network", "sha256=HEX")
+
+
+def downloaded(build: Callable[..., Any], label: str, instead: str) -> Any:
+    """Call build(weights="imagenet") of a network of keras.applications, whose weights Keras downloads and caches.
+
+    label: the setting that names the network. instead: the setting that needs no download. Raises `UserError` if the
+    weights cannot be downloaded.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras writes its progress bar to stdout
+            return build(weights="imagenet")
+    except Exception as error:  # Keras raises `Exception` itself for a failed download
+        raise UserError(
+            f"{label}: its weights cannot be downloaded ({str(error)[:200]}): the first use needs network "
+            f"access; try again with it, or use {instead}"
+        ) from None
 
 
 def write(path: Path, weights: Sequence[np.ndarray], description: dict[str, Any]) -> None:
@@ -72,6 +99,14 @@ def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> tuple[list[np.ndarray
         raise UserError(f"{path} holds no weights of this network: {error.strerror or error}") from None
     except ValueError as error:
         raise UserError(f"{path} holds no weights of this network: {error}") from None
+
+
+def read_file(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """Read arrays of exactly these shapes, float32, by `read` from a file .npz, or else by `read_h5`.
+
+    Raises `UserError` for any other file.
+    """
+    return read(path, shapes)[0] if path.suffix == ".npz" else read_h5(path, shapes)
 
 
 def _description(text: np.ndarray | None) -> dict[str, Any]:

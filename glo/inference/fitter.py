@@ -16,7 +16,6 @@ from glo.inference.encoder import Encoder
 from glo.inference.prior import GaussianPrior
 from glo.model.glo_model import GloModel
 from glo.model.losses import Loss, mse
-from glo.model.losses import build as build_loss
 from glo.samplers.gaussian import Gaussian
 from glo.settings import TrainSettings
 
@@ -44,13 +43,15 @@ class Fitter:
         conditions: Conditions,
         dataset: Callable[[], Dataset | None],
         encoder: Callable[[], Encoder | None],
+        loss: Callable[[], Loss],
     ):
         """codes, conditions: learned codes of the training images, float32 [n, d], and their conditions.
 
-        dataset, encoder: return those of the run, or None if there is none; they are called when they are needed.
+        dataset, encoder, loss: return those of the run, or None if there is none; they are called when they are needed.
         """
         self._model, self._decoder, self._settings = model, decoder, settings
-        self._codes, self._conditions, self._dataset, self._encoder = codes, conditions, dataset, encoder
+        self._codes, self._conditions = codes, conditions
+        self._dataset, self._encoder, self._loss = dataset, encoder, loss
 
     def fit(
         self,
@@ -88,7 +89,7 @@ class Fitter:
             parts.append((np.stack(encoded, axis=1), np.stack(possible, axis=1)))
         starts, of_starts = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
         return fitting.fit(
-            self._model, loss or self._loss, self._settings.projection, images, starts, steps,
+            self._model, loss or self._loss(), self._settings.projection, images, starts, steps,
             self._decoder.batch_size, GaussianPrior(gaussian, prior) if prior else None, hole, of_starts, self._scale,
         )  # fmt: skip
 
@@ -124,7 +125,7 @@ class Fitter:
 
     def losses(self, images: np.ndarray, codes: np.ndarray, conditions: np.ndarray) -> np.ndarray:
         """The run's loss of codes float32 [n, d] under conditions [n, k] for each of images uint8 [n, H, W, C]."""
-        return self._decoder.losses(codes, images, self._loss, conditions)
+        return self._decoder.losses(codes, images, self._loss(), conditions)
 
     def _possible(self, n: int, conditions: np.ndarray | None) -> list[np.ndarray]:
         """The conditions of n images, float32 [n, k], as the only ones; each candidate if they are None."""
@@ -141,10 +142,6 @@ class Fitter:
     def _scale(self) -> float:
         """The norm of a typical code: that of GLO's codes is about 1, and other methods have larger ones."""
         return 1.0 if self._settings.method == "glo" else fitting.spread(self._codes)
-
-    @cached_property
-    def _loss(self) -> Loss:
-        return build_loss(self._settings.loss)
 
     @cached_property
     def _minimize(self) -> quasi_newton.Minimizer:

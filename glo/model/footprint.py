@@ -10,7 +10,7 @@ from typing import NamedTuple
 from glo.model import geometry
 from glo.runtime import memory
 from glo.runtime.errors import UserError
-from glo.settings import EvalSettings, TrainSettings
+from glo.settings import EvalSettings, TrainSettings, loss_expression
 from glo.settings.shared import automatic_components
 
 FLOAT = 4  # bytes
@@ -45,6 +45,7 @@ def training(
     rows, adam = n + copies, settings.code_optimizer == "adam"
     codes = rows * (FLOAT * dimension * (3 if adam else 1) + FLOAT * adam + 8)  # 8: the order of the rows
     codes += copies * (FLOAT * dimension + 40)  # initial codes, and how a copy is altered
+    batch, compared = min(-(-settings.batch_size // workers), rows), _compared(image_shape, settings)
     plain, film = geometry.parameters(image_shape, dimension, settings, condition_size)
     values = (
         2 + 2 * (settings.generator_optimizer == "adam") + (settings.ema > 0)
@@ -59,11 +60,12 @@ def training(
         ),
         Part(
             "the maps of a batch",
-            2 * min(-(-settings.batch_size // workers), rows) * _activations(image_shape, settings),
+            2 * batch * _activations(image_shape, settings),
             "--batch_size",
             host=False,
         ),
         *([Part("the encoder or discriminator", FLOAT * values * companion, host=False)] if companion else []),
+        *([Part("the maps of the loss", 2 * batch * compared, "--batch_size", host=False)] if compared else []),
     ]
 
 
@@ -110,7 +112,7 @@ def evaluation(
         ),
         Part(
             "the maps of a batch",
-            min(settings.batch_size, decoded) * _activations(image_shape, trained),
+            min(settings.batch_size, decoded) * (_activations(image_shape, trained) + _compared(image_shape, trained)),
             "--batch_size",
             host=False,
         ),
@@ -152,6 +154,12 @@ def _companion(settings: TrainSettings, image_shape: tuple[int, int, int], dimen
 def _activations(image_shape: tuple[int, int, int], settings: TrainSettings) -> int:
     """Bytes of all maps of one image."""
     return FLOAT * sum(rows * columns * channels for rows, columns, channels in geometry.maps(image_shape, settings))
+
+
+def _compared(image_shape: tuple[int, int, int], settings: TrainSettings) -> int:
+    """Bytes of all maps of one image by which the loss `perceptual` compares; 0 for other losses."""
+    network = loss_expression.network(settings.loss)
+    return FLOAT * sum(map(math.prod, geometry.perceptual_maps(network.name, image_shape))) if network else 0
 
 
 def _gigabytes(size: int) -> str:

@@ -12,6 +12,8 @@ COARSE_SIDE = 4  # least shorter side of the first map, unless the setting `bloc
 GREY_CHANNELS, COLOR_CHANNELS, MULTIPLE = 96, 320, 16
 ENCODER_WIDTH, ENCODER_MAX_WIDTH = 32, 256  # channels of the first map of the encoder, and of its last ones
 ENCODER_UNITS = 512  # of its dense layer
+# Channels of the first map of the network `classifier` of the loss `perceptual`, and of its last ones.
+PERCEPTUAL_WIDTH, PERCEPTUAL_MAX_WIDTH, PERCEPTUAL_HALVINGS = 16, 128, 4
 EMBEDDING = 32  # dimension of the embedding of a condition
 KERNEL = {"deconv": 16, "resize_conv": 9}  # weights of a kernel for each pair of channels
 
@@ -94,3 +96,20 @@ def encoder_parameters(image_shape: tuple[int, int, int], dimension: int, condit
     convolutions = sum(9 * a[2] * b[2] + b[2] + 4 * b[2] for a, b in itertools.pairwise(shapes))
     features = math.prod(shapes[-1]) + condition_size
     return convolutions + (features + 4) * ENCODER_UNITS + (ENCODER_UNITS + 1) * dimension
+
+
+def perceptual_maps(network: str, image_shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """The shapes (h, w, c) of the output of each convolution of the network of the loss `perceptual`.
+
+    network: `classifier`, which halves the image until the shorter side has at most `COARSE_SIDE` pixels, at most
+    `PERCEPTUAL_HALVINGS` times; any other is VGG16 up to its third block. image_shape: (H, W, C).
+    """
+    rows, columns, _ = image_shape
+    if network != "classifier":
+        blocks = [block for block in range(3) if min(rows, columns) >> block]
+        return [(rows >> block, columns >> block, 64 << block) for block in blocks for _ in range(2 + (block == 2))]
+    shapes = [(rows, columns, PERCEPTUAL_WIDTH)]
+    while min(shapes[-1][:2]) > COARSE_SIDE and len(shapes) <= PERCEPTUAL_HALVINGS:
+        rows, columns, width = shapes[-1]
+        shapes.append((-(-rows // 2), -(-columns // 2), min(2 * width, PERCEPTUAL_MAX_WIDTH)))
+    return shapes

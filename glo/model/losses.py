@@ -9,7 +9,8 @@ from functools import partial
 
 import tensorflow as tf
 
-from glo.model import filters
+from glo.model import filters, perceptual
+from glo.model.perceptual import Maps
 from glo.settings import loss_expression
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -18,12 +19,22 @@ PATCH, STRIDE = 4, 2  # of local_moment, in pixels
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # of ssim: window and sigma in pixels, constants of the paper
 
 
-def build(text: str) -> Loss:
+def build(text: str, maps: Maps | None = None) -> Loss:
     """Build the weighted sum of losses that a text such as `lap_l1+0.5*mse` describes.
 
-    `glo.settings.loss_expression` defines the grammar. Raises `ValueError` for a text that does not follow it.
+    `glo.settings.loss_expression` defines the grammar. maps: the network that the loss `perceptual` compares by, which
+    other losses do not need.
+    Raises `ValueError` for a text that does not follow the grammar, and for `perceptual` without a network.
     """
-    terms = [(term.weight, partial(LOSSES[term.name], **term.arguments)) for term in loss_expression.parse(text)]
+
+    def term_loss(term: loss_expression.Term) -> Loss:
+        if term.name != loss_expression.PERCEPTUAL:
+            return partial(LOSSES[term.name], **term.arguments)
+        if maps is None:
+            raise ValueError(f"the loss {term.name} needs a network")
+        return partial(perceptual.distance, maps)
+
+    terms = [(term.weight, term_loss(term)) for term in loss_expression.parse(text)]
     return lambda prediction, target: sum(weight * loss(prediction, target) for weight, loss in terms)
 
 
@@ -120,7 +131,8 @@ def ssim(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return _mean(luminance * structure)
 
 
-# By the names of --loss; `glo.settings.loss_expression.LOSSES` lists their arguments without loading TensorFlow.
+# By the names of --loss; `glo.settings.loss_expression.LOSSES` lists their arguments without loading TensorFlow, and
+# those of `perceptual`, which is not here because it needs a network.
 LOSSES: dict[str, Callable[..., tf.Tensor]] = {
     "mse": mse,
     "l1": l1,

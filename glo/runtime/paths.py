@@ -45,6 +45,11 @@ def classifier(folder: Path, key: str) -> Path:
     return folder / f"classifier-{key}.npz"
 
 
+def perceptual(folder: Path, key: str) -> Path:
+    """The weights of the network of the loss `perceptual` that was trained on a dataset, beside its data file."""
+    return folder / f"perceptual-{key}.npz"
+
+
 def config_file(dataset: str) -> Path:
     """The shipped configuration for a dataset, or the default one if the dataset has none."""
     path = CONFIG_FOLDER / f"{dataset.lower()}.yaml"

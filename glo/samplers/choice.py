@@ -8,14 +8,14 @@ from glo.settings.shared import automatic_components
 
 NEIGHBORS = 10
 QUERIES, REFERENCES = 1000, 20_000  # codes that are compared, at most
-PREDICTED = 0.9  # share of the variance of the other directions, above which `leading` does not predict them
+PREDICTED = 0.78  # of the variance of the other directions: above, `leading` does not predict them well enough
 
 
 def choose(codes: np.ndarray, seed: int) -> tuple[str, int | None]:
     """Choose the sampler and its number of components for learned codes float32 [N, d].
 
     `leading` if the leading directions of a code predict the others: only then may these be drawn without noise. This
-    holds for digits, but not for photographs. Otherwise `gmm`.
+    holds for digits (MNIST: 0.75), but not for clothes (Fashion-MNIST: 0.82) or photographs (1). Otherwise `gmm`.
     """
     if unexplained(codes, seed) < PREDICTED:
         return "leading", None

@@ -8,6 +8,7 @@ import contextlib
 import re
 import reprlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from glo.runtime.errors import did_you_mean
@@ -36,8 +37,21 @@ class Choice(NamedTuple):
         return self.words[0]
 
 
-# The arguments of each loss in `glo.model.losses.LOSSES`; a test compares the two.
-LOSSES: dict[str, dict[str, Number | Choice]] = {
+class Text(NamedTuple):
+    """An argument that matches a regular expression. example: how it may look, for --help and errors.
+
+    A text contains no comma and no parenthesis.
+    """
+
+    default: str
+    pattern: str
+    example: str
+
+
+PERCEPTUAL = "perceptual"
+# The arguments of each loss in `glo.model.losses.LOSSES`, and of the perceptual one; a test compares the two.
+Argument = Number | Choice | Text
+LOSSES: dict[str, dict[str, Argument]] = {
     "mse": {},
     "l1": {},
     "huber": {"delta": Number(1.0, 0.001, 10.0)},
@@ -49,6 +63,10 @@ LOSSES: dict[str, dict[str, Number | Choice]] = {
     "local_moment": {},
     "pairwise_mse": {},
     "ssim": {},
+    PERCEPTUAL: {
+        "network": Text("classifier", r"classifier|vgg16|.+\.(h5|npz)", "classifier|vgg16|FILE.npz"),
+        "sha256": Text("", "[0-9a-f]{64}", "64 of 0-9 and a-f"),
+    },
 }
 WEIGHT = Number(1.0, 1e-6, 1e6)  # weights outside this range would soon underflow or overflow in float32
 
@@ -62,23 +80,47 @@ class Term:
     arguments: dict[str, int | float | str]
 
 
+class Network(NamedTuple):
+    """The network of the loss `perceptual`: `classifier`, `vgg16`, or the path of a file with its SHA-256, or ""."""
+
+    name: str
+    sha256: str = ""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that holds the weights, if the user has given one."""
+        return None if self.name in ("classifier", "vgg16") else Path(self.name)
+
+
+def network(text: str) -> Network | None:
+    """The network that a loss needs, or None. Raises `ValueError` as `parse` does."""
+    (found,) = [Network(*term.arguments.values()) for term in parse(text) if term.name == PERCEPTUAL] or [None]
+    return found
+
+
 def parse(text: str) -> list[Term]:
     """Parse the terms of a loss. Raises `ValueError` that quotes the wrong word and suggests the closest valid one."""
     if len(text) > MAX_LENGTH:
         raise ValueError(f"at most {MAX_LENGTH} characters, not {len(text)}")
-    return [_parse_term(part) for part in PLUS.split(text)]
+    terms = [_parse_term(part) for part in PLUS.split(text)]
+    if sum(term.name == PERCEPTUAL for term in terms) > 1:
+        raise ValueError(f"{PERCEPTUAL} may appear once: a run has one network for it")
+    return terms
 
 
 def describe() -> str:
     """All losses with their arguments and defaults, in the grammar of --loss, for --help."""
 
-    def pair(key: str, argument: Number | Choice) -> str:
-        return f"{key}={'|'.join(argument.words) if isinstance(argument, Choice) else f'{argument.default:g}'}"
+    def value(argument: Argument) -> str:
+        if isinstance(argument, Text):
+            return argument.example
+        return "|".join(argument.words) if isinstance(argument, Choice) else f"{argument.default:g}"
 
-    return ", ".join(
-        name + (f"({','.join(pair(*item) for item in arguments.items())})" if arguments else "")
-        for name, arguments in LOSSES.items()
-    )
+    def described(arguments: dict[str, Argument]) -> str:
+        pairs = [f"{key}={value(argument)}" for key, argument in arguments.items() if argument.default != ""]
+        return f"({','.join(pairs)})" if pairs else ""
+
+    return ", ".join(name + described(arguments) for name, arguments in LOSSES.items())
 
 
 def _parse_term(text: str) -> Term:
@@ -100,10 +142,16 @@ def _parse_term(text: str) -> Term:
             raise ValueError(f"{name} takes {key} once, as in {name}({key}={arguments[key]})")
         seen.add(key)
         arguments[key] = _parse_value(LOSSES[name][key], value, f"{key} of {name}")
+    if name == PERCEPTUAL and arguments["sha256"] and Network(*arguments.values()).file is None:
+        raise ValueError(f"sha256 of {PERCEPTUAL} is that of a file: drop it, or give network=FILE")
     return Term(weight, name, arguments)
 
 
-def _parse_value(argument: Number | Choice, text: str, label: str) -> int | float | str:
+def _parse_value(argument: Argument, text: str, label: str) -> int | float | str:
+    if isinstance(argument, Text):
+        if not re.fullmatch(argument.pattern, text):
+            raise ValueError(f"{label} must look like {argument.example}, not {_quoted(text)}")
+        return text
     if isinstance(argument, Choice):
         if text not in argument.words:
             suggestion = did_you_mean(text, argument.words)

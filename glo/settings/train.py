@@ -142,7 +142,8 @@ class TrainSettings:
     loss: str = training_setting(
         "lap_l1",
         f"reconstruction loss: one of {loss_expression.describe()}, or a weighted sum in quotes: "
-        "'lap_l1(levels=4)+0.5*mse'",
+        "'lap_l1(levels=4)+0.5*mse'; perceptual compares maps of a network: a CNN trained on the dataset, VGG16, or "
+        "VGG16 with weights from a file, which also needs sha256=HEX",
         check=loss_expression.parse,
         metavar="LOSS",
     )

@@ -19,9 +19,9 @@ from glo.data.batches import batches
 from glo.data.dataset import Dataset
 from glo.data.randomness import Stream, random_generator
 from glo.model import encoder as network
-from glo.model.codes import project, unset
+from glo.model.codes import project
 from glo.model.glo_model import GloModel, normalize_pixels
-from glo.model.losses import build as build_loss
+from glo.model.losses import Loss
 from glo.model.precision import computing_in
 from glo.runtime import paths
 from glo.runtime.errors import UserError
@@ -29,10 +29,11 @@ from glo.runtime.interrupt import Interrupt
 from glo.runtime.log import logger
 from glo.samplers.gaussian import Gaussian
 from glo.settings import TrainSettings
-from glo.training import checkpoint, encoder_file
+from glo.training import encoder_file
 from glo.training.encoder_file import EncoderManifest
 from glo.training.loop import ANNOUNCEMENT
 from glo.training.manifest import Manifest
+from glo.training.restored import RestoredRun
 
 SHARE = 4  # the run has this many times as many steps; a step costs about as much in both
 RATE = 2e-3  # learning rate of Adam, with cosine decay to 0
@@ -45,14 +46,17 @@ CHECK_EVERY = 50  # steps between checks that the loss is finite
 class EncoderTraining:
     """An encoder in training: its network and its optimizer, whose iterations count the steps taken."""
 
-    def __init__(self, model: GloModel, settings: TrainSettings, codes: np.ndarray, steps: int):
-        """codes: learned codes of the training images, float32 [n, d]. steps: planned number of steps."""
+    def __init__(self, model: GloModel, loss: Loss, settings: TrainSettings, codes: np.ndarray, steps: int):
+        """loss: that of the settings. codes: learned codes of the training images, float32 [n, d].
+
+        steps: planned number of steps.
+        """
         self.steps, self._model, self._seed = steps, model, settings.seed
         self._projection, self._precision = settings.projection, settings.precision
         self.network = network.build(model.image_shape, model.dimension, settings.seed, model.condition_size)
         self.optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps))
         self.optimizer.build(self.network.trainable_variables)
-        self._loss, self._gaussian = build_loss(settings.loss), Gaussian.fit(codes, settings.seed)
+        self._loss, self._gaussian = loss, Gaussian.fit(codes, settings.seed)
         self._variance = max(float(np.trace(self._gaussian.covariance)), np.finfo(np.float32).tiny)
         self._step = tf.function(
             self._update,
@@ -125,13 +129,9 @@ def train(prefix: Path, saved: Manifest, dataset: Dataset, max_steps: int | None
     Returns the exit code: 0, or 128 plus the number of the signal that interrupted training, after a save.
     Raises `UserError` if the file of the encoder cannot be used, or if training diverges.
     """
-    settings, n = saved.resolved(prefix), saved.training_images
-    model = GloModel(
-        saved.image_shape, unset(n * (1 + settings.copies(n)), saved.dimension), settings, saved.conditions()
-    )
-    checkpoint.restore(model, prefix, saved)
-    codes = model.table.codes[:n].numpy()
-    training = EncoderTraining(model, settings, codes, planned_steps(saved))
+    run = RestoredRun(prefix, saved, dataset)
+    model, settings, codes = run.model, run.settings, run.codes
+    training = EncoderTraining(model, run.loss, settings, codes, planned_steps(saved))
     values = encoder_file.variables(training.network, training.optimizer)
     if paths.encoder(prefix).exists():
         training.optimizer.iterations.assign(encoder_file.read(prefix, saved, values).step)

@@ -10,7 +10,6 @@ from glo import pictures
 from glo.data.projection import project
 from glo.data.randomness import Stream, random_generator
 from glo.inference.decoder import Decoder
-from glo.model.losses import build as build_loss
 from glo.runtime import files, paths
 from glo.runtime.log import logger
 from glo.samplers.gaussian import Gaussian
@@ -91,7 +90,7 @@ class Grids:
     def train_psnr(self) -> tuple[float, int]:
         """Return the PSNR [dB] of the sample of training images, and their number. All workers must call this."""
         self._sample.update()
-        sample, loss = self._sample, build_loss(self._training.settings.loss)
+        sample, loss = self._sample, self._training.loss
         reconstruction = self._decoder.measure(sample.all_codes, sample.all_images, loss, sample.all_conditions)
         return reconstruction.result()["psnr"], len(sample.all_codes)
 

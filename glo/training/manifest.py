@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from glo.training import bundle
 from glo.workers import shards
 from glo.workers.cluster import MAX_WORKERS
 
+if TYPE_CHECKING:
+    from glo.features.loss_network import LossNetwork
+
 FORMAT = 1
 MAX_BYTES = 1 << 20
 MAX_STEP = 1 << 62
@@ -32,6 +35,7 @@ MAX_SIDE = 1 << 14  # of images, in pixels
 
 # What `data` holds, by the words that errors use.
 IMAGE_SHAPE, DIMENSION, TRAINING_IMAGES = "image shape", "code dimension", "training images"
+NETWORK = "SHA-256 of the loss network"
 CLASSES, ATTRIBUTES, LABELS = "classes", "attributes", "labels of the classes"
 
 
@@ -82,8 +86,11 @@ class Manifest:
         return blank(names, numbers, self.training_images)
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """What ties a code table to a dataset: images and their order, code dimension, rows trained on, and conditions."""
+def describe(dataset: Dataset, network: "LossNetwork | None" = None) -> dict[str, Any]:
+    """What ties a code table to a dataset: images and their order, code dimension, rows trained on, and conditions.
+
+    network: of the loss `perceptual`, if there is one, which `check_network` recognises.
+    """
     data = {
         "fingerprint of the images": dataset.fingerprint,
         IMAGE_SHAPE: list(dataset.image_shape),
@@ -97,6 +104,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         if conditions.numbers is not None:
             data[LABELS] = list(conditions.numbers)
         data["fingerprint of the conditions"] = conditions.fingerprint()
+    if network:
+        data[NETWORK] = network.sha256
     return data
 
 
@@ -114,6 +123,16 @@ def check_dataset(manifest: Manifest, dataset: Dataset, prefix: Path) -> None:
         raise UserError(
             f"{dataset.path} is not what {prefix} was trained on: {mismatch}; learned codes belong to their rows, give "
             "the dataset of that run"
+        )
+
+
+def check_network(manifest: Manifest, network: "LossNetwork | None", prefix: Path) -> None:
+    """Raise `UserError` if the network of the loss `perceptual`, or None, is not that of the checkpoint."""
+    saved = manifest.data.get(NETWORK)
+    if network and network.sha256 != saved:
+        raise UserError(
+            f"the loss of {prefix} compares maps of another network: the SHA-256 of its weights is {short(saved)}, not "
+            f"{short(network.sha256)}; restore the file perceptual-*.npz beside the dataset, or the weights of VGG16"
         )
 
 
@@ -228,6 +247,8 @@ def _parse(prefix: Path) -> Manifest:
     if len(shape) != 3 or shape[2] not in (1, 3) or max(shape) > MAX_SIDE:
         raise ValueError("its image shape is not one of images")
     _check_condition(data)
+    if not isinstance(data.get(NETWORK, ""), str):
+        raise ValueError("it does not name the network of its loss")
     if type(manifest.shards) is not int or not 1 <= manifest.shards <= MAX_WORKERS:
         raise ValueError("its number of shards is not one of workers")
     if sums.keys() != {file.name for part in (prefix, *manifest.shard_prefixes(prefix)) for file in bundle.files(part)}:

@@ -10,7 +10,6 @@ from glo.inference import fitting
 from glo.inference.decoder import Decoder
 from glo.inference.neighbors import nearest
 from glo.inference.psnr import psnr
-from glo.model.losses import build as build_loss
 from glo.training.sample import Sample
 from glo.training.state import Training
 
@@ -36,9 +35,7 @@ class Progress:
         if len(self._held_out):
             self._neighbors = nearest(self._held_out, sample.all_images)[1][:, 0]
         scale = 1.0 if settings.method == "glo" else math.sqrt(training.model.dimension)
-        self._descend = fitting.make_descent(
-            training.model, build_loss(settings.loss), settings.projection, scale=scale
-        )
+        self._descend = fitting.make_descent(training.model, training.loss, settings.projection, scale=scale)
         self._started, self._fitting_seconds = time.perf_counter(), 0.0
 
     def measure(self, last: bool) -> dict[str, float]:

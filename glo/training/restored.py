@@ -10,11 +10,14 @@ from glo.data.conditions import Conditions
 from glo.data.dataset import Dataset, load_dataset
 from glo.data.labels import ImageClass
 from glo.data.randomness import Stream, random_generator
+from glo.features import loss_network
 from glo.inference.decoder import Decoder
 from glo.inference.encoder import Encoder
 from glo.inference.fitter import Fitter
+from glo.model import losses
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
+from glo.model.losses import Loss
 from glo.runtime import paths
 from glo.runtime.log import logger
 from glo.samplers import choice
@@ -126,11 +129,21 @@ class RestoredRun:
         return Encoder(network, self.model, self.settings.projection, self._batch_size)
 
     @cached_property
+    def loss(self) -> Loss:
+        """The reconstruction loss of the run.
+
+        Raises `UserError` if its network, that of the loss `perceptual`, is not there or is another one.
+        """
+        network = loss_network.make(self.settings.loss, self.image_shape, self.dataset)
+        manifest.check_network(self._manifest, network, self.prefix)
+        return losses.build(self.settings.loss, network)
+
+    @cached_property
     def fitter(self) -> Fitter:
         """What fits codes to new images."""
         return Fitter(
             self.model, self.decoder, self.settings, self.codes, self.conditions,
-            lambda: self.dataset, lambda: self.encoder,
+            lambda: self.dataset, lambda: self.encoder, lambda: self.loss,
         )  # fmt: skip
 
     def _dataset_exists(self) -> bool:

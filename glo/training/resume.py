@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from glo.data.batches import steps_per_epoch
 from glo.data.dataset import Dataset
+from glo.features import weights
 from glo.model import footprint, geometry
 from glo.runtime import paths
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
-from glo.settings import TrainSettings, fields, methods
+from glo.settings import TrainSettings, fields, loss_expression, methods
 from glo.settings.fields import Layer
 from glo.training import manifest
 from glo.training.manifest import Manifest
@@ -116,6 +117,10 @@ def check(plan: Plan, dataset: Dataset, end: int, workers: int = 1) -> None:
         raise UserError(f"--method {plan.settings.method} trains with one worker only: drop --workers")
     if workers > 1 and plan.settings.conditional:  # initial codes are made independent of it by looking at all of them
         raise UserError("--conditional trains with one worker only: drop --workers")
+    if network := loss_expression.network(plan.settings.loss):
+        if workers > 1:
+            raise UserError("--loss perceptual trains with one worker only: drop --workers")
+        weights.check_network(network)
     check_memory(
         plan.settings, dataset, gpu=True, workers=workers
     )  # without TensorFlow, whether there is a GPU is not known

@@ -18,7 +18,8 @@ class Saves:
 
     def __init__(self, run: Path, training: Training, length: Length):
         self._run, self._training, self._length = run, training, length
-        self._saver = Saver(run, training.settings, manifest.describe(training.dataset), training.crew)
+        data = manifest.describe(training.dataset, training.network)
+        self._saver = Saver(run, training.settings, data, training.crew)
 
     @property
     def last(self) -> Path | None:

@@ -16,14 +16,18 @@ from glo.data.dataset import Dataset, load_rows
 from glo.data.independent_codes import independent
 from glo.data.lazy_array import Rows
 from glo.data.randomness import Stream, random_generator
+from glo.features import loss_network
+from glo.features.loss_network import LossNetwork
 from glo.inference.encoder import Encoder
+from glo.model import losses
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
+from glo.model.losses import Loss
 from glo.runtime import device
 from glo.runtime.errors import UserError
 from glo.runtime.log import logger
 from glo.settings import TrainSettings
-from glo.training import checkpoint
+from glo.training import checkpoint, manifest
 from glo.training.resume import Plan
 from glo.workers import shards
 from glo.workers.crew import ALONE, Crew
@@ -90,6 +94,19 @@ class Training:
         return self._gather(rows, self.model.table.codes, np.float32)
 
     @cached_property
+    def network(self) -> LossNetwork | None:
+        """The network of the loss `perceptual`, which is trained if it is not saved; None for other losses.
+
+        Raises `UserError` if its weights cannot be read or downloaded.
+        """
+        return loss_network.make(self.settings.loss, self.model.image_shape, self.dataset)
+
+    @cached_property
+    def loss(self) -> Loss:
+        """The reconstruction loss of the settings."""
+        return losses.build(self.settings.loss, self.network)
+
+    @cached_property
     def _encoder(self) -> Encoder | None:
         model = self.model
         return Encoder(model.encoder, model, self.settings.projection) if model.encoder else None
@@ -111,7 +128,7 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan, crew: Crew = 
 
     Resuming a run restores all variables. In a new run that starts from a checkpoint, the state of an optimizer and the
     average of the weights start afresh if the checkpoint has none that fits the settings.
-    Raises `UserError` for a checkpoint that does not fit the model.
+    Raises `UserError` for a checkpoint that does not fit the model, and if the network of the loss is another one.
     """
     images, codes, n = dataset.train_images, dataset.train_codes, len(dataset.train_rows)
     shard, copies = shards.rows(settings.seed, n, crew.index, crew.count), settings.copies(n)
@@ -147,4 +164,8 @@ def prepare(settings: TrainSettings, dataset: Dataset, plan: Plan, crew: Crew = 
         for variable in model.generator.variables:
             variable.assign(crew.sum(variable.numpy() if crew.first else np.zeros(variable.shape, np.float32)))
     seen = dataset.seen_images if settings.method == "gan" else images
-    return Training(settings, dataset, seen, originals, rows, model, plan.start, crew)
+    training = Training(settings, dataset, seen, originals, rows, model, plan.start, crew)
+    network = training.network  # now, since it may have to be trained or downloaded
+    if plan.run:
+        manifest.check_network(plan.manifest, network, plan.start)
+    return training

@@ -17,7 +17,6 @@ from glo.model.batch_norm import frozen_statistics, synced_statistics
 from glo.model.codes import adam, project
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
-from glo.model.losses import build as build_loss
 from glo.model.precision import computing_in
 from glo.model.row_noise import row_normal
 from glo.model.schedules import descent_factor, noise_factor, rate_factor
@@ -123,15 +122,19 @@ def apply(model: GloModel, rows: tf.Tensor, codes: tf.Tensor, grads: Gradients, 
 
 
 def make_step(
-    model: GloModel, settings: TrainSettings, learned: int, crew: Crew = ALONE, rows_of_all: np.ndarray | None = None
+    model: GloModel,
+    loss: Loss,
+    settings: TrainSettings,
+    learned: int,
+    crew: Crew = ALONE,
+    rows_of_all: np.ndarray | None = None,
 ) -> Step:
     """Compile the training step.
 
-    learned: number of steps that the schedules cover. crew: the workers, each of which takes the step with its part of
-    the batch, which may be empty. rows_of_all: the row of the code table of all workers, int64 [m], of each row of this
-    worker; None if there is one worker.
+    loss: that of the settings. learned: number of steps that the schedules cover. crew: the workers, each of which
+    takes the step with its part of the batch, which may be empty. rows_of_all: the row of the code table of all
+    workers, int64 [m], of each row of this worker; None if there is one worker.
     """
-    loss = build_loss(settings.loss)
     synced = crew.count > 1 and settings.batch_norm == "synced"
 
     # XLA may compile only this part, which is the expensive one: the code table is not on the device. It cannot compile
@@ -177,13 +180,14 @@ def make_step(
     return step
 
 
-def make_refinement(model: GloModel, settings: TrainSettings) -> Step:
+def make_refinement(model: GloModel, loss: Loss, settings: TrainSettings) -> Step:
     """Compile the step of the last epoch, which updates only codes. The generator is frozen, as in evaluation.
+
+    loss: that of the settings.
 
     Each code of the batch takes `settings.refine_steps` updates with a step size that falls to 0. While the
     generator is trained, codes are updated once an epoch and lag behind it; refinement lets them catch up.
     """
-    loss = build_loss(settings.loss)
 
     @tf.function(jit_compile=device.jit(settings.jit))
     def code_gradients(codes: tf.Tensor, condition: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -56,7 +56,7 @@ def test_copies_of_images_in_a_file(images, tmp_path, monkeypatch):
 
 def test_colors_agree_with_the_formula(images):
     rows = augmented(images, "color,invert")
-    gain, offset = rows._gains[:, None, None, None], rows._offsets[:, None, None]
+    gain, offset = rows._alterations.gains[:, None, None, None], rows._alterations.offsets[:, None, None]
     assert 0 < (gain < 0).mean() < 1
     x = np.tile(images, (COPIES, 1, 1, 1)).astype(float)
     x = np.where(gain < 0, 255 - x, x)
@@ -64,7 +64,7 @@ def test_colors_agree_with_the_formula(images):
     expected = np.clip(np.abs(gain) * (x - mean) + mean + offset, 0, 255)
     # Resampling from twice the size makes images slightly less sharp.
     assert np.abs(rows[N:] - expected).mean() < 1
-    assert np.std(np.log(np.abs(rows._gains))) == pytest.approx(augmentation.CONTRAST, rel=0.3)
+    assert np.std(np.log(np.abs(rows._alterations.gains))) == pytest.approx(augmentation.CONTRAST, rel=0.3)
 
 
 def test_half_of_the_copies_are_inverted(images):
@@ -83,7 +83,8 @@ def test_flips(images):
 
 def test_moves_agree_with_scipy(images):
     rows = augmented(images, "move")
-    for copy, image, matrix in zip(rows[N:], np.tile(images, (COPIES, 1, 1, 1)), rows._matrices, strict=True):
+    matrices = rows._alterations.matrices
+    for copy, image, matrix in zip(rows[N:], np.tile(images, (COPIES, 1, 1, 1)), matrices, strict=True):
         (xx, xy, x), (yx, yy, y) = matrix[:6].reshape(2, 3) / 2
         linear, offset = np.array([[yy, yx], [xy, xx]]), np.array([y, x]) - 0.25  # rows, then columns
         moved = [

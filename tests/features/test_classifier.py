@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from glo.features import classifier
+from glo.features import classifier, trained
 from glo.features.classifier import Classifier
 from tests.support import load, write_flat
 
@@ -38,12 +38,12 @@ def saved_file(dataset):
 def trainings(monkeypatch):
     """A list that grows by one with each training. Training itself is replaced: the initial weights are used."""
     calls = []
-    monkeypatch.setattr(classifier, "_train", lambda *_: calls.append(1))
+    monkeypatch.setattr(trained, "learn_labels", lambda *_: calls.append(1))
     return calls
 
 
 def test_the_classifier_learns_and_is_reproducible(dataset, monkeypatch):
-    monkeypatch.setattr(classifier, "MIN_STEPS", 30)
+    monkeypatch.setattr(trained, "MIN_STEPS", 30)
     first = Classifier(dataset)
     assert first.accuracy > 0.9
     features = first(dataset.images[:7])
@@ -106,7 +106,7 @@ def test_a_damaged_or_foreign_file_is_replaced(dataset, damage, tmp_path, traini
 
 def test_the_classifier_works_if_it_cannot_be_saved(dataset, trainings, monkeypatch):
     def refuse(path, *_):
-        raise classifier.files.cannot_write(path, PermissionError(13, "Permission denied"))
+        raise trained.files.cannot_write(path, PermissionError(13, "Permission denied"))
 
     monkeypatch.setattr(classifier.weights, "write", refuse)
     assert 0 <= Classifier(dataset).accuracy <= 1

@@ -122,10 +122,10 @@ def test_malicious_or_damaged_hdf5_weights_are_refused(tmp_path):
 def test_verify_compares_the_hash_of_a_file(tmp_path):
     path = tmp_path / "w.npz"
     with pytest.raises(UserError, match="No such file"):
-        weights.verify(path, "0" * 64)
+        weights.verify(path, "0" * 64, "--extractor", "--extractor_sha256")
     path.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
-    weights.verify(path, digest)
+    weights.verify(path, digest, "--extractor", "--extractor_sha256")
     for expected in (None, "0" * 64):
         with pytest.raises(UserError, match=digest):
-            weights.verify(path, expected)
+            weights.verify(path, expected, "--extractor", "--extractor_sha256")

@@ -9,6 +9,7 @@ from glo.data.conditions import Conditions
 from glo.inference.decoder import Decoder
 from glo.inference.fitter import Fitter
 from glo.model.glo_model import GloModel
+from glo.model.losses import mse
 from glo.settings import TrainSettings
 from tests.support import samples
 
@@ -33,7 +34,7 @@ def world():
 
 def fitter(world, encoder=None, dataset=None):
     model, codes, _, _ = world
-    return Fitter(model, Decoder(model, 8), SETTINGS, codes, CONDITIONS, lambda: dataset, lambda: encoder)
+    return Fitter(model, Decoder(model, 8), SETTINGS, codes, CONDITIONS, lambda: dataset, lambda: encoder, lambda: mse)
 
 
 @pytest.mark.parametrize("start", ["nearest", "encoder", "both"])

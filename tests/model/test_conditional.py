@@ -8,6 +8,7 @@ from glo.data.conditions import Conditions
 from glo.inference.decoder import Decoder
 from glo.model import generator, geometry, precision
 from glo.model.glo_model import GloModel, normalize_pixels
+from glo.model.losses import build as build_loss
 from glo.settings import TrainSettings
 from glo.training.step import make_refinement, make_step
 from tests.support import samples
@@ -62,7 +63,7 @@ def test_a_training_step_by_hand():
         losses = tf.reduce_mean(tf.square(decoded - normalize_pixels(images[rows])), axis=(1, 2, 3))
         mean = tf.reduce_mean(losses)
     *to_weights, to_codes = tape.gradient(mean, [*twin.generator.trainable_variables, z])
-    step_losses = make_step(model, settings, learned=100)(rows, images[rows])
+    step_losses = make_step(model, build_loss(settings.loss), settings, learned=100)(rows, images[rows])
     np.testing.assert_allclose(step_losses, losses, rtol=1e-5)
     for variable, before, gradient in zip(
         model.generator.trainable_variables, twin.generator.trainable_variables, to_weights, strict=True
@@ -78,10 +79,10 @@ def test_training_lowers_the_loss_and_refinement_lowers_it_further(changes):
     images, codes = samples(8, (8, 8, 1), 6)
     settings = TrainSettings(channels=8, film=4, loss="mse", refine_steps=10, **changes)
     model = GloModel((8, 8, 1), codes, settings, LABELS)
-    step, rows = make_step(model, settings, learned=60), np.arange(8)
+    step, rows = make_step(model, build_loss(settings.loss), settings, learned=60), np.arange(8)
     losses = [float(np.mean(step(rows, images))) for _ in range(60)]
     assert losses[-1] < 0.7 * losses[0]
-    refine = make_refinement(model, settings)
+    refine = make_refinement(model, build_loss(settings.loss), settings)
     assert np.mean(refine(rows, images)) > np.mean(refine(rows, images))
 
 
@@ -97,5 +98,5 @@ def test_precision_is_measured_with_and_without_a_condition(condition_size):
 def test_models_with_and_without_a_condition_decode_and_train_without_warnings(conditions):
     images, codes = samples(8, (8, 8, 1), 6)
     model = GloModel((8, 8, 1), codes, SETTINGS, conditions)
-    assert np.isfinite(make_step(model, SETTINGS, learned=10)(np.arange(8), images)).all()
+    assert np.isfinite(make_step(model, build_loss(SETTINGS.loss), SETTINGS, learned=10)(np.arange(8), images)).all()
     assert Decoder(model).images(codes, conditions).shape == (8, 8, 8, 1)

@@ -54,6 +54,17 @@ def test_training_that_does_not_fit_is_refused(options, flag):
         footprint.require(parts, "training", gpu=True)
 
 
+def test_maps_of_the_loss_are_counted():
+    def parts(loss):
+        return {part.name: part.size for part in footprint.training(TrainSettings(loss=loss), SHAPE, DIMENSION, N)}
+
+    assert "the maps of the loss" not in parts("lap_l1")
+    maps = (28 * 28 * 64 + 14 * 14 * 128) * 2 + 7 * 7 * 256 * 3
+    assert parts("mse+perceptual(network=vgg16)")["the maps of the loss"] == 128 * 2 * 4 * maps
+    maps = 28 * 28 * 16 + 14 * 14 * 32 + 7 * 7 * 64 + 4 * 4 * 128
+    assert parts("perceptual")["the maps of the loss"] == 128 * 2 * 4 * maps
+
+
 def test_training_an_encoder_that_does_not_fit_is_refused():
     """Its run may have been trained elsewhere. Its settings cannot be changed, so that no flag helps."""
     settings = TrainSettings(channels=8, batch_size=4)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from glo.model import generator, precision
 from glo.model.glo_model import GloModel
+from glo.model.losses import build as build_loss
 from glo.runtime import device
 from glo.settings import TrainSettings
 from glo.training.step import make_step
@@ -51,7 +52,7 @@ def test_a_step_in_bfloat16_is_nearly_the_step_in_float32(kind, update, film):
         )  # fmt: skip
         model = GloModel((8, 8, 3), codes, settings)
         before = [w.numpy() for w in model.generator.trainable_variables]
-        losses = make_step(model, settings, learned=10)(np.arange(16), images)
+        losses = make_step(model, build_loss(settings.loss), settings, learned=10)(np.arange(16), images)
         assert losses.dtype == tf.float32
         after = [w.numpy() for w in model.generator.trainable_variables]
         updates[name] = np.concatenate([(b - a).ravel() for a, b in zip(before, after, strict=True)])

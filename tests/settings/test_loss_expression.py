@@ -23,6 +23,11 @@ LAP = {"levels": 3, "sigma": 1.0, "weights": "plain"}
         (" 2 * huber( delta = 1e-1 ) + ssim ", [Term(2.0, "huber", {"delta": 0.1}), Term(1.0, "ssim", {})]),
         ("1e+2*l1+1.E+0*mse", [Term(100.0, "l1", {}), Term(1.0, "mse", {})]),
         ("lap_l1(sigma=1e+0)+l1", [Term(1.0, "lap_l1", LAP), Term(1.0, "l1", {})]),
+        ("perceptual", [Term(1.0, "perceptual", {"network": "classifier", "sha256": ""})]),
+        (
+            f"l1+0.1*perceptual( network=../a b/v+1=*.npz , sha256={'0a' * 32} )",
+            [Term(1.0, "l1", {}), Term(0.1, "perceptual", {"network": "../a b/v+1=*.npz", "sha256": "0a" * 32})],
+        ),
     ],
 )
 def test_valid_texts(text, terms):
@@ -61,6 +66,11 @@ def test_valid_texts(text, terms):
         ("lap_l1(sigma=nan)", ["sigma of lap_l1 must be a number"]),
         ("lap_l1(weights=papr)", ["weights of lap_l1 must be one of plain, paper, pixels", "did you mean paper?"]),
         ("huber(delta=0)", ["delta of huber"]),
+        ("perceptual(network=vgg19)", ["network of perceptual must look like classifier|vgg16|FILE.npz, not 'vgg19'"]),
+        ("perceptual(network=a.npz,sha256=0A)", ["sha256 of perceptual must look like 64 of 0-9 and a-f, not '0A'"]),
+        (f"perceptual(network=vgg16,sha256={'0' * 64})", ["sha256 of perceptual is that of a file"]),
+        ("perceptual(network=)", ["network of perceptual must look like"]),
+        ("perceptual+mse+perceptual(network=vgg16)", ["perceptual may appear once"]),
         ("mse+" * 200, ["at most 500 characters, not 800"]),
     ],
 )
@@ -74,9 +84,17 @@ def test_errors_of_wrong_texts(text, fragments):
     assert len(str(caught.value)) < 150
 
 
+def test_the_network_that_a_loss_needs():
+    assert loss_expression.network("mse+l1") is None
+    assert loss_expression.network("mse+2*perceptual") == ("classifier", "")
+    network = loss_expression.network(f"perceptual(sha256={'0' * 64},network=a/b.h5)")
+    assert (network, str(network.file)) == (("a/b.h5", "0" * 64), "a/b.h5")
+    assert loss_expression.network("perceptual(network=vgg16)").file is None
+
+
 def test_the_description_lists_every_loss_in_valid_grammar():
     text = loss_expression.describe()
     assert "lap_l1(levels=3,sigma=1,weights=plain|paper|pixels)" in text
     assert "huber(delta=1)" in text
-    defaults = text.replace("|paper|pixels", "").replace(", ", "+")
+    defaults = text.replace("|paper|pixels", "").replace("|vgg16|FILE.npz", "").replace(", ", "+")
     assert loss_expression.parse(defaults) == loss_expression.parse("+".join(loss_expression.LOSSES))

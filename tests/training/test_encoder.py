@@ -7,6 +7,7 @@ import pytest
 
 from glo.features import weights
 from glo.model.glo_model import GloModel, normalize_pixels
+from glo.model.losses import build as build_loss
 from glo.runtime import paths
 from glo.runtime.errors import UserError
 from glo.settings import TrainSettings
@@ -16,6 +17,7 @@ from tests.runs import train
 from tests.support import load, samples, write_flat
 
 pytestmark = pytest.mark.slow
+LOSS = build_loss(TrainSettings().loss)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_the_loss_falls_and_the_generator_is_unchanged():
     images, codes = samples(64, (8, 8, 1), 5)
     model = GloModel((8, 8, 1), codes, TrainSettings(channels=8, projection="none"))
     images = np.rint((model.decode(codes).numpy() + 1) * 127.5).astype(np.uint8)
-    training = encoder.EncoderTraining(model, TrainSettings(projection="none"), codes, 60)
+    training = encoder.EncoderTraining(model, LOSS, TrainSettings(projection="none"), codes, 60)
     before = [weight.numpy() for weight in model.generator.variables]
     losses = [float(training.update(images, codes, np.empty((64, 0), np.float32))) for _ in range(60)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) / 3
@@ -78,7 +80,7 @@ def test_predictions_return_into_the_ball():
     images, codes = samples(32, (8, 8, 1), 5)
     model = GloModel((8, 8, 1), codes, TrainSettings(channels=8))
     images = np.rint((model.decode(codes).numpy() + 1) * 127.5).astype(np.uint8)
-    training = encoder.EncoderTraining(model, TrainSettings(), codes, 60)
+    training = encoder.EncoderTraining(model, LOSS, TrainSettings(), codes, 60)
     training.network.get_layer("code").bias.assign(np.full(5, 2.0))
     norms = []
     for _ in range(60):
@@ -145,7 +147,7 @@ DAMAGES = {
 def test_damaged_files_are_refused(home, run, name):
     prefix = run / "model-24"
     model = GloModel((8, 8, 1), samples(30, dimension=5)[1], TrainSettings(channels=4))
-    network = encoder.EncoderTraining(model, TrainSettings(), samples(30, dimension=5)[1], 6)
+    network = encoder.EncoderTraining(model, LOSS, TrainSettings(), samples(30, dimension=5)[1], 6)
     values = encoder_file.variables(network.network, network.optimizer)
     saved = manifest.read(prefix)
     encoder_file.write(prefix, values, EncoderManifest(3, 6, saved.files))

@@ -39,7 +39,7 @@ def make_model(**changes):
 def train(**changes):
     """A model after one step."""
     model, settings, images = make_model(**changes)
-    step = make_step(model, settings, learned=100)
+    step = make_step(model, build_loss(settings.loss), settings, learned=100)
     step(ROWS, images[ROWS])
     return model
 
@@ -56,7 +56,7 @@ def test_noise_is_added_to_inputs_and_not_to_codes():
         tape.watch(inputs)
         losses = build_loss("mse")(model.generator(inputs, training=True), normalize_pixels(images[ROWS]))
     expected = codes - 0.5 * tape.gradient(losses, inputs)
-    step = make_step(model, settings, learned=100)
+    step = make_step(model, build_loss(settings.loss), settings, learned=100)
     np.testing.assert_allclose(step(ROWS, images[ROWS]), losses, rtol=1e-4)
     np.testing.assert_allclose(model.table.codes.numpy()[ROWS], expected, rtol=1e-4, atol=1e-6)
 
@@ -97,7 +97,7 @@ def test_clipping_limits_the_norm_of_the_update():
 def test_the_average_of_the_weights_is_evaluated():
     model, settings, images = make_model(ema=0.5)
     expected = [variable.numpy() for variable in model.generator.variables]
-    step = make_step(model, settings, learned=100)
+    step = make_step(model, build_loss(settings.loss), settings, learned=100)
     for index in range(9):
         step(ROWS, images[ROWS])
         decay = min(0.5, (1 + index) / (10 + index))
@@ -129,7 +129,8 @@ def test_refinement_updates_only_codes_by_adam_with_a_falling_step_size():
         codes = tf.constant(updated / np.maximum(1, np.linalg.norm(updated, axis=1, keepdims=True)), tf.float32)
         if visit == 1:
             initial_losses = losses
-    np.testing.assert_allclose(make_refinement(model, settings)(ROWS, images[ROWS]), initial_losses, rtol=1e-4)
+    refine = make_refinement(model, build_loss(settings.loss), settings)
+    np.testing.assert_allclose(refine(ROWS, images[ROWS]), initial_losses, rtol=1e-4)
     after = model.table.codes.numpy()
     np.testing.assert_allclose(after[ROWS], codes, rtol=1e-3, atol=1e-5)
     np.testing.assert_array_equal(np.delete(after, ROWS, 0), np.delete(before, ROWS, 0))

@@ -22,7 +22,7 @@ def make_training(n=32, **changes):
     images, codes = samples(n, (8, 8, 1), 6)
     settings = dataclasses.replace(SETTINGS, **changes)
     model = GloModel(images.shape[1:], codes, settings)
-    return model, make_step(model, settings, learned=100), images
+    return model, make_step(model, build_loss(settings.loss), settings, learned=100), images
 
 
 def own_gradients(model, images, rows):

@@ -8,6 +8,7 @@ from glo.data.batches import Share, batches
 from glo.data.lazy_array import Rows
 from glo.model.codes import unset
 from glo.model.glo_model import GloModel
+from glo.model.losses import build as build_loss
 from glo.training import checkpoint, manifest
 from glo.training.resume import length
 from glo.training.step import make_refinement, make_step
@@ -32,8 +33,8 @@ def trained(data_dir, prefix, workers, steps=None):
     images, learned = dataset.train_images[:], length(settings, dataset).learned
     model = GloModel(saved.image_shape, dataset.train_codes[:], settings)
     for step, count in (
-        (make_step(model, settings, learned), min(end, learned)),
-        (make_refinement(model, settings), max(0, end - learned)),
+        (make_step(model, build_loss(settings.loss), settings, learned), min(end, learned)),
+        (make_refinement(model, build_loss(settings.loss), settings), max(0, end - learned)),
     ):
         for rows in whole_batches(dataset, settings, workers, count):
             step(rows, images[rows])

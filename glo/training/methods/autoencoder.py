@@ -13,7 +13,6 @@ import tensorflow as tf
 from glo.data.randomness import Stream
 from glo.model import encoder
 from glo.model.glo_model import normalize_pixels
-from glo.model.losses import build as build_loss
 from glo.model.precision import computing_in
 from glo.runtime import device
 from glo.training.methods.steps import Steps, normal
@@ -31,7 +30,7 @@ def gradients(
 
     images: uint8 [B, H, W, C]. condition: float32 [B, k].
     """
-    model, settings, loss = training.model, training.settings, build_loss(training.settings.loss)
+    model, settings, loss = training.model, training.settings, training.loss
     networks, target = (model.generator, model.companion), normalize_pixels(images)
     with (
         tf.GradientTape() as tape,
@@ -58,7 +57,7 @@ def gradients(
 
 def make_steps(training: Training, learned: int, objective: Objective = gradients) -> Steps:
     """Compile the steps. learned: number of steps that train the networks. objective: what they minimise."""
-    model, settings, loss = training.model, training.settings, build_loss(training.settings.loss)
+    model, settings, loss = training.model, training.settings, training.loss
 
     @tf.function(jit_compile=device.jit(settings.jit))
     def compiled_gradients(

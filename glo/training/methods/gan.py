@@ -18,7 +18,6 @@ from glo.inference.decoder import Decoder
 from glo.inference.neighbors import nearest
 from glo.model import discriminator
 from glo.model.glo_model import normalize_pixels
-from glo.model.losses import build as build_loss
 from glo.model.precision import computing_in
 from glo.runtime import device
 from glo.training.methods.steps import Steps, normal
@@ -95,7 +94,7 @@ class _Inversion:
 
     def __init__(self, training: Training):
         self._training = training
-        loss, scale = build_loss(training.settings.loss), math.sqrt(training.model.dimension)
+        loss, scale = training.loss, math.sqrt(training.model.dimension)
         self._descend = fitting.make_descent(training.model, loss, training.settings.projection, scale=scale)
 
     def __call__(self, rows: np.ndarray, images: np.ndarray) -> dict[str, tf.Tensor]:

@@ -8,9 +8,9 @@ from glo.training.step import make_refinement, make_step
 
 def make_steps(training: Training, learned: int) -> Steps:
     """Compile the steps. learned: number of steps that train the generator."""
-    model, settings, crew = training.model, training.settings, training.crew
-    learn = make_step(model, settings, learned, crew, training.rows if crew.count > 1 else None)
-    return Steps(_named(learn), _named(make_refinement(model, settings)))
+    model, loss, settings, crew = training.model, training.loss, training.settings, training.crew
+    learn = make_step(model, loss, settings, learned, crew, training.rows if crew.count > 1 else None)
+    return Steps(_named(learn), _named(make_refinement(model, loss, settings)))
 
 
 def _named(step: GloStep) -> Step:

@@ -8,7 +8,6 @@ epoch. Codes are scores, divided by the square root of their total variance, so 
 import tensorflow as tf
 
 from glo.model.glo_model import normalize_pixels
-from glo.model.losses import build as build_loss
 from glo.training.methods import autoencoder
 from glo.training.methods.steps import Steps
 from glo.training.state import Training
@@ -17,7 +16,7 @@ from glo.training.step import batch_signature, count_step
 
 def make_steps(training: Training, learned: int) -> Steps:
     """Compile the steps. learned: number of steps, those of whole epochs."""
-    model, settings, loss = training.model, training.settings, build_loss(training.settings.loss)
+    model, settings, loss = training.model, training.settings, training.loss
     n, per_epoch = training.size, training.steps_per_epoch
     total, basis, product = (model.state[name] for name in ("sum", "basis", "product"))
 

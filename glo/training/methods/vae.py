@@ -13,7 +13,6 @@ import tensorflow as tf
 from glo.data.randomness import Stream
 from glo.model import encoder
 from glo.model.glo_model import normalize_pixels
-from glo.model.losses import build as build_loss
 from glo.model.precision import computing_in
 from glo.training.methods import autoencoder
 from glo.training.methods.steps import normal
@@ -30,7 +29,7 @@ def gradients(
 
     images: uint8 [B, H, W, C]. condition: float32 [B, k].
     """
-    model, settings, loss = training.model, training.settings, build_loss(training.settings.loss)
+    model, settings, loss = training.model, training.settings, training.loss
     networks, target = (model.generator, model.companion), normalize_pixels(images)
     with (
         tf.GradientTape() as tape,
