@@ -8,7 +8,7 @@ from glo.runtime import memory, paths
 from glo.runtime.errors import UserError
 from glo.settings import TrainSettings, fields
 
-SHAPES = {"default": (128, 128, 3), "svhn": (32, 32, 3), "digits": (8, 8, 1)}  # all others have 28x28x1
+SHAPES = {"default": (128, 128, 3), "digits": (8, 8, 1)}  # all others have 28x28x1
 CONFIGS = sorted(path.stem for path in paths.CONFIG_FOLDER.glob("*.yaml"))
 LARGEST = 202_599  # images of CELEBA, the largest dataset that configs name with a known size
 
