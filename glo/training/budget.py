@@ -1,4 +1,4 @@
-"""The size of a run with --minutes: its number of channels and epochs, chosen by timing some steps at the start.
+"""The size of a run with --minutes: channels, epochs and updates of refinement, chosen by timing some steps.
 
 They are stored with the run, so that a resumed run trains as long as an uninterrupted one, without another timing.
 """
@@ -20,6 +20,7 @@ from glo.training.state import Training
 
 LEARNED, REFINED = 20, 2  # steps that are timed, after the first one, which is compiled
 SHARE = 0.95  # of the minutes that steps take; the rest is for pictures, figures and checkpoints
+REFINEMENT = 1 / 3  # of the minutes that refinement takes, at most
 LEAST_CHANNELS, MOST_CHANNELS = 1 / 2, 2  # relative to those of a run without --minutes
 # Channels are in proportion to this power of the time. The time of a step grows by at most the square of the channels,
 # so that a longer run has both a larger generator and more epochs.
@@ -34,7 +35,7 @@ class Timing(NamedTuple):
 
 
 def decide(settings: TrainSettings, prepare: Callable[[TrainSettings], Training], length: Length) -> TrainSettings:
-    """Return the settings with the numbers of channels and epochs that suit `minutes`.
+    """Return the settings with the numbers of channels, epochs and updates of refinement that suit `minutes`.
 
     prepare: builds the model of a new run with the settings that it is called with. length: of the run without
     --minutes. With several workers, all call this, and the first one decides.
@@ -51,6 +52,11 @@ def decide(settings: TrainSettings, prepare: Callable[[TrainSettings], Training]
         settings = dataclasses.replace(settings, channels=channels)
         training = prepare(settings)
         timing = _time(training, length)
+    steps = crew.decide("refine_steps", lambda: affordable_updates(settings.refine_steps, seconds, timing.refinement))
+    if steps < settings.refine_steps:
+        logger.info("%d updates of each code in the last epoch", steps)
+        timing = timing._replace(refinement=timing.refinement * steps / settings.refine_steps)
+        settings = dataclasses.replace(settings, refine_steps=steps)
     epochs = affordable(seconds, *timing)
     epochs = min(epochs, methods.DEFAULTS[settings.method].get("epochs", epochs))
     epochs = crew.decide("epochs", lambda: epochs)
@@ -63,6 +69,13 @@ def decide(settings: TrainSettings, prepare: Callable[[TrainSettings], Training]
 def affordable(seconds: float, epoch: float, refinement: float) -> int:
     """The number of epochs, at least 1, that fit into some seconds, of which the refinement takes a part."""
     return max(1, int((SHARE * seconds - refinement) // epoch))
+
+
+def affordable_updates(refine_steps: int, seconds: float, refinement: float) -> int:
+    """The number of updates of each code in the last epoch: fewer than `refine_steps` if these take too long."""
+    if refinement <= REFINEMENT * seconds:
+        return refine_steps
+    return min(refine_steps, max(1, int(refine_steps * REFINEMENT * seconds // refinement)))
 
 
 def channels_for(ratio: float, image_shape: tuple[int, int, int], settings: TrainSettings) -> int:

@@ -13,7 +13,7 @@ from glo.settings import TrainSettings, fields, methods
 from glo.settings.fields import FLAGS, Layer
 from glo.training import methods as training_methods
 from glo.training import resume
-from glo.training.budget import SHARE, affordable, channels_for
+from glo.training.budget import SHARE, affordable, affordable_updates, channels_for
 from glo.training.methods import autoencoder, gan, vae
 from glo.training.resume import Plan
 from glo.training.state import prepare
@@ -254,6 +254,13 @@ def test_the_usual_number_of_epochs(n, side, copies, epochs):
     assert resume.length(settings, data).learned == epochs * max(n, copies) // 100
     few = SimpleNamespace(train_rows=range(50), seen_rows=range(50), image_shape=(side, side, 3))
     assert resume.length(TrainSettings(batch_size=100), few).learned == 4000
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds", "refinement", "updates"), [(12, 120, 30, 12), (12, 120, 120, 4), (12, 1, 500, 1), (0, 1, 9, 0)]
+)
+def test_refinement_takes_a_third_of_a_budget(given, seconds, refinement, updates):
+    assert affordable_updates(given, seconds, refinement) == updates
 
 
 def test_the_last_steps_find_codes_with_every_method(tmp_path):
