@@ -13,7 +13,7 @@ from tests.runs import newest, train
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A conditional run of a few steps on a small dataset."""
-    monkeypatch.setattr("glo.features.classifier.MIN_STEPS", 60)
+    monkeypatch.setattr("glo.features.trained.MIN_STEPS", 60)
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "datasets/BARS")
     train("--dataset", "BARS", "--max_steps", 30, "--conditional", "--prefix", "label")

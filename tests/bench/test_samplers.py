@@ -18,7 +18,7 @@ CONTROL = Row("held-out images", 0.2, 0.1, 0.5, 0.6, 0.49)
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run of a few steps on 900 digits, of which 300 are held out."""
-    monkeypatch.setattr("glo.features.classifier.MIN_STEPS", 60)
+    monkeypatch.setattr("glo.features.trained.MIN_STEPS", 60)
     monkeypatch.chdir(tmp_path)
     images, labels = load_digits(return_X_y=True)
     images = (images[:900].reshape(-1, 8, 8, 1) * 15).astype(np.uint8)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glo.features import classifier
 from glo.samplers import kde
 from tests.runs import evaluate, metrics
 from tests.support import assert_ok, call
@@ -22,7 +21,7 @@ def home(digits, tmp_path_factory):
 def trained(home, monkeypatch):
     """The run folder. A kde now draws the learned codes again, with hardly any noise."""
     monkeypatch.chdir(home)
-    monkeypatch.setattr(classifier, "MIN_STEPS", 100)
+    monkeypatch.setattr("glo.features.trained.MIN_STEPS", 100)
     monkeypatch.setattr(kde, "BANDWIDTHS", np.array([1e-3]))
     (folder,) = home.glob("train_dir/small-*")
     return folder

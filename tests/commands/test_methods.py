@@ -49,7 +49,7 @@ def test_a_method_trains_is_resumed_exactly_and_evaluated_by_all_tasks(home, met
 
 def test_the_table_of_rivals(home, monkeypatch):
     """Two seeds of GLO and a GAN, which has codes of ten images alone, measured by the same task."""
-    monkeypatch.setattr("glo.features.classifier.MIN_STEPS", 2)
+    monkeypatch.setattr("glo.features.trained.MIN_STEPS", 2)
     monkeypatch.setattr("glo.data.dataset.CODED", 10)
     images, codes = samples(60, (8, 8, 1), 3)
     split, label = (np.arange(60) >= 40).astype(np.uint8), np.arange(60, dtype=np.int32) % 2

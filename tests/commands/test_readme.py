@@ -96,7 +96,7 @@ def home(tmp_path_factory):
 
 def test_the_commands_of_the_readme_and_guides_in_order(home, monkeypatch):
     monkeypatch.chdir(home)
-    monkeypatch.setattr("glo.features.classifier.MIN_STEPS", 2)
+    monkeypatch.setattr("glo.features.trained.MIN_STEPS", 2)
     monkeypatch.setattr("glo.samplers.leading.STEPS", 2)
     assert len(COMMANDS) > 12
     for command in COMMANDS:

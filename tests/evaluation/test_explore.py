@@ -23,7 +23,7 @@ def run(tmp_path_factory):
     arrays = {"label": (np.arange(N) % 12).astype(np.int32), "split": (np.arange(N) >= 35).astype(np.uint8)}
     write_flat(home / "datasets/CATS", images, codes, ids=[f"id {row}" for row in range(N)], **arrays)
     folders = ["--data_dir", home / "datasets", "--train_dir", home / "train_dir"]
-    settings = ["--max_steps", 2, "--channels", 4, "--sampler", "gaussian"]
+    settings = ["--max_steps", 2, "--blocks", 1, "--sampler", "gaussian"]
     assert_ok(call("trainer.py", *SAME, "--dataset", "CATS", *settings, *folders))
     (run,) = home.glob("train_dir/*")
     return run

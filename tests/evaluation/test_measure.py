@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from glo.evaluation import requirements
-from glo.features import classifier
+from glo.features import trained
 from glo.inference import fitting
 from glo.metrics import distances
 from glo.runtime.errors import UserError
@@ -43,7 +43,7 @@ def home(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def in_home(home, monkeypatch):
     monkeypatch.chdir(home)
-    monkeypatch.setattr(classifier, "MIN_STEPS", 2)
+    monkeypatch.setattr(trained, "MIN_STEPS", 2)
 
 
 def measure(folder, *args):

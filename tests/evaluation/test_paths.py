@@ -8,7 +8,7 @@ from PIL import Image
 
 import glo
 from bench import paths as bench
-from glo.features import classifier
+from glo.features import trained
 from glo.runtime import errors
 from tests.runs import SAME, evaluate, metrics
 from tests.support import assert_ok, assert_one_line_error, call, samples, write_flat
@@ -108,7 +108,7 @@ def test_from_python(toy, home):
 
 
 def test_middles_of_paths_are_measured(toy, home, monkeypatch, capsys):
-    monkeypatch.setattr(classifier, "MIN_STEPS", 2)
+    monkeypatch.setattr(trained, "MIN_STEPS", 2)
     (folder,) = home.glob("train_dir/*")
     assert errors.run(lambda: bench.main([str(folder), "--num", "20"])) == 0
     measured = json.loads(capsys.readouterr().out)

@@ -157,10 +157,10 @@ def test_the_components_in_the_settings_of_a_run_are_those_of_all_codes(run, tmp
         evaluate_to(tmp_path / "out", copy, *args)
         (saved,) = copy.glob("samplers/gmm-4-label-0.npz" if "--label" in args else "samplers/gmm-4.npz")
         with np.load(saved) as file:
-            assert len(file["sampler.weights"]) == expected
+            assert len(file["weights"]) == expected
     evaluate_to(tmp_path / "out", copy, "--generate", "--sampler", "leading")  # they are those of the run's own sampler
     with np.load(copy / "samplers" / "leading-4.npz") as file:
-        assert len(file["sampler.weights"]) == 1
+        assert len(file["weights"]) == 1
 
 
 def test_invalid_input_causes_one_line_errors(home, run):

@@ -330,7 +330,7 @@ def test_forged_array_headers_are_refused(header, tmp_path, caplog):
         for key, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, array)
-            archive.writestr(f"{key}.npy", member if key == "sampler.mean" else buffer.getvalue())
+            archive.writestr(f"{key}.npy", member if key == "mean" else buffer.getvalue())
     cache.fitted(file, "gaussian", codes, 0, "ball")
     assert [str(file) in message for message in warnings(caplog)] == [True]
 
