@@ -145,7 +145,7 @@ def test_flops_of_the_dcgan_by_hand():
     assert flops(DCGAN, (32, 32, 1), 100) == 3 * 2 * (dense + first + second + last)
     # A map of 7 x 7 is doubled to 14 and 28.
     expected = 3 * 2 * (64 * 49 * 64 + 14 * 14 * 4 * 64 * 32 + 28 * 28 * 4 * 32)
-    assert flops(TrainSettings(blocks=2), (28, 28, 1), 64) == expected
+    assert flops(TrainSettings(blocks=2, channels=32), (28, 28, 1), 64) == expected
 
 
 def test_the_pytorch_loop_has_the_same_loss():

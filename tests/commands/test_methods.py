@@ -63,7 +63,7 @@ def test_the_table_of_rivals(home, monkeypatch):
     measured = metrics(folder)["rivals"]
     assert measured["n"] == 20
     assert measured["frechet"].keys() == {
-        "training", "training_few", "reconstructions", "gaussian", "mixture", "midpoints"
+        "training", "training_few", "reconstructions", "gaussian", "mixture", "leading", "midpoints"
     }  # fmt: skip
     assert measured["encoder_psnr"] is None
     result = call("evaler.py", "--compare", *runs, "--table", "rivals", "--output_dir", "compared")
