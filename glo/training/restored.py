@@ -23,7 +23,7 @@ from glo.runtime.log import logger
 from glo.samplers import choice
 from glo.samplers.cache import Fitted, fitted
 from glo.samplers.gmm import components_for
-from glo.settings import MIXTURES, TrainSettings
+from glo.settings import MIXTURES, TrainSettings, loss_expression
 from glo.settings.shared import TEMPERATURES
 from glo.training import checkpoint, encoder_file, manifest
 from glo.training.manifest import Manifest
@@ -57,7 +57,8 @@ class RestoredRun:
         self.image_shape: tuple[int, int, int] = self.model.image_shape
         self.decoder = Decoder(self.model, batch_size)
         if self.settings.sampler == "auto":
-            sampler, components = choice.choose(self.codes, self.settings.seed)
+            compared = self.model.table.gather(choice.compared_rows(self._n, self.settings.seed)).numpy()
+            sampler, components = choice.choose(compared, self._n)
             components = self.settings.components or components
             self.settings = replace(self.settings, sampler=sampler, components=components)
 
@@ -134,7 +135,8 @@ class RestoredRun:
 
         Raises `UserError` if its network, that of the loss `perceptual`, is not there or is another one.
         """
-        network = loss_network.make(self.settings.loss, self.image_shape, self.dataset)
+        dataset = self.dataset if loss_expression.network(self.settings.loss) else None
+        network = loss_network.make(self.settings.loss, self.image_shape, dataset)
         manifest.check_network(self._manifest, network, self.prefix)
         return losses.build(self.settings.loss, network)
 
