@@ -216,8 +216,8 @@ class TrainSettings:
     # sampling
     sampler: str = sampling_setting(
         "auto",
-        "distribution that evaler.py fits to the learned codes; auto: leading if the leading directions of codes "
-        "predict the others, otherwise gmm with components in proportion to the number of codes",
+        "distribution that evaler.py fits to the learned codes; auto: gmm with components in proportion to the number "
+        "of codes",
         choices=("auto", *SAMPLERS),
         resume=True,
     )

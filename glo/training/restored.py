@@ -20,11 +20,10 @@ from glo.model.glo_model import GloModel
 from glo.model.losses import Loss
 from glo.runtime import paths
 from glo.runtime.log import logger
-from glo.samplers import choice
 from glo.samplers.cache import Fitted, fitted
 from glo.samplers.gmm import components_for
 from glo.settings import MIXTURES, TrainSettings, loss_expression
-from glo.settings.shared import TEMPERATURES
+from glo.settings.shared import TEMPERATURES, automatic_components
 from glo.training import checkpoint, encoder_file, manifest
 from glo.training.manifest import Manifest
 
@@ -35,7 +34,7 @@ class RestoredRun:
     Attributes
     ----------
     prefix : Path of the checkpoint, RUN/model-STEP.
-    settings : TrainSettings of the run; its sampler is the one that was chosen for `auto`.
+    settings : TrainSettings of the run, in which the sampler `auto` is replaced by what it stands for.
     step : number of training steps of the checkpoint.
     image_shape : (H, W, C) of the images, where C is 1 or 3.
     conditions : of the training images, see `glo.data.conditions`.
@@ -57,10 +56,8 @@ class RestoredRun:
         self.image_shape: tuple[int, int, int] = self.model.image_shape
         self.decoder = Decoder(self.model, batch_size)
         if self.settings.sampler == "auto":
-            compared = self.model.table.gather(choice.compared_rows(self._n, self.settings.seed)).numpy()
-            sampler, components = choice.choose(compared, self._n)
-            components = self.settings.components or components
-            self.settings = replace(self.settings, sampler=sampler, components=components)
+            components = self.settings.components or automatic_components(self._n)
+            self.settings = replace(self.settings, sampler="gmm", components=components)
 
     @cached_property
     def codes(self) -> np.ndarray:

@@ -139,10 +139,11 @@ def test_the_default_sampler_is_that_of_the_run_and_its_fit_is_saved(trained, tm
     shutil.rmtree(trained / "samplers", ignore_errors=True)
     evaluate(*args)
     results = metrics(tmp_path)["generate"]
-    assert results["sampler"] == glo.load(trained).settings.sampler == "leading"
+    assert (results["sampler"], results["components"]) == ("gmm", 32)  # one for every 50 of 1,617 codes
+    assert glo.load(trained).settings.sampler == "gmm"
     with np.load(tmp_path / "generate_default.npz") as file:
         drawn = file["code"]
-    saved = trained / "samplers" / "leading-300.npz"
+    saved = trained / "samplers" / "gmm-300.npz"
     with np.load(saved) as file:
         components = len(file["weights"])
     modified = saved.stat().st_mtime_ns
