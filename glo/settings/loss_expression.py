@@ -94,8 +94,8 @@ class Network(NamedTuple):
 
 def network(text: str) -> Network | None:
     """The network that a loss needs, or None. Raises `ValueError` as `parse` does."""
-    (found,) = [Network(*term.arguments.values()) for term in parse(text) if term.name == PERCEPTUAL] or [None]
-    return found
+    networks = (Network(*term.arguments.values()) for term in parse(text) if term.name == PERCEPTUAL)
+    return next(networks, None)
 
 
 def parse(text: str) -> list[Term]:
