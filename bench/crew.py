@@ -24,7 +24,7 @@ from glo.settings import TrainSettings
 from glo.workers import cluster, launcher, shards
 from glo.workers.crew import Crew, joined
 
-FACES = TrainSettings(loss="lap_l1+4*mse", code_noise=0.03)  # configs/celeba.yaml, in float32
+FACES = TrainSettings(loss="lap_l1+4*mse", code_noise=0.03)  # in float32, unlike the recipes
 SHAPE, DIMENSION, IMAGES, STEPS = (64, 64, 3), 128, 4096, 10
 SUMS = (4_000, 400_000, 4_000_000, 40_000_000)  # bytes
 CODES, WORKERS = 10**6, (1, 2, 4)
