@@ -72,6 +72,7 @@ class Stream(IntEnum):
     UNFITTED_CODES = 2**63 - 118
     LEADING = 2**63 - 121
     CONTRASTED_IMAGES = 2**63 - 122
+    RECOGNISED_IMAGES = 2**63 - 123
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

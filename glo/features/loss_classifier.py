@@ -1,34 +1,25 @@
 """The network `classifier` of the loss `perceptual`: a small CNN that is trained once for a dataset.
 
 It learns to tell the labels of the dataset apart or, if there are none, to recognise an image among others after it was
-altered at random (SimCLR; Chen, Kornblith, Norouzi, Hinton, ICML 2020). Another network is the extractor `classifier`,
-of other layers and another seed: distances in features that a run has minimised would flatter this run.
+altered at random. The extractors `classifier` and `contrastive` are other networks, with other layers and other seeds:
+distances in features that a run has minimised would flatter this run.
 """
-
-import contextlib
-from collections.abc import Iterator
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
 
-from glo.data.augmentation import draw, make_alter
-from glo.data.batches import batches
 from glo.data.block import TRAIN
 from glo.data.dataset import Dataset
 from glo.data.lazy_array import Rows
-from glo.data.randomness import Stream, random_generator
-from glo.features import trained
+from glo.features import contrast, trained
 from glo.model import geometry
 from glo.runtime import paths
 from glo.runtime.log import logger
 
 NAME = "network of the loss perceptual"
-SEED = 1  # independent of --seed, so that all runs on a dataset have the same network; not that of the extractor
+SEED = 1  # independent of --seed, so that all runs on a dataset have the same network; not that of an extractor
 VERSION = 1  # of the network and its training; runs go on only with a network of their version
-ALTERED = "move,color"  # how two copies of an image differ, as in --augment
-EMBEDDING, TEMPERATURE = 64, 0.2  # dimension in which copies are compared, and divisor of their cosines
 
 
 def load(dataset: Dataset) -> keras.Model:
@@ -37,7 +28,7 @@ def load(dataset: Dataset) -> keras.Model:
     Its inputs are images float32 [B, H, W, C] in [-1, 1], its outputs the maps that `geometry.perceptual_maps` lists,
     float32 [B, h, w, c].
     """
-    network, key = _build(dataset.image_shape), trained.key(dataset, f"perceptual {VERSION}")
+    network, key = _build(dataset.image_shape), trained.key(dataset, f"perceptual {VERSION}", dataset.labels)
     path = paths.perceptual(dataset.path.parent, key)
     if trained.load(path, key, network, NAME) is None:
         rows = np.flatnonzero(dataset.split == TRAIN)
@@ -49,7 +40,8 @@ def load(dataset: Dataset) -> keras.Model:
             head = _with_head(network, len(classes))
             trained.learn_labels(head, images, targets.astype(np.int32), SEED, NAME)
         else:
-            _learn_images(network, images)
+            head, steps = _with_head(network, contrast.EMBEDDING), trained.default_steps(len(images))
+            contrast.learn_images(head, images, trained.BATCH, steps, SEED, NAME)
         trained.save(path, key, network, NAME, dataset)
     return network
 
@@ -81,37 +73,3 @@ def _with_head(network: keras.Model, outputs: int) -> keras.Model:
     inputs = keras.Input(network.input.shape[1:], dtype="uint8")
     average = layers.GlobalAveragePooling2D()(network(layers.Rescaling(1 / 127.5, -1)(inputs))[-1])
     return keras.Model(inputs, layers.Dense(outputs, kernel_initializer=keras.initializers.HeNormal(seed))(average))
-
-
-def _learn_images(network: keras.Model, images: Rows) -> None:
-    """Minimise `contrast` of two altered copies of each of images uint8 [n, H, W, C]."""
-    model = _with_head(network, EMBEDDING)
-    signature = [tf.TensorSpec([None, *images.shape[1:]], tf.uint8)]
-    with contextlib.closing(batches(images, trained.BATCH, SEED, start=0)) as endless:
-        trained.minimize(
-            lambda copies: contrast(model(copies, training=True)), model.trainable_variables,
-            _altered((batch for _, batch in endless), images.shape[1:]), signature, len(images), NAME,
-        )  # fmt: skip
-
-
-def _altered(batches: Iterator[np.ndarray], image_shape: tuple[int, int, int]) -> Iterator[tuple[np.ndarray]]:
-    """Yield two altered copies of each image of each batch uint8 [B, H, W, C]: uint8 [2 B, H, W, C]."""
-    alter = make_alter(image_shape)
-    for step, batch in enumerate(batches):
-        pairs = np.concatenate([batch, batch])
-        random = random_generator(SEED, Stream.CONTRASTED_IMAGES, step)
-        yield (alter(pairs, draw(len(pairs), image_shape, ALTERED, random)),)
-
-
-def contrast(embeddings: tf.Tensor) -> tf.Tensor:
-    """The loss NT-Xent of SimCLR of embeddings float32 [2 B, d], a scalar. Rows i and B + i belong to one image.
-
-    It is the mean cross-entropy of finding the other copy of an image among all other rows, by the cosine divided by
-    `TEMPERATURE`.
-    """
-    unit = tf.math.l2_normalize(embeddings, axis=1)
-    n = tf.shape(unit)[0]
-    logits = tf.matmul(unit, unit, transpose_b=True) / TEMPERATURE
-    logits = tf.linalg.set_diag(logits, tf.fill([n], -1e9))  # a row is not to find itself
-    other = tf.math.floormod(tf.range(n) + n // 2, n)
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(other, logits))

@@ -23,8 +23,13 @@ from glo.runtime.log import logger
 
 BATCH = 128
 EPOCHS = 3
-MIN_STEPS, MAX_STEPS = 600, 6000  # limits of the training steps that `EPOCHS` gives
+MIN_STEPS, MAX_STEPS = 600, 6000  # limits of the number of steps that `EPOCHS` gives
 RATE = 2e-3  # initial learning rate
+
+
+def default_steps(n: int) -> int:
+    """The number of training steps of `BATCH` images for n training images."""
+    return int(np.clip(EPOCHS * steps_per_epoch(n, BATCH), MIN_STEPS, MAX_STEPS))
 
 
 def minimize(
@@ -32,15 +37,14 @@ def minimize(
     variables: Sequence[keras.Variable],
     inputs: Iterator[tuple[np.ndarray, ...]],
     signature: Sequence[tf.TensorSpec],
-    n: int,
+    steps: int,
     name: str,
 ) -> None:
     """Minimise a loss by Adam with cosine decay of the learning rate to 0, with a progress bar.
 
-    loss: a function of the arrays of a batch, as `signature` describes them, to a scalar. inputs: the batches, without
-    end. n: number of training images. name: of the network, for the bar.
+    loss: a function of the arrays of a batch, as `signature` describes them, to a scalar. inputs: the batches, at least
+    `steps` of them. name: of the network, for the bar.
     """
-    steps = int(np.clip(EPOCHS * steps_per_epoch(n, BATCH), MIN_STEPS, MAX_STEPS))
     optimizer = keras.optimizers.Adam(RATE)
     optimizer.build(variables)
 
@@ -68,15 +72,15 @@ def learn_labels(network: keras.Model, images: Rows, targets: np.ndarray, seed: 
     signature = [tf.TensorSpec([None, *images.shape[1:]], tf.uint8), tf.TensorSpec([None], tf.int32)]
     with contextlib.closing(batches(images, BATCH, seed, start=0)) as endless:
         inputs = ((batch, targets[rows]) for rows, batch in endless)
-        minimize(loss, network.trainable_variables, inputs, signature, len(images), name)
+        minimize(loss, network.trainable_variables, inputs, signature, default_steps(len(images)), name)
 
 
-def key(dataset: Dataset, version: str) -> str:
-    """Identify what a network depends on: images, labels if there are any, split, and the version of its training."""
+def key(dataset: Dataset, version: str, labels: np.ndarray | None) -> str:
+    """Identify what a network depends on: images, split, labels int32 [N] or None, and the version of its training."""
     digest = hashlib.sha256(f"{version} {dataset.fingerprint}".encode())
     digest.update(dataset.split.tobytes())
-    if dataset.labels is not None:
-        digest.update(np.ascontiguousarray(dataset.labels, "<i4").data)
+    if labels is not None:
+        digest.update(np.ascontiguousarray(labels, "<i4").data)
     return digest.hexdigest()[:16]
 
 

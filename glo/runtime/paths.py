@@ -40,9 +40,9 @@ def contact_sheet(folder: Path) -> Path:
     return folder / "contact_sheet.png"
 
 
-def classifier(folder: Path, key: str) -> Path:
-    """The weights of a classifier trained on a dataset, beside its data file. key: distinguishes its training data."""
-    return folder / f"classifier-{key}.npz"
+def extractor(folder: Path, name: str, key: str) -> Path:
+    """The weights of an extractor trained on a dataset, beside its data file. key: distinguishes its training data."""
+    return folder / f"{name}-{key}.npz"
 
 
 def perceptual(folder: Path, key: str) -> Path:

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from glo.features import classifier, trained
+from glo.features import cnn, trained, weights
 from glo.features.classifier import Classifier
 from tests.support import load, write_flat
 
@@ -47,7 +47,7 @@ def test_the_classifier_learns_and_is_reproducible(dataset, monkeypatch):
     first = Classifier(dataset)
     assert first.accuracy > 0.9
     features = first(dataset.images[:7])
-    assert features.shape == (7, classifier.FEATURES)
+    assert features.shape == (7, cnn.FEATURES)
     assert features.dtype == np.float32
     assert (features >= 0).all()  # after the ReLU
     assert features.std() > 0
@@ -108,6 +108,6 @@ def test_the_classifier_works_if_it_cannot_be_saved(dataset, trainings, monkeypa
     def refuse(path, *_):
         raise trained.files.cannot_write(path, PermissionError(13, "Permission denied"))
 
-    monkeypatch.setattr(classifier.weights, "write", refuse)
+    monkeypatch.setattr(weights, "write", refuse)
     assert 0 <= Classifier(dataset).accuracy <= 1
     assert not list(dataset.path.parent.glob("*.npz"))

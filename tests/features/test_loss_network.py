@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo.features import loss_classifier, loss_network, trained
+from glo.features import loss_network, trained
 from glo.model import geometry, losses
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.runtime.errors import UserError
@@ -32,14 +32,13 @@ def dataset(tmp_path):
 @pytest.fixture
 def trainings(monkeypatch):
     """A list of the numbers of images of each training, which has few steps."""
-    calls, minimize = [], trained.minimize
-    monkeypatch.setattr(trained, "MIN_STEPS", 4)
+    calls = []
 
-    def counted(*args):
-        calls.append(args[-2])
-        minimize(*args)
+    def few(n):
+        calls.append(n)
+        return 4
 
-    monkeypatch.setattr(trained, "minimize", counted)
+    monkeypatch.setattr(trained, "default_steps", few)
     return calls
 
 
@@ -101,25 +100,6 @@ def test_the_network_works_if_it_cannot_be_saved(dataset, trainings, monkeypatch
     monkeypatch.setattr(trained.weights, "write", refuse)
     assert make(dataset).sha256
     assert not list(dataset.path.parent.glob("*.npz"))
-
-
-def test_copies_of_a_batch_are_altered_by_the_step_alone():
-    images, _ = samples(4, SHAPE)
-    (first,), (second,) = loss_classifier._altered(iter([images] * 2), SHAPE)
-    ((again,),) = loss_classifier._altered(iter([images]), SHAPE)
-    assert first.shape == (8, *SHAPE)
-    np.testing.assert_array_equal(first, again)
-    assert all(np.any(x != y) for x, y in ((first, second), (first[:4], first[4:]), (first[:4], images)))
-
-
-def test_contrast_is_the_cross_entropy_of_finding_the_other_copy():
-    z = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
-    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
-    terms = []
-    for i, j in ((0, 3), (1, 4), (2, 5), (3, 0), (4, 1), (5, 2)):
-        scores = np.exp(unit @ unit[i] / loss_classifier.TEMPERATURE)
-        terms.append(-np.log(scores[j] / (scores.sum() - scores[i])))
-    np.testing.assert_allclose(loss_classifier.contrast(tf.constant(z)), np.mean(terms), rtol=1e-5)
 
 
 def test_a_training_step_leaves_the_network_as_it_is(dataset, trainings):
