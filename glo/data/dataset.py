@@ -66,6 +66,11 @@ class Dataset:
         return self.codes.shape[1]
 
     @property
+    def classes(self) -> int:
+        """The number of different labels of the whole training split, even if a run uses a part; 0 without labels."""
+        return 0 if self.labels is None else len(np.unique(self.labels[self.split == TRAIN]))
+
+    @property
     def train_images(self) -> Rows:
         """uint8 [n, H, W, C], in the order of the code table."""
         return Rows(self.images, self.train_rows)

@@ -107,7 +107,7 @@ def warn_of_overfitting(sampler: Fitted) -> None:
 def _copying(session: Session, images: np.ndarray) -> dict[str, Any]:
     """Measure copying by images uint8 [n, H, W, C] as far as it can be done at once, and log what was measured.
 
-    Figures in features need the classifier, which --metrics trains and saves. Samples of a class are compared with
+    Figures in features need an extractor that --metrics has trained and saved. Samples of a class are compared with
     held-out images of the class.
     """
     rows = session.dataset.test_rows
@@ -125,7 +125,7 @@ def _copying(session: Session, images: np.ndarray) -> dict[str, Any]:
     )  # fmt: skip
     shares = {"memorisation_share": share, "memorisation_share_held_out": control}
     if not (extractors.is_cached(session.settings, session.dataset) or session.settings.metrics):
-        logger.info("copying: not measured in features: --metrics does, and trains a classifier for it")
+        logger.info("copying: not measured in features: --metrics does, and trains a network for it")
         return {**shares, "copying": None, "near_memorising": None}
     features = {
         name: extractors.features(session.extractor, shown)

@@ -76,6 +76,11 @@ def check_dataset(settings: EvalSettings, dataset: Dataset) -> ImageClass | None
             raise UserError(f"--pairs {pair}: training images are numbered 0 to {n - 1}")
     if settings.analogy_rows and max(settings.analogy_rows) >= n:
         raise UserError(f"--analogy {','.join(settings.analogy)}: training images are numbered 0 to {n - 1}")
+    if settings.extractor == "classifier" and dataset.classes < 2:
+        raise UserError(
+            f"--extractor classifier: {dataset.path} has no labels of two classes to train it on: use --extractor "
+            "contrastive, or drop --extractor"
+        )
     if settings.metrics or settings.rivals:
         _check_metrics(settings, dataset)
     if settings.per_class:
@@ -144,10 +149,5 @@ def _check_metrics(settings: EvalSettings, dataset: Dataset) -> None:
             f"{flag} needs {MIN_IMAGES} training images and {MIN_IMAGES} held-out images; {dataset.path} has "
             f"{train} and {held_out}"
         )
-    if settings.extractor not in EXTRACTORS:
+    if settings.extractor not in ("auto", *EXTRACTORS):
         weights.verify(Path(settings.extractor), settings.extractor_sha256, "--extractor", "--extractor_sha256")
-    elif settings.extractor == "classifier" and dataset.labels is None:
-        raise UserError(
-            f"{dataset.path} has no labels to train a classifier on: name another extractor, "
-            "such as --extractor InceptionV3"
-        )

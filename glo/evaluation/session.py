@@ -101,7 +101,7 @@ class Session:
 
     @cached_property
     def extractor(self) -> Extractor:
-        """The network of --extractor. The classifier is trained if it is not saved beside the dataset."""
+        """The network of --extractor. One that learns from the dataset is trained if it is not saved beside it."""
         return extractors.make(self.settings, self.dataset)
 
     @cached_property

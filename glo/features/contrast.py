@@ -18,6 +18,7 @@ from glo.data.randomness import Stream, random_generator
 from glo.features import trained
 
 ALTERED = "move,color"  # how two copies of an image differ, as in --augment
+PART = 64  # images that are altered at once to be recognised
 EMBEDDING, TEMPERATURE = 64, 0.2  # dimension in which copies are compared, and divisor of their cosines
 
 
@@ -50,14 +51,16 @@ def contrast(embeddings: tf.Tensor) -> tf.Tensor:
 
 
 def recognised(embed: Callable[[np.ndarray], np.ndarray], images: np.ndarray, seed: int) -> float:
-    """The share of images uint8 [n, H, W, C], n > 1, whose two altered copies are nearest to each other, by the cosine.
+    """The share of images uint8 [n, H, W, C], n > 1, that are recognised: by the cosine, the first altered copy of the
+    image is nearer to its second one than to those of all other images.
 
     embed: computes embeddings float32 [m, d] of images uint8 [m, H, W, C].
     """
-    ((copies,),) = _altered(iter([images]), images.shape[1:], seed)
-    embeddings = embed(copies)
-    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    cosines = unit[: len(images)] @ unit[len(images) :].T
+    parts = (images[start : start + PART] for start in range(0, len(images), PART))
+    pairs = [np.split(embed(copies), 2) for (copies,) in _altered(parts, images.shape[1:], seed)]
+    first, second = (np.concatenate(embeddings) for embeddings in zip(*pairs, strict=True))
+    lengths = np.linalg.norm(second, axis=1)  # those of `first` do not change which copy is nearest
+    cosines = first @ (second / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]).T
     return float(np.mean(cosines.argmax(axis=1) == np.arange(len(images))))
 
 

@@ -18,10 +18,14 @@ from glo.data.dataset import Dataset
 from glo.data.lazy_array import Rows
 from glo.features import weights
 from glo.features.classifier import Classifier
+from glo.features.cnn import TrainedExtractor
+from glo.features.contrastive import Contrastive
 from glo.settings import EvalSettings
 
-# Networks of keras.applications: the module of each, which is also its name in results, and the side of its inputs.
-# With `classifier`, these are the names of --extractor, which `glo.settings.EXTRACTORS` lists without TensorFlow.
+# Names of --extractor, which `glo.settings.EXTRACTORS` lists without TensorFlow. Of networks that are trained for a
+# dataset: their classes. Of those of keras.applications: the module, which is also the name in results, and the side of
+# inputs.
+TRAINED: dict[str, type[TrainedExtractor]] = {"classifier": Classifier, "contrastive": Contrastive}
 APPLICATIONS = {
     "InceptionV3": ("inception_v3", 299),
     "MobileNetV2": ("mobilenet_v2", 224),
@@ -63,7 +67,7 @@ class Application:
         shape = self._side, self._side, 3
         build = partial(getattr(keras.applications, kind), include_top=False, input_shape=shape, pooling="avg")
         if file is None:
-            self._network = weights.downloaded(build, f"--extractor {kind}", "--extractor classifier")
+            self._network = weights.downloaded(build, f"--extractor {kind}", "--extractor contrastive")
         else:
             self._network = build(weights=None)
             shapes = [array.shape for array in self._network.get_weights()]
@@ -82,17 +86,22 @@ class Application:
 
 
 def make(settings: EvalSettings, dataset: Dataset) -> Extractor:
-    """Build the extractor of --extractor: the classifier, one of `APPLICATIONS`, or InceptionV3 with a weights file."""
-    if settings.extractor == "classifier":
-        return Classifier(dataset)
-    if settings.extractor in APPLICATIONS:
-        return Application(settings.extractor)
+    """Build the extractor of --extractor: of `TRAINED`, of `APPLICATIONS`, or InceptionV3 with a weights file.
+
+    Raises `UserError` if weights cannot be downloaded or read. The classifier needs labels of two classes or more.
+    """
+    name = settings.extractor_of(dataset.classes)
+    if name in TRAINED:
+        return TRAINED[name](dataset)
+    if name in APPLICATIONS:
+        return Application(name)
     return Application("InceptionV3", Path(settings.extractor), settings.extractor_sha256 or "")
 
 
 def is_cached(settings: EvalSettings, dataset: Dataset) -> bool:
-    """Whether the extractor is a classifier that is saved beside the dataset."""
-    return settings.extractor == "classifier" and dataset.labels is not None and Classifier.is_saved(dataset)
+    """Whether the extractor is one of `TRAINED` that is saved beside the dataset."""
+    name = settings.extractor_of(dataset.classes)
+    return name in TRAINED and TRAINED[name].is_saved(dataset)
 
 
 def features(extractor: Extractor, images: np.ndarray | Rows) -> np.ndarray:

@@ -27,9 +27,9 @@ from glo.settings.shared import (
 )
 from glo.settings.train import CONDITIONAL_PRIOR, TrainSettings
 
-# `classifier` and the names of `glo.features.extractors.APPLICATIONS`, repeated here because settings must not import
+# Names in `TRAINED` and `APPLICATIONS` of `glo.features.extractors`, repeated here because settings must not import
 # TensorFlow; a test compares them.
-EXTRACTORS = ("classifier", "InceptionV3", "MobileNetV2", "ResNet50")
+EXTRACTORS = ("classifier", "contrastive", "InceptionV3", "MobileNetV2", "ResNet50")
 STARTS = ("encoder", "nearest", "both")
 DIRECTIONS = ("conditional", "difference")
 MAX_STRENGTHS, MAX_STRENGTH = 21, 100  # of --strengths: how many, and the largest
@@ -225,10 +225,11 @@ class EvalSettings:
         10000, "number of samples that --metrics measures; at most as many as held-out or training images", low=10
     )
     extractor: str = sampling_setting(
-        "classifier",
-        f"network whose features --metrics compares: {', '.join(EXTRACTORS)}, or a file of InceptionV3 weights",
-        pattern=rf"{'|'.join(EXTRACTORS)}|.+\.(h5|npz)",
-        example=f"{', '.join(EXTRACTORS)}, or FILE.h5 or FILE.npz",
+        "auto",
+        f"network whose features --metrics compares: {', '.join(EXTRACTORS)}, or a file of InceptionV3 weights; auto: "
+        "classifier, which learns from labels, or contrastive if there are not two classes",
+        pattern=rf"auto|{'|'.join(EXTRACTORS)}|.+\.(h5|npz)",
+        example=f"auto, {', '.join(EXTRACTORS)}, or FILE.h5 or FILE.npz",
         metavar="NAME",
     )
     extractor_sha256: str | None = sampling_setting(
@@ -299,6 +300,15 @@ class EvalSettings:
     def sampler_of(self, trained: TrainSettings) -> str:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""
         return trained.sampler if self.sampler == "auto" else self.sampler
+
+    def extractor_of(self, classes: int) -> str:
+        """The extractor for a dataset whose training images have labels of so many classes: --extractor, or `auto`'s.
+
+        A classifier needs two classes.
+        """
+        if self.extractor != "auto":
+            return self.extractor
+        return "classifier" if classes > 1 else "contrastive"
 
     def prior_of(self, trained: TrainSettings) -> float:
         """The weight of the prior for a run with the settings `trained`: --prior, or its default for the task."""

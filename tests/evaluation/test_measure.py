@@ -1,11 +1,13 @@
 """evaler.py --metrics end to end: all metrics are present, repeatable and plausible."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from glo.evaluation import requirements
-from glo.features import trained
+from glo.features import contrastive, trained
 from glo.inference import fitting
 from glo.metrics import distances
 from glo.runtime.errors import UserError
@@ -44,6 +46,8 @@ def home(tmp_path_factory):
 def in_home(home, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.setattr(trained, "MIN_STEPS", 2)
+    monkeypatch.setattr(contrastive, "MIN_STEPS", 2)
+    monkeypatch.setattr(contrastive, "MAX_STEPS", 2)
 
 
 def measure(folder, *args):
@@ -90,6 +94,28 @@ def test_all_metrics_are_written_printed_and_repeatable(home, tmp_path):
     assert repeated == results
 
 
+def test_images_without_labels_are_measured_in_the_features_of_the_contrastive_network(home, tmp_path, monkeypatch):
+    (run,) = home.glob("train_dir/*")
+    args = ["--dataset", "PLAIN", "--checkpoint", run, "--sampler", "unit"]
+    evaluate(*args, "--generate", "--output_dir", tmp_path / "before")
+    assert read_metrics(tmp_path / "before")["generate"]["copying"] is None  # no network yet
+    results, printed = measure(tmp_path / "a", *args)
+    measured = results["metrics"]
+    assert measured["extractor"]["name"] == "contrastive"
+    assert 0 <= measured["extractor"]["recognised"] <= 1
+    assert {"frechet_contrastive", "kid_contrastive", "recall_contrastive"} < set(measured["samples"])
+    assert not any("classifier" in name for name in measured["samples"])
+    assert measured["samples"]["frechet_contrastive"] > measured["floor"]["frechet_contrastive"] >= 0
+    assert measured["copying"]["samples"]["authentic"] is not None
+    assert "with the extractor contrastive (recognised" in printed
+    (file,) = home.glob("datasets/PLAIN/*.npz")
+    monkeypatch.setattr(trained, "minimize", None)  # the network is not trained again
+    assert measure(tmp_path / "b", *args)[0] == results
+    evaluate(*args, "--generate", "--output_dir", tmp_path / "after")
+    assert read_metrics(tmp_path / "after")["generate"]["copying"]["samples"]["n"] > 0
+    assert [file] == list(home.glob("datasets/PLAIN/*.npz"))
+
+
 def test_samples_are_those_of_generate(home, tmp_path, monkeypatch):
     """Metrics are computed of the images of --generate, and --reconstruct and --metrics share the fitted codes."""
     compared, fits = [], []
@@ -115,7 +141,13 @@ def test_invalid_input_causes_one_line_errors(home, tmp_path):
     metrics = ["--metrics", "--output_dir", tmp_path]
     (run,) = home.glob("train_dir/*")
     plain = ["--dataset", "PLAIN", "--checkpoint", run]
-    assert_one_line_error(call("evaler.py", *plain, *metrics), "no labels", "--extractor InceptionV3")
+    explicit = ["--extractor", "classifier"]
+    for task in (metrics, ["--generate", "--output_dir", tmp_path]):
+        assert_one_line_error(call("evaler.py", *plain, *task, *explicit), "no labels", "--extractor contrastive")
+    alike = dataclasses.replace(load("datasets", "BLOBS"), labels=np.full(N + HELD_OUT, 7, np.int32))
+    with pytest.raises(UserError, match="no labels of two classes"):
+        requirements.check_dataset(EvalSettings(metrics=True, extractor="classifier"), alike)
+    requirements.check_dataset(EvalSettings(metrics=True), alike)
     with pytest.raises(UserError, match=r"--metrics needs 10 .* has 99 and 5"):
         requirements.check_dataset(EvalSettings(metrics=True), load("datasets", "FEW"))
     blobs = ["--dataset", "BLOBS", *metrics]

@@ -32,9 +32,25 @@ def test_contrast_is_the_cross_entropy_of_finding_the_other_copy():
 
 def test_copies_are_recognised_by_the_cosine_among_those_of_other_images():
     images = np.zeros((4, *SHAPE), np.uint8)
-    # Copies 0 and 1 are nearest to their own; those of images 2 and 3 are exchanged. Lengths do not matter.
+    # Copies of images 0 and 1 are nearest to each other, and those of 2 and 3 are exchanged. Lengths do not matter.
     embeddings = np.float32([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1]])
     exchanged = np.concatenate([embeddings, 9 * embeddings[[0, 1, 3, 2]]])
     assert contrast.recognised(lambda copies: exchanged[: len(copies)], images, 0) == 0.5
     assert contrast.recognised(lambda copies: np.concatenate([embeddings] * 2), images, 0) == 1
     assert contrast.recognised(lambda copies: np.zeros((8, 3), np.float32), images, 0) == 0.25  # no better than chance
+
+
+def test_images_are_recognised_in_parts(monkeypatch):
+    """Images differ in their brightness, which moving does not change, and their copies are embedded by it."""
+    monkeypatch.setattr(contrast, "PART", 2)
+    monkeypatch.setattr(contrast, "ALTERED", "move")
+    images = np.broadcast_to(np.arange(0, 250, 50, dtype=np.uint8)[:, None, None, None], (5, *SHAPE))
+    sizes = []
+
+    def embed(copies):
+        sizes.append(len(copies))
+        angles = copies.mean(axis=(1, 2, 3)) / 255
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    assert contrast.recognised(embed, images, 0) == 1
+    assert sizes == [4, 4, 2]

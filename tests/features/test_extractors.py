@@ -16,7 +16,8 @@ from tests.support import samples
 
 
 def test_settings_list_every_extractor():
-    assert set(EXTRACTORS) == {"classifier", *extractors.APPLICATIONS}
+    assert (*extractors.TRAINED, *extractors.APPLICATIONS) == EXTRACTORS
+    assert all(name == extractor.name for name, extractor in extractors.TRAINED.items())
 
 
 def test_a_failed_download_is_a_one_line_error(monkeypatch):
@@ -24,7 +25,7 @@ def test_a_failed_download_is_a_one_line_error(monkeypatch):
         raise Exception("URL fetch failure on https://host/file.h5: None -- [Errno -2] Name or service not known")
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
-    with pytest.raises(UserError, match=r"needs network access.*--extractor classifier") as caught:
+    with pytest.raises(UserError, match=r"needs network access.*--extractor contrastive") as caught:
         Application("MobileNetV2")
     assert "URL fetch failure" in str(caught.value)
 
