@@ -1,9 +1,9 @@
 """Which sampler a run should have: python -m bench.samplers RUN [--samplers gmm,kde] [--components 50,200] [--test]
 
 Samples of each sampler, number of components and temperature are compared with one half of the held-out images, which
-serves for validation: Frechet distance against copying. More components, or a lower temperature, often lower the
-distance because samples become copies; the choice is the lowest distance within the limits of copying. --test measures
-the choice on the other half: use it once, at the end.
+serves for validation: Frechet distance against copying, in the features of evaler.py --extractor auto. More components,
+or a lower temperature, often lower the distance because samples become copies; the choice is the lowest distance within
+the limits of copying. --test measures the choice on the other half: use it once, at the end.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import glo
 from glo.run import Run
 from glo.runtime import errors, files, log
 from glo.runtime.errors import UserError
-from glo.settings import MIXTURES, SAMPLERS, numbers
+from glo.settings import MIXTURES, SAMPLERS, EvalSettings, numbers
 
 COMPONENTS = (10, 25, 50, 100, 200, 400, 800, 1200)
 # Limits of copying; the last two are relative to the control.
@@ -85,13 +85,19 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f"--num {settings.num}: give 1 or more")
     log.setup()
     run = glo.load(settings.run, settings.data_dir)
-    if not run.dataset or run.dataset.labels is None or len(run.dataset.test_rows) < 4:
-        raise UserError(f"{settings.run} needs its dataset in --data_dir, with labels and at least 4 held-out images")
+    if not run.dataset or len(run.dataset.test_rows) < 4:
+        raise UserError(f"{settings.run} needs its dataset in --data_dir, with at least 4 held-out images")
     folder = Path(settings.output_dir or run.prefix.parent)
     files.require_writable(folder)
-    judges = Judge.of_halves(run, settings.num, settings.seed)
+    from glo.features import extractors
+
+    extractor = extractors.make(EvalSettings(), run.dataset)
+    judges = Judge.of_halves(run, extractor, settings.num, settings.seed)
     judge, controls = judges[0], judges[0].controls()
-    print(f"{judge.n} held-out images for validation, {settings.num} samples of each candidate\n{_line(None)}")
+    print(
+        f"{judge.n} held-out images for validation, {settings.num} samples of each candidate, in the features of the "
+        f"extractor {extractor.name}\n{_line(None)}"
+    )
     rows = []
     for row in itertools.chain(controls, judge.rows(candidates)):
         rows.append(row)
@@ -100,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     chosen = min(passed, key=lambda row: row.frechet, default=None)
     print(f"\nchosen: {chosen.name if chosen else 'none: every candidate copies, or copying cannot be measured'}")
     results = {"controls": [asdict(row) for row in controls], "rows": [asdict(row) for row in rows[len(controls) :]]}
-    results["chosen"] = chosen and chosen.name
+    results |= {"extractor": extractor.describe(), "chosen": chosen and chosen.name}
     if settings.test and chosen:
         tested = [*judges[1].controls(), *judges[1].rows([c for c in candidates if str(c) == chosen.name])]
         results["test"] = [asdict(row) for row in tested]
@@ -129,13 +135,12 @@ class Judge:
         self._halves = train[half], train[~half]
 
     @classmethod
-    def of_halves(cls, run: Run, num: int, seed: int) -> tuple["Judge", "Judge"]:
+    def of_halves(cls, run: Run, extractor: Callable, num: int, seed: int) -> tuple["Judge", "Judge"]:
         """The judges of two random halves of the held-out images, for validation and for testing."""
         from glo.data.randomness import Stream, permutation
         from glo.features import extractors
-        from glo.features.classifier import Classifier
 
-        extractor, held_out = Classifier(run.dataset), run.dataset.test_rows
+        held_out = run.dataset.test_rows
         train = extractors.features(extractor, run.dataset.train_images)
         halves = np.array_split(held_out[permutation(len(held_out), seed, Stream.VALIDATION_HALVES)], 2)
         validation, test = (cls(run, extractor, train, rows, num, seed) for rows in halves)
