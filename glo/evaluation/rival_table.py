@@ -9,6 +9,7 @@ from glo.evaluation import results
 from glo.evaluation.compare import Compared
 from glo.runtime import paths
 from glo.runtime.errors import UserError
+from glo.runtime.log import logger
 from glo.settings import TrainSettings, fields
 from glo.settings.methods import DEFAULTS
 
@@ -37,9 +38,11 @@ SHOWN = ("beta", "gradient_penalty", "code_decay", "weight_decay", "conditional"
 def lines(runs: Sequence[Compared]) -> list[dict[str, Any]]:
     """A line for each dataset and method: its names, and for each column the values of the runs, one for each seed.
 
+    A warning is logged if runs on the same dataset were measured with different extractors.
     Raises `UserError` if no run was measured with --rivals.
     """
     grouped: dict[tuple[str, str], dict[str, list[float]]] = {}
+    networks: dict[str, set[str]] = {}
     for run in runs:
         measured = _measured(run)
         if measured is None:
@@ -50,15 +53,19 @@ def lines(runs: Sequence[Compared]) -> list[dict[str, Any]]:
             values = {name: column(measured, last) for name, column in COLUMNS.items()}
             values["floor"] = measured["frechet"]["training"]
             values["floor of reconstructions"] = measured["frechet"]["training_few"]
+            network = str(measured["extractor"]["sha256"])
         except (KeyError, TypeError):
             reason = "its results are not those of --rivals: evaluate it again"
             raise UserError(f"--compare {run.folder}: {reason}") from None
+        networks.setdefault(settings.dataset, set()).add(network)
         group = grouped.setdefault((settings.dataset, label(settings)), {})
         for name, value in values.items():
             if value is not None:
                 group.setdefault(name, []).append(value)
     if not grouped:
         raise UserError("--table rivals needs runs that python evaler.py --checkpoint RUN --rivals has measured")
+    for dataset in [name for name, different in networks.items() if len(different) > 1]:
+        logger.warning("distances on %s are not comparable: the runs differ in the extractor", dataset)
     return [{"dataset": dataset, "method": method, **values} for (dataset, method), values in grouped.items()]
 
 

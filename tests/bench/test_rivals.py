@@ -11,6 +11,7 @@ from tests.support import samples, write_flat
 
 MEASURED = {
     "train_psnr": 30.0, "heldout_psnr": 29.0, "encoder_psnr": None,
+    "extractor": {"name": "classifier", "sha256": "a" * 64},
     "copying": {"samples": {"c_t": None, "nearer": 0.5, "authentic": 0.6}},
     "frechet": dict.fromkeys(("training", "training_few", "reconstructions", "gaussian", "mixture", "midpoints"), 2.0),
 }  # fmt: skip

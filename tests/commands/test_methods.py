@@ -72,6 +72,11 @@ def test_the_table_of_rivals(home, monkeypatch):
     assert [row[1:3] for row in rows] == [["glo", "2"], ["gan", "1"]]
     psnr = [metrics(next(run.glob("eval-*")))["rivals"]["train_psnr"] for run in runs[:2]]
     assert rows[0][3] == f"{np.mean(psnr):.1f} ± {abs(psnr[0] - psnr[1]) / 2:.1f}"
+    assert "not comparable" not in result.stderr
+    changed = (folder / "metrics.json").read_text().replace(measured["extractor"]["sha256"], "0" * 64)
+    (folder / "metrics.json").write_text(changed)
+    result = call("evaler.py", "--compare", *runs, "--table", "rivals", "--output_dir", "compared")
+    assert "distances on RIVALS are not comparable" in assert_ok(result)
 
 
 def test_refusals(home):
