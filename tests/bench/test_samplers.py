@@ -37,6 +37,7 @@ def test_table_plot_and_choice(run, tmp_path, capsys):
     names = ["gmm 2", "gmm 2 T 0.5", "gmm 3", "gmm 3 T 0.5", "gaussian", "gaussian T 0.5"]
     assert [row["name"] for row in results["rows"]] == names
     assert [row["name"] for row in results["controls"]] == ["held-out images", "training images"]
+    assert results["extractor"]["name"] == "classifier"
     held_out, training = results["controls"]
     assert training["nearer"] == 1
     assert training["authentic"] == 0
