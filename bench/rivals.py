@@ -37,6 +37,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", default=list(ENTRANTS), choices=list(ENTRANTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="seeds of training (default 0)")
     parser.add_argument("--minutes", default="5", help="of training for each run (default 5)")
+    parser.add_argument(
+        "--channels", type=int, help="of the finest map of every generator (default: as trainer.py without --minutes)"
+    )
     parser.add_argument("--data_dir", default="datasets", help="folder of all datasets")
     parser.add_argument("--out", default="rivals", help="folder of runs, tables and pictures (default rivals)")
     parser.add_argument("--num_fit", default="1000", help="held-out images to which codes are fitted (default 1000)")
@@ -54,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
 def measure(options: argparse.Namespace, dataset: str, seed: int, name: str) -> None:
     """Train a run, or continue to, and measure it. Raises `UserError` if a command fails.
 
-    All entrants have the generator that suits the size of the images; otherwise --minutes would choose one for each.
+    All entrants have the same generator; without --channels, trainer.py --minutes would choose the width for each.
     """
     out = Path(options.out)
     run = _run(out, dataset, seed, name)
@@ -63,7 +66,7 @@ def measure(options: argparse.Namespace, dataset: str, seed: int, name: str) -> 
         if result not in (0, 2):
             raise UserError(f"{run} could not be continued: read its log.txt")
     else:
-        width = [] if name == "pca" else ["--channels", _channels(dataset, options.data_dir)]
+        width = [] if name == "pca" else ["--channels", options.channels or _channels(dataset, options.data_dir)]
         _call("trainer.py", "--dataset", dataset, "--data_dir", options.data_dir, "--train_dir", out, "--seed", seed,
               "--prefix", _prefix(seed, name), "--minutes", options.minutes, *width, *ENTRANTS[name])  # fmt: skip
         run = _run(out, dataset, seed, name)

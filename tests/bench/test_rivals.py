@@ -62,6 +62,13 @@ def test_runs_are_made_once_and_partial_tables_are_written(tmp_path, calls):
     assert len(calls) == 8
 
 
+def test_all_generators_can_be_given_a_width(tmp_path, calls):
+    rivals.main(["--out", str(tmp_path), "--methods", "pca", "vae", "--channels", "24"])
+    trained = {call[-1]: call for call in calls if call[0] == "trainer.py"}
+    assert "--channels" not in trained["pca"]  # whose generator is linear
+    assert trained["vae"][-4:] == ["--channels", "24", "--method", "vae"]
+
+
 def test_a_command_that_fails_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(rivals.subprocess, "run", lambda command: type("Result", (), {"returncode": 2}))
     with pytest.raises(UserError, match=r"trainer.py --dataset MNIST.*exit code 2"):
