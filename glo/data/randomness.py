@@ -73,6 +73,7 @@ class Stream(IntEnum):
     LEADING = 2**63 - 121
     CONTRASTED_IMAGES = 2**63 - 122
     RECOGNISED_IMAGES = 2**63 - 123
+    MEASURED_RECONSTRUCTIONS = 2**63 - 124
 
 
 def random_generator(seed: int, stream: int, part: int = 0) -> np.random.Generator:

@@ -132,7 +132,7 @@ def _read(run: Path) -> Compared:
 
 
 def _evaluated(run: Path) -> Figures:
-    """The figures of the newest evaluation of a run: of all training images, where the logged ones are of some.
+    """The figures of the newest evaluation of a run, which are of more training images than the logged ones.
 
     Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` if they are not those of an evaluation.
     """

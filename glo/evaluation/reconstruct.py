@@ -5,22 +5,25 @@ from typing import Any
 import numpy as np
 
 from glo import pictures
+from glo.data.lazy_array import Rows
 from glo.data.randomness import Stream
 from glo.evaluation.session import Session
 from glo.runtime.log import logger
 
 SHOWN = 32  # images in a panel
+MEASURED = 10_000  # training images, at most; --metrics measures all
 
 
 def run(session: Session) -> dict[str, Any]:
-    """Measure reconstructions of all training images and of at most --num_fit held-out images.
+    """Measure reconstructions of at most `MEASURED` training images, and of at most --num_fit held-out images.
 
     Writes a picture with some of each.
     """
     decoder, loss = session.run.decoder, session.run.loss
-    images, codes = session.images, session.run.codes
-    conditions = session.run.conditions
-    results = {"train": decoder.measure(codes, images, loss, conditions).result()}
+    images, codes, conditions = session.images, session.run.codes, session.run.conditions
+    most = len(images) if session.settings.metrics else MEASURED
+    rows = session.choose(np.arange(len(images)), most, Stream.MEASURED_RECONSTRUCTIONS)
+    results = {"train": decoder.measure(codes[rows], Rows(images, rows), loss, conditions[rows]).result()}
     rows = session.choose(np.arange(len(images)), SHOWN, Stream.SHOWN_RECONSTRUCTIONS)
     panels = [_panels("train", results["train"], images[rows], decoder.images(codes[rows], conditions[rows]))]
     if len(session.dataset.test_rows):

@@ -2,11 +2,14 @@
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from glo.data.conditions import Conditions, unconditional
 from glo.inference.psnr import Reconstruction
 from glo.model.glo_model import GloModel, normalize_pixels
 from glo.model.losses import Loss
+
+BAR_DELAY = 2  # seconds before a progress bar is shown
 
 
 class Decoder:
@@ -44,7 +47,8 @@ class Decoder:
     ) -> Reconstruction:
         """Measure how well codes float32 [n, d] under conditions [n, k] reconstruct images uint8 [n, H, W, C]."""
         quality, conditions = Reconstruction(), unconditional(len(codes)) if conditions is None else conditions
-        for batch in self._batches(len(codes)):
+        bar = {"desc": "measuring reconstructions", "unit": "batch", "delay": BAR_DELAY, "leave": False}
+        for batch in tqdm(self._batches(len(codes)), disable=None, **bar):
             generated = self._decode(codes[batch], conditions[batch])
             quality.add(generated.numpy(), images[batch], loss(generated, normalize_pixels(images[batch])).numpy())
         return quality

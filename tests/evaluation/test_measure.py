@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glo.evaluation import requirements
+from glo.evaluation import reconstruct, requirements
 from glo.features import contrastive, trained
 from glo.inference import fitting
 from glo.metrics import distances
@@ -135,6 +135,15 @@ def test_samples_are_those_of_generate(home, tmp_path, monkeypatch):
     for part in ("train", "test"):
         assert results["metrics"][part]["psnr"] == pytest.approx(results[part]["psnr"])
     assert {"ssim", "ms_ssim_2"} < set(results["metrics"]["train"])
+
+
+def test_without_metrics_some_training_images_are_reconstructed(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(reconstruct, "MEASURED", 5)
+    args = ["--dataset", "BLOBS", "--reconstruct", "--fit_steps", 1, "--num_fit", 2]
+    evaluate(*args, "--output_dir", tmp_path / "some")
+    assert read_metrics(tmp_path / "some")["train"]["n"] == 5
+    measured, _ = measure(tmp_path / "all", "--reconstruct", "--sampler", "gaussian")
+    assert measured["train"]["n"] == N
 
 
 def test_invalid_input_causes_one_line_errors(home, tmp_path):
