@@ -65,7 +65,7 @@ def train(flags: "Layer", crew: "Crew") -> int:
 
         terminal.show(summary.describe(settings, dataset, length))
         return 0
-    from glo.model import precision
+    from glo.model import geometry, precision
     from glo.training import budget, loop
     from glo.training.state import prepare
 
@@ -76,6 +76,8 @@ def train(flags: "Layer", crew: "Crew") -> int:
     if settings.minutes and settings.epochs is None:
         settings = budget.decide(settings, lambda sized: prepare(sized, dataset, plan, crew), length)
         length = resume.length(settings, dataset)
+    if plan.start is None and settings.method != "pca":  # whose generator is linear
+        settings = geometry.resolved(dataset.image_shape, settings)
     training = prepare(settings, dataset, plan, crew)
     with contextlib.nullcontext(plan.run) if plan.run else run_folder.created(settings, crew) as run:
         if crew.first:

@@ -1,5 +1,6 @@
 """Sizes of the generator's maps and the number of its parameters, from the settings alone, without TensorFlow."""
 
+import dataclasses
 import itertools
 import math
 
@@ -24,13 +25,24 @@ def maps(image_shape: tuple[int, int, int], settings: TrainSettings) -> list[tup
     image_shape: (H, W, C). Each of the `blocks` convolutions doubles the sides; without blocks, one keeps them.
     """
     height, width, channels = image_shape
-    blocks = upsampling_blocks(height, width) if settings.blocks is None else settings.blocks
-    finest = settings.channels or finest_channels(channels, blocks)
+    settings = resolved(image_shape, settings)
+    blocks, finest = settings.blocks, settings.channels
     rows, columns = math.ceil(height / 2**blocks), math.ceil(width / 2**blocks)
     widths = [min(finest << i, settings.max_channels) for i in reversed(range(max(blocks, 1)))]
     if blocks == 0:
         return [(rows, columns, widths[0]), (rows, columns, channels)]
     return [(rows << i, columns << i, c) for i, c in enumerate([*widths, channels])]
+
+
+def resolved(image_shape: tuple[int, int, int], settings: TrainSettings) -> TrainSettings:
+    """The settings with the numbers of blocks and channels that follow from images of this shape where they are None.
+
+    Runs store them, so that their checkpoints can be restored even if these defaults change.
+    """
+    height, width, image_channels = image_shape
+    blocks = upsampling_blocks(height, width) if settings.blocks is None else settings.blocks
+    channels = settings.channels or finest_channels(image_channels, blocks)
+    return dataclasses.replace(settings, blocks=blocks, channels=channels)
 
 
 def upsampling_blocks(height: int, width: int) -> int:

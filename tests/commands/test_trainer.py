@@ -39,7 +39,8 @@ def test_a_run_as_a_process_writes_all_files(home):
     assert {"train_psnr", "heldout_psnr"} <= lines[-1].keys()
     assert lines[-1]["images"] == 12 * 32 + 2 * 8
     assert sorted(r["seconds"] for r in lines) == [r["seconds"] for r in lines]
-    assert yaml.safe_load((folder / "config.yaml").read_text())["channels"] == 4
+    stored = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (stored["blocks"], stored["channels"]) == (1, 4)
     assert tf.train.latest_checkpoint(str(folder)) == str(folder / "model-50")
     assert tensors(folder / "model-50")["table/codes"].shape == (32, 6)  # training rows only
     assert sorted(p.name for p in folder.glob("*.json")) == ["model-20.json", "model-40.json", "model-50.json"]

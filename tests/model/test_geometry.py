@@ -13,6 +13,18 @@ CONFIGS = sorted(path.stem for path in paths.CONFIG_FOLDER.glob("*.yaml"))
 LARGEST = 202_599  # images of CELEBA, the largest dataset that configs name with a known size
 
 
+@pytest.mark.parametrize("options", [{}, {"blocks": 0}, {"blocks": 3}, {"channels": 7}])
+def test_resolved_settings_do_not_depend_on_the_defaults(options, monkeypatch):
+    shape, settings = (28, 28, 1), TrainSettings(**options)
+    stored = geometry.resolved(shape, settings)
+    maps = geometry.maps(shape, settings)
+    assert geometry.maps(shape, stored) == maps
+    monkeypatch.setattr(geometry, "COARSE_SIDE", 1)
+    monkeypatch.setattr(geometry, "GREY_CHANNELS", 512)
+    assert geometry.maps(shape, settings) != maps
+    assert geometry.maps(shape, stored) == maps
+
+
 @pytest.mark.parametrize(
     "options",
     [
