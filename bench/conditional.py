@@ -51,7 +51,7 @@ def measure(run: Run, num: int) -> dict[str, float | int]:
     logistic, network, network_held_out = _class_in_codes(run, fit.codes, labels)
     return {
         "images": len(rows),
-        "classifier_accuracy": classifier.accuracy,
+        "classifier_accuracy": classifier.score,
         "reconstructions_of_own_class": float(np.mean(classifier.predict(reconstructed) == labels)),
         "swapped_taken_for_target": float(np.mean((predicted == targets)[other])),
         "class_in_codes_logistic": logistic,

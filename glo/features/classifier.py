@@ -28,11 +28,6 @@ class Classifier(TrainedExtractor):
         self._classes = np.unique(dataset.labels[dataset.split == TRAIN])
         super().__init__(dataset, len(self._classes))
 
-    @property
-    def accuracy(self) -> float:
-        """Share of held-out images whose label is predicted; 0 without held-out images."""
-        return self.score
-
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predict the labels int32 [n] of images uint8 [n, H, W, C]."""
         return self._classes[self._outputs(images).argmax(axis=1)]
