@@ -69,6 +69,8 @@ def gradients(
 
 def make_steps(training: Training, learned: int) -> Steps:
     """Compile the steps. learned: number of steps that train the networks."""
+    # TensorFlow's fusion of operations fails for the gradient of the penalty, and prints an error at the first step.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
     model, settings = training.model, training.settings
     conditions = training.dataset.conditions.take(training.dataset.seen_rows).values
 
