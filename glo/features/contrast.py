@@ -1,7 +1,7 @@
 """Learning without labels: a network learns to recognise an image among others after it was altered at random.
 
-This is SimCLR (Chen, Kornblith, Norouzi, Hinton, ICML 2020). Copies are moved and change their colour. They are not
-mirrored, because a mirrored digit or letter is another one.
+This is SimCLR (Chen, Kornblith, Norouzi, Hinton, ICML 2020). Copies are moved, change their colour, and are cropped.
+They are not mirrored, because a mirrored digit or letter is another one.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from glo.data.lazy_array import Rows
 from glo.data.randomness import Stream, random_generator
 from glo.features import trained
 
-ALTERED = "move,color"  # how two copies of an image differ, as in --augment
+ALTERED = "move,color"  # how two copies of an image differ, as in --augment, before they are cropped
+LEAST_AREA = 0.3  # of a crop, relative to the image
 PART = 64  # images that are altered at once to be recognised
 EMBEDDING, TEMPERATURE = 64, 0.2  # dimension in which copies are compared, and divisor of their cosines
 
@@ -70,4 +71,14 @@ def _altered(parts: Iterator[np.ndarray], image_shape: tuple[int, int, int], see
     for step, batch in enumerate(parts):
         pairs = np.concatenate([batch, batch])
         random = random_generator(seed, Stream.CONTRASTED_IMAGES, step)
-        yield (alter(pairs, draw(len(pairs), image_shape, ALTERED, random)),)
+        moved = alter(pairs, draw(len(pairs), image_shape, ALTERED, random)).astype(np.float32)
+        boxes = _boxes(len(pairs), random)
+        cropped = tf.image.crop_and_resize(moved, boxes, np.arange(len(pairs)), image_shape[:2]).numpy()
+        yield (np.rint(cropped).astype(np.uint8),)
+
+
+def _boxes(n: int, random: np.random.Generator) -> np.ndarray:
+    """Random boxes (top, left, bottom, right), float32 [n, 4] in [0, 1], of an area of at least `LEAST_AREA`."""
+    sides = np.sqrt(random.uniform(LEAST_AREA, 1, (n, 1)))
+    corners = random.random((n, 2)) * (1 - sides)
+    return np.concatenate([corners, corners + sides], axis=1).astype(np.float32)

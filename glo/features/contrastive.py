@@ -16,7 +16,7 @@ from glo.features.cnn import BATCH, TrainedExtractor
 LEARNED = 64  # images of a training step, of each of which there are two copies
 PIXELS = 130_000_000  # in the images of all training steps: some 80 seconds on two CPU cores
 MIN_STEPS, MAX_STEPS = 300, 1000  # limits of the number of steps that `PIXELS` gives
-VERSION = 1  # of the network and its training; distances are comparable only between equal versions
+VERSION = 2  # of the network and its training; distances are comparable only between equal versions
 
 
 class Contrastive(TrainedExtractor):

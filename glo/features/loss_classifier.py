@@ -19,7 +19,7 @@ from glo.runtime.log import logger
 
 NAME = "network of the loss perceptual"
 SEED = 1  # independent of --seed, so that all runs on a dataset have the same network; not that of an extractor
-VERSION = 1  # of the network and its training; runs go on only with a network of their version
+VERSION = 2  # of the network and its training; runs go on only with a network of their version
 
 
 def load(dataset: Dataset) -> keras.Model:

@@ -54,3 +54,12 @@ def test_images_are_recognised_in_parts(monkeypatch):
 
     assert contrast.recognised(embed, images, 0) == 1
     assert sizes == [4, 4, 2]
+
+
+def test_boxes_lie_in_the_image_and_have_some_area():
+    top, left, bottom, right = contrast._boxes(1000, np.random.default_rng(0)).T
+    assert min(top.min(), left.min()) >= 0
+    assert max(bottom.max(), right.max()) <= 1 + 1e-6
+    areas = (bottom - top) * (right - left)
+    assert contrast.LEAST_AREA - 1e-6 <= areas.min() < contrast.LEAST_AREA + 0.05
+    assert areas.max() > 0.95

@@ -12,14 +12,12 @@ from tests.support import load, write_flat
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Images of 9 by 8 pixels: each has two bright spots, whose positions distinguish it from most others."""
-    random = np.random.default_rng(0)
-    images = np.full((160, 9, 8, 1), 60, np.uint8)
-    for _ in range(2):
-        images[np.arange(160), random.integers(9, size=160), random.integers(8, size=160)] = 250
+    """Images of 12 by 12 pixels: squares of random brightness."""
+    squares = np.random.default_rng(0).integers(0, 256, (160, 4, 4, 1), np.uint8)
+    images = squares.repeat(3, axis=1).repeat(3, axis=2)
     split = (np.arange(160) >= 120).astype(np.uint8)
-    write_flat(tmp_path / "SPOTS", images, np.zeros((160, 2), np.float32), split=split)
-    return load(tmp_path, "SPOTS")
+    write_flat(tmp_path / "SQUARES", images, np.zeros((160, 2), np.float32), split=split)
+    return load(tmp_path, "SQUARES")
 
 
 def test_it_learns_and_is_reproducible(dataset, monkeypatch):
