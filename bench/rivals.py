@@ -23,7 +23,7 @@ from glo.settings import TrainSettings
 from glo.settings.train import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
-SHOWN = 32  # samples of a method in the picture
+SHOWN, PANELS = 32, 3  # samples of a method in the picture, and methods in a row
 # By name: the flags of each entrant.
 ENTRANTS = {
     **{method: ["--method", method] for method in METHODS},
@@ -92,7 +92,8 @@ def write(options: argparse.Namespace) -> None:
                 with np.load(samples) as arrays:
                     panels.append(pictures.panel(f"{name}, samples", arrays["image"][:SHOWN]))
         if panels:
-            pictures.save(out / f"rivals_{dataset.lower()}.png", pictures.beside(*panels))
+            rows = [pictures.beside(*panels[i : i + PANELS]) for i in range(0, len(panels), PANELS)]
+            pictures.save(out / f"rivals_{dataset.lower()}.png", pictures.below(*rows))
 
 
 def _keys(options: argparse.Namespace) -> list[tuple[str, int, str]]:
