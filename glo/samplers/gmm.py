@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
+from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -31,7 +32,7 @@ START_CODES, START_ITERATIONS = 20_000, 10  # of k-means, which initialises EM
 REGULAR = 1e-3  # added to every variance in whitened coordinates, where the codes have variance 1
 NEGLIGIBLE = 1e-4  # responsibilities below this are treated as 0
 NEAR = 16  # a code can belong to this many components, those with the nearest means
-BLOCK = 1 << 12  # codes whose distances from all means are in memory at once
+BLOCK = 1 << 11  # codes whose distances from all means one thread computes at once
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,13 @@ class _Candidates:
         if len(means) <= NEAR:
             return cls.all(len(codes), len(means))
         squares, nearest = np.square(means).sum(axis=1), np.empty((len(codes), NEAR), np.int64)
-        for start in range(0, len(codes), BLOCK):
-            block = slice(start, start + BLOCK)
+
+        def find(index: int) -> None:
+            block = slice(index * BLOCK, (index + 1) * BLOCK)
             distances = squares - 2 * codes[block] @ means.T
             nearest[block] = np.argpartition(distances, NEAR, axis=1)[:, :NEAR]
+
+        _for_each(-(-len(codes) // BLOCK), find)
         return cls(nearest, len(means))
 
     @classmethod
@@ -162,13 +166,15 @@ class _Candidates:
 
 def _fit(white: np.ndarray, whitening: Whitening, k: int, seed: int) -> Parameters:
     """Run k-means, then EM. k-means clusters the codes themselves, so that directions of high variance count more."""
-    from sklearn.cluster import KMeans
+    from sklearn.cluster import KMeans, kmeans_plusplus
 
     codes = whitening.undo(white)
-    subset = permutation(len(codes), seed, Stream.GMM_KMEANS)[:START_CODES]
+    subset = codes[np.sort(permutation(len(codes), seed, Stream.GMM_KMEANS)[:START_CODES])]
     with threadpool_limits(1, "openmp"):  # with several threads, the order of summation and so the last digits vary
-        clusters = KMeans(k, n_init=1, max_iter=START_ITERATIONS, random_state=seed).fit(codes[np.sort(subset)])
-        labels = clusters.predict(codes)
+        # scikit-learn's default is the best of several trials for each center. With hundreds of centers, this takes
+        # longer than EM and prefers remote codes, whose small clusters make held-out codes less likely.
+        centers, _ = kmeans_plusplus(subset, k, random_state=seed, n_local_trials=1)
+        labels = KMeans(k, init=centers, n_init=1, max_iter=START_ITERATIONS).fit(subset).predict(codes)
     parameters = _m_step(white, _Candidates(labels[:, None], k), np.ones((len(white), 1), np.float32))
     for _ in _progress(ITERATIONS if k > 1 else 0, k):
         parameters = _em_step(white, whitening, *parameters)
@@ -216,27 +222,26 @@ def _log_joint(
 ) -> np.ndarray:
     """log(weight_k N(x | mean_k, covariance_k)) of codes [n, d] and their candidates k, float32 [n, c]."""
     d = means.shape[1]
-    lower = np.linalg.cholesky(covariances.astype(np.float64))
-    inverse = np.linalg.inv(lower)
     constants = np.log(np.maximum(weights, 1e-300)) - 0.5 * d * np.log(2 * np.pi)
-    constants -= np.log(np.einsum("kii->ki", lower)).sum(axis=1)
-    roots, offsets = inverse.astype(np.float32), np.einsum("kij,kj->ki", inverse, means).astype(np.float32)
     joint = np.empty(candidates.shape, np.float32)
 
     def evaluate(j: int) -> None:
         rows, positions = candidates.of(j)
-        standardized = white[rows] @ roots[j].T - offsets[j]
-        joint.ravel()[positions] = constants[j] - 0.5 * np.einsum("nj,nj->n", standardized, standardized)
+        lower = np.linalg.cholesky(covariances[j].astype(np.float64))
+        inverse = solve_triangular(lower, np.eye(d), lower=True)
+        standardized = white[rows] @ inverse.T.astype(np.float32) - (inverse @ means[j]).astype(np.float32)
+        constant = constants[j] - np.log(np.diagonal(lower)).sum()
+        joint.ravel()[positions] = constant - 0.5 * np.einsum("nj,nj->n", standardized, standardized)
 
     _for_each(len(candidates), evaluate)
     return joint
 
 
-def _for_each(components: int, action: Callable[[int], None]) -> None:
-    """Call `action` with the number of each component, in as many threads as there are cores.
+def _for_each(count: int, action: Callable[[int], None]) -> None:
+    """Call `action` with 0, 1, ..., count - 1 in as many threads as there are cores.
 
-    The products of one component are too small to be divided between the threads of a library.
+    The products of one component or block are too small to be divided between the threads of a library.
     """
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(action, range(components)):
+        for _ in pool.map(action, range(count)):
             pass
