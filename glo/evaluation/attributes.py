@@ -30,7 +30,8 @@ def run(session: Session) -> dict[str, Any]:
     if session.pictures:
         images, names = session.pictures
     else:
-        rows = session.choose(session.dataset.test_rows, min(SHOWN, settings.most_fitted), Stream.EDITED_IMAGES)
+        n = min(SHOWN, settings.most_fitted(session.dataset.image_shape))
+        rows = session.choose(session.dataset.test_rows, n, Stream.EDITED_IMAGES)
         images, names = session.dataset.images[rows], list(map(str, rows))
     fit = session.fit(images)
     codes = fit.codes

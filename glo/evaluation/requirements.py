@@ -111,7 +111,11 @@ def check_memory(
 
     pictures: number of images of --images. gpu: the model is not in host memory.
     """
-    fitted = max(pictures, min(settings.most_fitted, len(dataset.test_rows))) if FITTING & set(tasks) else 0
+    fitted = (
+        max(pictures, min(settings.most_fitted(dataset.image_shape), len(dataset.test_rows)))
+        if FITTING & set(tasks)
+        else 0
+    )
     n, candidates = len(dataset.train_rows), len(dataset.train_conditions.candidates()) if pictures else 1
     shape, dimension = dataset.image_shape, dataset.dimension
     parts = footprint.evaluation(settings, trained, shape, dimension, n, fitted, tasks, candidates)
@@ -128,7 +132,8 @@ def check_projector(settings: EvalSettings, run: Path) -> None:
 
 def _check_points(settings: EvalSettings, dataset: Dataset) -> None:
     flag = next(f"--{task}" for task in ("projector", "neighbors", "explore") if settings.requests(task))
-    training, held_out = len(dataset.train_rows), min(settings.most_fitted, len(dataset.test_rows))
+    training = len(dataset.train_rows)
+    held_out = min(settings.most_fitted(dataset.image_shape), len(dataset.test_rows))
     if training < 2:
         raise UserError(f"{flag} needs 2 training images or more, {dataset.path} has {training}")
     if settings.projector and dataset.dimension < 2:

@@ -122,7 +122,8 @@ class Session:
     @cached_property
     def held_out(self) -> np.ndarray:
         """Rows of held-out images, at most --num_fit of them, int64, ascending."""
-        return self.choose(self.dataset.test_rows, self.settings.most_fitted, Stream.FITTED_IMAGES)
+        n = self.settings.most_fitted(self.dataset.image_shape)
+        return self.choose(self.dataset.test_rows, n, Stream.FITTED_IMAGES)
 
     @cached_property
     def held_out_fit(self) -> tuple[np.ndarray, Fit]:

@@ -1,6 +1,7 @@
 """The settings of evaler.py, with their defaults, limits and help texts."""
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from glo.settings.train import CONDITIONAL_PRIOR, TrainSettings
 EXTRACTORS = ("classifier", "contrastive", "InceptionV3", "MobileNetV2", "ResNet50")
 STARTS = ("encoder", "nearest", "both")
 DIRECTIONS = ("conditional", "difference")
+# For pictures, held-out images of together this many values of pixels are fitted, within these limits.
+FITTED_VALUES, MIN_FITTED, MAX_FITTED = 64 * 32 * 32 * 3, 32, 128
 MAX_STRENGTHS, MAX_STRENGTH = 21, 100  # of --strengths: how many, and the largest
 # The best on average over the masks and noises of docs/RESTORING.md, on digits left out of MNIST's training images.
 INPAINTING_PRIOR, DENOISING_PRIOR = 0.1, 0.01
@@ -152,7 +155,7 @@ class EvalSettings:
     num_fit: int | None = fitting_setting(
         None,
         "fit at most this many held-out images (default: 1,000 for --metrics, --rivals, --encode, --directions and "
-        "--projector, 128 for pictures)",
+        f"--projector; {MIN_FITTED} to {MAX_FITTED} for pictures, fewer the larger the images)",
         low=1,
     )
     fit_steps: int = fitting_setting(200, "code updates for each fitted image", low=1)
@@ -291,11 +294,11 @@ class EvalSettings:
         """The numbers of --strengths."""
         return parse_strengths(self.strengths)
 
-    @property
-    def most_fitted(self) -> int:
-        """At most this many held-out images are fitted: --num_fit, or its default for the tasks."""
+    def most_fitted(self, image_shape: tuple[int, int, int]) -> int:
+        """At most this many held-out images (H, W, C) are fitted: --num_fit, or its default for the tasks."""
         figures = self.metrics or self.rivals or self.encode or self.directions or self.projector
-        return self.num_fit or (1000 if figures else 128)
+        for_pictures = min(max(FITTED_VALUES // math.prod(image_shape), MIN_FITTED), MAX_FITTED)
+        return self.num_fit or (1000 if figures else for_pictures)
 
     def sampler_of(self, trained: TrainSettings) -> str:
         """The sampler for a run with the settings `trained`: --sampler, or the run's own."""

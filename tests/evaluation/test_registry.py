@@ -37,7 +37,10 @@ def test_runs_are_compared_without_any_other_task(flag):
 
 
 def test_figures_are_measured_on_more_held_out_images_than_pictures_need():
-    assert EvalSettings().most_fitted == EvalSettings(reconstruct=True, generate=True).most_fitted == 128
+    for settings in EvalSettings(), EvalSettings(reconstruct=True, generate=True):
+        shapes = (8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 64, 3), (128, 128, 3)
+        assert [settings.most_fitted(shape) for shape in shapes] == [128, 128, 64, 32, 32]
     for flag in ("metrics", "rivals", "encode", "directions", "projector"):
-        assert EvalSettings(**{flag: True}).most_fitted == 1000
-    assert EvalSettings(metrics=True, num_fit=7).most_fitted == EvalSettings(num_fit=7).most_fitted == 7
+        assert EvalSettings(**{flag: True}).most_fitted((64, 64, 3)) == 1000
+    for settings in EvalSettings(metrics=True, num_fit=7), EvalSettings(num_fit=7):
+        assert settings.most_fitted((64, 64, 3)) == 7

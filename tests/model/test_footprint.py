@@ -87,7 +87,7 @@ def test_training_an_encoder_that_does_not_fit_is_refused():
 def test_evaluations_that_do_not_fit_are_refused(options, flag):
     settings, trained, tasks = EvalSettings(**options), TrainSettings(channels=128), {"generate", "reconstruct"}
     dimension = 256 if "components" in options else DIMENSION
-    fitted = min(settings.most_fitted, 10_000)
+    fitted = min(settings.most_fitted(SHAPE), 10_000)
     parts = footprint.evaluation(settings, trained, SHAPE, dimension, N, fitted, tasks)
     with pytest.raises(UserError, match=f"lower {flag}$"):
         footprint.require(parts, "this evaluation", gpu=False)
