@@ -88,8 +88,7 @@ def write(options: argparse.Namespace) -> None:
         panels = []
         for (_, seed, name), run in ((key, run) for key, run in measured.items() if key[0] == dataset):
             if seed == options.seeds[0]:
-                (samples,) = run.glob("eval-*/generate_default.npz")
-                with np.load(samples) as arrays:
+                with np.load(_evaluation(run) / "generate_default.npz") as arrays:
                     panels.append(pictures.panel(f"{name}, samples", arrays["image"][:SHOWN]))
         if panels:
             rows = [pictures.beside(*panels[i : i + PANELS]) for i in range(0, len(panels), PANELS)]
@@ -118,7 +117,12 @@ def _channels(dataset: str, data_dir: str) -> int:
 
 
 def _measured(run: Path | None) -> bool:
-    return run is not None and any("rivals" in results.read(folder) for folder in run.glob("eval-*"))
+    return run is not None and "rivals" in results.read(_evaluation(run))
+
+
+def _evaluation(run: Path) -> Path:
+    """The folder of the evaluation of a run's newest checkpoint."""
+    return paths.evaluation(run, max(paths.steps(run), default=0))
 
 
 def _call(script: str, *args: object, check: bool = True) -> int:

@@ -50,8 +50,6 @@ def read(folders: Sequence[str]) -> list[Compared]:
             raise UserError(f"--compare {run}: its results are not those of a run ({error!r}): leave it out") from None
         except OSError as error:
             raise UserError(f"--compare {run}: cannot read its results: {error.strerror}; leave it out") from None
-    if not_evaluated := [run.folder.name for run in runs if "train_psnr" not in run.figures]:
-        logger.info("not evaluated yet: %s; python evaler.py --checkpoint RUN does it", ", ".join(not_evaluated))
     for name in ("n", "extractor_sha256"):
         if len({run.figures[name] for run in runs if name in run.figures}) > 1:
             logger.warning("distances of samples are not comparable: the runs differ in %s", name)
@@ -59,7 +57,12 @@ def read(folders: Sequence[str]) -> list[Compared]:
 
 
 def table(runs: Sequence[Compared]) -> str:
-    """For people: the runs numbered, then a line for each figure and a column for each run."""
+    """For people: the runs numbered, then a line for each figure and a column for each run.
+
+    Logs which runs have not been evaluated.
+    """
+    if not_evaluated := [run.folder.name for run in runs if "train_psnr" not in run.figures]:
+        logger.info("not evaluated yet: %s; python evaler.py --checkpoint RUN does it", ", ".join(not_evaluated))
     names = _names(runs)
     cells = [["", *(f"[{number}]" for number in range(1, len(runs) + 1))]]
     cells += [[name, *(_short(run.figures.get(name)) for run in runs)] for name in names]

@@ -25,6 +25,8 @@ def calls(tmp_path, monkeypatch):
     def call(script, *args, check=True):
         args = [str(arg) for arg in args]
         made.append([script, *args])
+        if script == "trainer.py" and "--checkpoint" in args:
+            return 2  # the run is complete
         if script == "trainer.py":
             flags = dict(zip(args[::2], args[1::2], strict=True))
             run = tmp_path / f"{flags['--prefix']}-MNIST_lr_0.1-20260101-{len(made):06d}"
@@ -33,8 +35,10 @@ def calls(tmp_path, monkeypatch):
             (run / "config.yaml").write_text(f"dataset: MNIST\nmethod: {flags['--method']}\nbatch_size: 8\n{penalty}")
             record = {"step": 9, "loss": 1.0, "seconds": 60.0, "images": 72, "peak_memory": 700.0}
             (run / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+            (run / "model-9.json").write_text("{}")
         else:
-            folder = tmp_path / args[1] / "eval-9"
+            run = tmp_path / args[1]
+            folder = run / f"eval-{max(int(path.stem[6:]) for path in run.glob('model-*.json'))}"
             folder.mkdir()
             (folder / "metrics.json").write_text(json.dumps({"checkpoint": "x", "rivals": MEASURED}))
             np.savez(folder / "generate_default.npz", image=np.zeros((4, 8, 8, 1), np.uint8))
@@ -58,8 +62,15 @@ def test_runs_are_made_once_and_partial_tables_are_written(tmp_path, calls):
     assert "| MNIST | glo | 2 | 30.0 ± 0.0 |" in table
     assert "| MNIST | gan | 2 |" in table
     assert (tmp_path / "rivals_mnist.png").is_file()
+    (run,) = tmp_path.glob("glo.1-*")
+    (run / "model-12.json").write_text("{}")  # trained further since it was measured
+    rivals.main([*args, "--runs", "1"])
+    assert [call[:3] for call in calls[8:]] == [
+        ["trainer.py", "--checkpoint", str(run)],
+        ["evaler.py", "--checkpoint", str(run)],
+    ]
     rivals.main(args)
-    assert len(calls) == 8
+    assert len(calls) == 10
 
 
 def test_all_generators_can_be_given_a_width(tmp_path, calls):
