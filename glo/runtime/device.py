@@ -114,6 +114,22 @@ def jit(setting: str) -> bool:
 
 
 @contextmanager
+def without_fusion() -> Iterator[None]:
+    """Context in which TensorFlow does not replace several operations of a compiled function by a single one.
+
+    TensorFlow has this option for the whole process only, where it changes the last digits of every other function:
+    what the process computes later would differ from the same in a new process.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"remapping": None})  # TensorFlow's default
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Capture what native code writes to stderr, and print it only if the block raises an exception.
 

@@ -177,6 +177,13 @@ def test_a_gan_learns_from_all_images_and_is_inverted_to_some(tmp_path, monkeypa
     assert errors[1] < errors[0]
 
 
+def test_the_steps_of_a_gan_print_no_error_and_change_no_option_of_the_process(tmp_path, capfd):
+    training = prepared(tmp_path, "gan", conditional="label")
+    training_methods.make_steps(training, 1).learn(*next(training.batches(0, 1)))
+    assert "remapping" not in tf.config.optimizer.get_experimental_options()
+    assert "remapper failed" not in capfd.readouterr().err
+
+
 def test_conditional_methods_learn(tmp_path):
     for method in ("autoencoder", "vae"):
         losses = learn(prepared(tmp_path, method, conditional="label"), 6)

@@ -69,8 +69,6 @@ def gradients(
 
 def make_steps(training: Training, learned: int) -> Steps:
     """Compile the steps. learned: number of steps that train the networks."""
-    # TensorFlow's fusion of operations fails for the gradient of the penalty, and prints an error at the first step.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
     model, settings = training.model, training.settings
     conditions = training.dataset.conditions.take(training.dataset.seen_rows).values
 
@@ -88,7 +86,12 @@ def make_steps(training: Training, learned: int) -> Steps:
         count_step(model, settings)
         return losses
 
-    return Steps(learn, _Inversion(training))
+    def learn_unfused(rows: np.ndarray, images: np.ndarray) -> dict[str, tf.Tensor]:
+        # The fusion fails for the gradient of the penalty, and prints an error at the first step.
+        with device.without_fusion():
+            return learn(rows, images)
+
+    return Steps(learn_unfused, _Inversion(training))
 
 
 class _Inversion:
