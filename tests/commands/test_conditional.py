@@ -101,7 +101,7 @@ def test_the_condition_decides_what_an_image_shows(home):
     np.testing.assert_array_equal(model.style_sweep(2, 1, 3)[0, 1], model.decode(model.codes.mean(axis=0)[None], 2)[0])
 
 
-def test_new_decodedare_classified_and_encoded_without_their_labels(home):
+def test_new_images_are_classified_and_encoded_without_their_labels(home):
     model = glo.load(newest(home, "label"))
     images, _ = pictures()
     labels = model.classify(images[90:])
