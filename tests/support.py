@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import unittest.mock
 import zlib
 from pathlib import Path
 
@@ -127,10 +128,21 @@ def samples(n=12, shape=(5, 4, 3), dimension=3, seed=0):
     return random.integers(0, 256, (n, *shape), np.uint8), codes
 
 
+@contextlib.contextmanager
+def unrendered_plots():
+    """Context in which the file of a plot, such as loss.png, is written without rendering it.
+
+    Rendering takes a quarter of the time of a short run. Runs as processes render their plots.
+    """
+    with unittest.mock.patch("matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write(b"a plot")):
+        yield
+
+
 def call(script, *args):
     """Run main() of a command in this process, which saves loading TensorFlow again; returns a CompletedProcess."""
     out, err = io.StringIO(), io.StringIO()
     module = importlib.import_module(script.removesuffix(".py"))
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    plots = unrendered_plots() if script == "trainer.py" else contextlib.nullcontext()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), plots:
         code = errors.run(lambda: module.main([str(arg) for arg in args]))
     return subprocess.CompletedProcess([script, *args], code, out.getvalue(), err.getvalue())
