@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support import assert_ok, run, samples, write_flat
+from tests.support import assert_ok, call, samples, write_flat
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,11 @@ def home(toy, monkeypatch):
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
-    """A folder with datasets/digits and a run of 300 steps, made by the commands in processes of their own."""
+    """A folder with datasets/digits and a run of 300 steps."""
     folder = tmp_path_factory.mktemp("digits")
-    assert_ok(run("download.py", "--datasets", "DIGITS", "--dimension", 16, cwd=folder))
     train = ["--dataset", "DIGITS", "--channels", 32, "--max_steps", 300, "--epochs", 12, "--prefix", "small"]
-    assert_ok(run("trainer.py", *train, cwd=folder, timeout=300))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # the run refers to its dataset relative to this folder, which tests copy
+        assert_ok(call("download.py", "--datasets", "DIGITS", "--dimension", 16))
+        assert_ok(call("trainer.py", *train, "--precision", "float32"))
     return folder
