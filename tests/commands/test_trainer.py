@@ -65,9 +65,8 @@ def test_fewer_images_than_the_batch(home):
 @pytest.mark.parametrize(
     "extra",
     [
-        ["--projection", "sphere", "--code_optimizer", "sgd"],
-        ["--loss", "l1", "--generator_optimizer", "sgd"],
-        ["--generator", "resize_conv", "--loss", "mse", "--lr_weight_decay"],
+        ["--projection", "sphere", "--code_optimizer", "sgd", "--loss", "l1", "--generator_optimizer", "sgd"],
+        ["--generator", "resize_conv", "--loss", "lap_l1", "--lr_weight_decay"],
         ["--projection", "none", "--schedule", "constant"],
     ],
 )

@@ -56,7 +56,7 @@ def test_a_continued_training_equals_an_uninterrupted_one(home, run):
     about = json.loads(str(whole["about"]))
     assert (about["step"], about["steps"]) == (6, 24 // encoder.SHARE)
     (run / "encoder-24.npz").unlink()
-    parts = encoded(run, dataset, 2, 4, None)
+    parts = encoded(run, dataset, 2, None)
     assert whole.keys() == parts.keys()
     for name, values in whole.items():
         np.testing.assert_array_equal(parts[name], values, err_msg=name)
@@ -143,12 +143,17 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGES)
-def test_damaged_files_are_refused(home, run, name):
-    prefix = run / "model-24"
+@pytest.fixture(scope="module")
+def values():
+    """What the file of an untrained encoder holds."""
     model = GloModel((8, 8, 1), samples(30, dimension=5)[1], TrainSettings(channels=4))
-    network = encoder.EncoderTraining(model, LOSS, TrainSettings(), samples(30, dimension=5)[1], 6)
-    values = encoder_file.variables(network.network, network.optimizer)
+    training = encoder.EncoderTraining(model, LOSS, TrainSettings(), samples(30, dimension=5)[1], 6)
+    return encoder_file.variables(training.network, training.optimizer)
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_files_are_refused(home, run, values, name):
+    prefix = run / "model-24"
     saved = manifest.read(prefix)
     encoder_file.write(prefix, values, EncoderManifest(3, 6, saved.files))
     assert encoder_file.read(prefix, saved, values) == EncoderManifest(3, 6, saved.files)
