@@ -115,7 +115,7 @@ def test_a_budget_chooses_epochs_once(home, monkeypatch):
         return 1.0
 
     monkeypatch.setattr(budget, "_seconds", seconds)
-    (home / "sized.yaml").write_text("batch_size: 8\nprecision: float32\n")
+    (home / "sized.yaml").write_text("batch_size: 8\nloss: mse\nprecision: float32\n")
     train("--config", home / "sized.yaml", "--dataset", "TOY", "--prefix", "timed", "--minutes", 0.3, "--max_steps", 3)
     run = newest(home, "timed")
     settings = yaml.safe_load((run / "config.yaml").read_text())

@@ -29,7 +29,7 @@ RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 # Flags that make a command short.
 SHORT = {
     "download.py": ["--source", "official"],
-    "trainer.py": ["--max_steps", "2", "--channels", "4", "--augment_to", "100"],
+    "trainer.py": ["--max_steps", "2", "--channels", "4", "--augment_to", "100", "--loss", "mse"],
     "evaler.py": ["--num_fit", "3", "--fit_steps", "2", "--tfjs", "tf.es2017.min.js"],
 }
 
@@ -97,6 +97,9 @@ def home(tmp_path_factory):
 def test_the_commands_of_the_readme_and_guides_in_order(home, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.setattr("glo.features.trained.MIN_STEPS", 2)
+    monkeypatch.setattr("glo.building.initial_codes.ITERATIONS", 1)
+    monkeypatch.setattr("glo.features.contrastive.MIN_STEPS", 2)
+    monkeypatch.setattr("glo.features.contrastive.MAX_STEPS", 2)
     monkeypatch.setattr("glo.samplers.leading.STEPS", 2)
     assert len(COMMANDS) > 12
     for command in COMMANDS:
