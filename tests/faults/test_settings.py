@@ -91,15 +91,32 @@ def assert_valid(value):
             assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in item)
 
 
-@pytest.mark.parametrize(("cls", "field"), settings_fields())
-def test_nasty_texts_on_the_command_line(cls, field):
-    for text in [*NASTY, *(mutated(field, seed) for seed in range(10 * SCALE))]:
+def ways_to_read():
+    """A setting of each class for each way in which argparse reads the text after a flag."""
+    found = {}
+    for case in settings_fields():
+        cls, field = case.values
+        found.setdefault((cls, type(field.default), field.metadata["const"] is None), case)
+    return list(found.values())
+
+
+@pytest.mark.parametrize(("cls", "field"), ways_to_read())
+def test_nasty_texts_are_read_from_the_command_line(cls, field):
+    for text in NASTY:
         try:
             layer = fields.parse(cls, [f"--{field.name}={text}"], "")
         except UserError as error:
             assert_short_line(error)
-            continue
-        assert_accepted_or_refused(cls, field.name, layer)
+        else:
+            assert layer.values[field.name] in (text, [text]) or text == "--"  # which argparse leaves out
+            assert_accepted_or_refused(cls, field.name, layer)
+
+
+@pytest.mark.parametrize(("cls", "field"), settings_fields())
+def test_nasty_texts(cls, field):
+    for text in [*NASTY, *(mutated(field, seed) for seed in range(10 * SCALE))]:
+        value = [text] if isinstance(field.default, tuple) else text
+        assert_accepted_or_refused(cls, field.name, fields.Layer(fields.FLAGS, {field.name: value}))
 
 
 @pytest.mark.parametrize(("cls", "field"), settings_fields())
