@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from glo.runtime import errors
+from glo.runtime import device, errors
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -129,20 +129,27 @@ def samples(n=12, shape=(5, 4, 3), dimension=3, seed=0):
 
 
 @contextlib.contextmanager
-def unrendered_plots():
-    """Context in which the file of a plot, such as loss.png, is written without rendering it.
+def brief():
+    """Context in which training neither fits held-out images nor renders plots, which take long.
 
-    Rendering takes a quarter of the time of a short run. Runs as processes render their plots.
+    The files of plots are written all the same.
     """
-    with unittest.mock.patch("matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write(b"a plot")):
+    device.load_tensorflow()
+    with (
+        unittest.mock.patch("glo.training.progress.HELD_OUT", 0),
+        unittest.mock.patch("matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write(b"a plot")),
+    ):
         yield
 
 
-def call(script, *args):
-    """Run main() of a command in this process, which saves loading TensorFlow again; returns a CompletedProcess."""
+def call(script, *args, in_full=False):
+    """Run main() of a command in this process, which saves loading TensorFlow again; returns a CompletedProcess.
+
+    in_full: training does what `brief` leaves out, as it does in processes.
+    """
     out, err = io.StringIO(), io.StringIO()
     module = importlib.import_module(script.removesuffix(".py"))
-    plots = unrendered_plots() if script == "trainer.py" else contextlib.nullcontext()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), plots:
+    context = brief() if script == "trainer.py" and not in_full else contextlib.nullcontext()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), context:
         code = errors.run(lambda: module.main([str(arg) for arg in args]))
     return subprocess.CompletedProcess([script, *args], code, out.getvalue(), err.getvalue())

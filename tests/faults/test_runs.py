@@ -48,12 +48,12 @@ def write(folder, name, n, shape, dimension, held_out=0):
     write_flat(folder / "datasets" / name, images, codes, split=split)
 
 
-def train(folder, *args):
+def train(folder, *args, in_full=False):
     """Run trainer.py in this process; a warning or a traceback of a thread fails the test."""
     places = ["--data_dir", folder / "datasets", "--train_dir", folder / "train_dir"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = call("trainer.py", *SAME, *TINY, *places, *args)
+        result = call("trainer.py", *SAME, *TINY, *places, *args, in_full=in_full)
     for handler in log.logger.handlers:  # log.txt, which a command closes when its process ends
         if isinstance(handler, logging.FileHandler):
             with contextlib.suppress(OSError):
@@ -238,7 +238,7 @@ def test_few_and_tiny_images(folder, n, shape, dimension, held_out):
     """More than ten epochs: the caption of a grid becomes wider."""
     name = f"FEW{n}-{shape[0]}-{held_out}"
     write(folder, name, n, shape, dimension, held_out)
-    assert_ok(train(folder, "--dataset", name, "--prefix", name, "--max_steps", 12))
+    assert_ok(train(folder, "--dataset", name, "--prefix", name, "--max_steps", 12, in_full=True))
     run = newest(folder, name)
     frames = imageio.imread(paths.animation(run), index=None)
     assert len(frames) >= 1
