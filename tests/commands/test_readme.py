@@ -45,7 +45,7 @@ def official_files(folder):
     random = np.random.default_rng(0)
     for split, n in (("train", 150), ("t10k", 20)):
         write_idx(folder / f"{split}-images-idx3-ubyte.gz", random.integers(0, 256, (n, 28, 28), np.uint8))
-        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", random.integers(0, 10, n, np.uint8))
+        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", random.integers(0, 4, n, np.uint8))
     for split, n in (("train", 40), ("test", 10)):
         pixels, labels = random.integers(0, 256, (32, 32, 3, n), np.uint8), random.integers(1, 11, (n, 1), np.uint8)
         savemat(folder / f"{split}_32x32.mat", {"X": pixels, "y": labels})
