@@ -25,10 +25,10 @@ quickstart: $(VENV)/.installed
 	$(BIN)/python evaler.py --dataset DIGITS --prefix digits
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not browser and not workers"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow and not browser and not workers"
 
 test-browser: $(VENV)/.installed-browser
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m browser tests/browser
