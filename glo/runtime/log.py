@@ -36,6 +36,8 @@ def setup() -> None:
     handler.setFormatter(
         colorlog.ColoredFormatter("%(log_color)s[%(asctime)s]%(reset)s %(message)s", "%H:%M:%S", no_color=no_color)
     )
+    for previous in logger.handlers:  # of a command that this process has run before, with the file of its run
+        previous.close()
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
