@@ -34,7 +34,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "pca": {**_RIVAL, "sampler": "gaussian", "epochs": 7, "precision": "float32"},
     "autoencoder": {**_RIVAL, "sampler": "auto", "learning_rate": 0.002},
     "vae": {**_RIVAL, "sampler": "unit", "learning_rate": 0.002},
-    "gan": {**_RIVAL, "sampler": "unit", "learning_rate": 0.0005, "ema": 0.99, "gradient_penalty": 1.0},
+    "gan": {**_RIVAL, "sampler": "unit", "learning_rate": 0.001, "ema": 0.99, "gradient_penalty": 10.0},
 }
 
 

@@ -188,7 +188,7 @@ class TrainSettings:
     )
     gradient_penalty: float = training_setting(
         0.0,
-        "weight of the squared gradient: with gan, of the discriminator at training images (R1, default 1); with "
+        "weight of the squared gradient: with gan, of the discriminator at training images (R1, default 10); with "
         "autoencoder, of the generator at codes (RAE)",
         low=0,
     )

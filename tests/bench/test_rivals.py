@@ -31,7 +31,7 @@ def calls(tmp_path, monkeypatch):
             flags = dict(zip(args[::2], args[1::2], strict=True))
             run = tmp_path / f"{flags['--prefix']}-MNIST_lr_0.1-20260101-{len(made):06d}"
             run.mkdir()
-            penalty = {"gan": "gradient_penalty: 1.0\n"}.get(flags["--method"], "")
+            penalty = {"gan": "gradient_penalty: 10.0\n"}.get(flags["--method"], "")
             (run / "config.yaml").write_text(f"dataset: MNIST\nmethod: {flags['--method']}\nbatch_size: 8\n{penalty}")
             record = {"step": 9, "loss": 1.0, "seconds": 60.0, "images": 72, "peak_memory": 700.0}
             (run / "metrics.jsonl").write_text(json.dumps(record) + "\n")
