@@ -226,7 +226,8 @@ def restore(
         for name, variable in named.items():
             _assign(variable, entries[name], rows)
     except (OSError, ValueError) as error:
-        raise UserError(f"{prefix} does not fit the model that its settings describe ({error})") from None
+        advice = "train the run again, or give another --checkpoint"
+        raise UserError(f"{prefix} does not fit the model that its settings describe ({error}): {advice}") from None
     if model.average and not any(name.startswith("average/") for name in named):
         for slow, fast in zip(model.average.variables, model.generator.variables, strict=True):
             slow.assign(fast)
