@@ -22,7 +22,7 @@ from glo.samplers.held_out import energy_distance, split
 from glo.samplers.kde import Kernel
 from glo.settings import MIXTURES
 
-FORMAT = 7  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
+FORMAT = 8  # increase it when the way of fitting a sampler changes: saved samplers are then fitted again
 COMPARED = 2000  # the energy distance compares at most this many drawn and held-out codes
 # A file may take MAX_RATIO times as much as the codes, of which a sampler keeps no more than a few copies, and further
 # bytes: for networks, and for the covariances of as many Gaussians as --components allows for codes of that dimension.
