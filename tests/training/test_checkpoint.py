@@ -89,7 +89,7 @@ def test_a_failed_save_is_reported_and_the_next_one_succeeds(tmp_path):
 def test_a_model_of_other_settings_is_refused(tmp_path):
     prefix = save(tmp_path)
     for changes in ({"channels": 8}, {"code_optimizer": "sgd"}, {"generator_optimizer": "sgd"}):
-        with pytest.raises(UserError, match="does not fit.*train the run again"):
+        with pytest.raises(UserError, match=r"does not fit.*train the run again"):
             checkpoint.restore(made(**changes), prefix, manifest.read(prefix))
 
 
