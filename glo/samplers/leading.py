@@ -20,8 +20,8 @@ from glo.samplers.gmm import Mixture
 LEADING = 32  # dimensions of the mixture, at most half of all
 CODES = 400  # for each component, by default
 WIDTH = 320
-STEPS, BATCH = 2000, 256  # of training the network; few codes take fewer steps
-VISITS = 8  # of each code in training the network, which memorises the codes after more
+STEPS, BATCH = 2000, 256  # of training the network, at most
+VISITS = 8  # of each code in training the network, at most: it memorises the codes after more
 PREDICTED = 1 << 14  # codes that are predicted at once
 LEAST_VARIANCE = 1e-12  # of a direction, relative to the first one
 LEAST_ERROR = 1e-6  # added to the variances of what the network cannot predict

@@ -93,11 +93,11 @@ def assert_valid(value):
 
 def ways_to_read():
     """A setting of each class for each way in which argparse reads the text after a flag."""
-    found = {}
+    cases = {}
     for case in settings_fields():
         cls, field = case.values
-        found.setdefault((cls, type(field.default), field.metadata["const"] is None), case)
-    return list(found.values())
+        cases.setdefault((cls, type(field.default), field.metadata["const"] is None), case)
+    return list(cases.values())
 
 
 @pytest.mark.parametrize(("cls", "field"), ways_to_read())
